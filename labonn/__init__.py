@@ -1,0 +1,1 @@
+"""labonn: runs a laboratory's hybrid optical neural networks."""

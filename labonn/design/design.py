@@ -1,0 +1,112 @@
+"""The design file: everything that is decided before training."""
+
+from importlib import resources
+from math import floor
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+
+from labonn.config import Frozen, read_toml
+from labonn.errors import ConfigError
+
+Task = Literal["digits", "mnist"]
+Method = Literal["none", "kd", "ntkd", "ntkd+kd"]
+
+
+class Optic(Frozen):
+    """The area that light passes, and how kernels share it."""
+
+    kind: Literal["trained"] = "trained"
+    aperture_mm: tuple[PositiveFloat, PositiveFloat]  # height, width
+    kernel_mm: PositiveFloat = Field(description="side of the square sub-aperture that realises half a signed kernel")
+    spacing_mm: NonNegativeFloat = Field(0.0, description="least edge-to-edge distance of sub-apertures")
+    taps: int = Field(7, ge=1, le=31, description="a kernel is taps x taps")
+    kernels: PositiveInt = Field(8, description="signed kernels; each takes two sub-apertures")
+    wavelengths_nm: tuple[PositiveFloat, ...] = Field((532.0,), min_length=1, max_length=1)
+
+    @field_validator("taps")
+    @classmethod
+    def _odd(cls, taps: int) -> int:
+        if taps % 2 == 0:
+            raise ValueError("taps must be odd, so that a kernel has a centre")
+        return taps
+
+    def grid(self) -> tuple[int, int]:
+        """How many sub-apertures fit, as (rows, columns); both at least one."""
+        period_mm = self.kernel_mm + self.spacing_mm
+        rows, columns = (floor((side_mm + self.spacing_mm) / period_mm + 1e-9) for side_mm in self.aperture_mm)
+        if not rows or not columns:
+            raise ConfigError(
+                f"a sub-aperture of {self.kernel_mm} mm does not fit an optic of "
+                f"{self.aperture_mm[0]} x {self.aperture_mm[1]} mm: make [optic] kernel_mm smaller or aperture_mm larger"
+            )
+        return rows, columns
+
+
+class Backend(Frozen):
+    """The digital part: pooling, then two fully connected layers."""
+
+    kind: Literal["mlp"] = "mlp"
+    pool: int = Field(4, ge=1, description="average pooling of each feature map, in taps")
+    hidden: PositiveInt = Field(120, description="width of the hidden layer")
+
+
+class Teacher(Frozen):
+    """The electronic network that sees the raw images."""
+
+    kind: Literal["lenet"] = "lenet"
+    epochs: PositiveInt = 10
+    learning_rate: PositiveFloat = 2e-3
+
+
+class Training(Frozen):
+    """How teacher's knowledge reaches the student in simulation: loss = task + beta NTKD + gamma KD."""
+
+    method: Method = "ntkd"
+    epochs: PositiveInt = 20
+    batch: PositiveInt = Field(128, ge=2)
+    learning_rate: PositiveFloat = 2e-3
+    ntkd_weight: NonNegativeFloat = Field(1.0, description="beta: weight of the NTK matching loss")
+    kd_weight: NonNegativeFloat = Field(0.7, description="gamma: weight of Hinton's distillation, where the method has it")
+
+
+class Sensor(Frozen):
+    """The sensor that training assumes: what the bench's data sheet says, not what the bench really does."""
+
+    full_well_e: PositiveFloat = Field(10_000.0, description="electrons at which a pixel saturates")
+    fill: float = Field(0.5, gt=0, le=1, description="part of the full well that the brightest tile reaches")
+    read_noise_e: NonNegativeFloat = 5.0
+    pixels_per_tap: PositiveFloat = Field(50.0, description="camera pixels that are summed into one tap")
+
+
+class Design(Frozen):
+    """A hybrid optical network: its optic, the sensor it is trained for, its backend, its teacher, its training."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    task: Task
+    optic: Optic
+    sensor: Sensor = Sensor()
+    backend: Backend = Backend()
+    teacher: Teacher = Teacher()
+    training: Training = Training()
+
+
+def load_design(source: str | Path) -> Design:
+    """Read a design file, or one of the shipped designs by its name.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file or name, or the file is wrong.
+    """
+    catalogue = resources.files("labonn.design") / "catalogue"
+    path = Path(source)
+    if path.suffix != ".toml" and not path.exists():
+        shipped = sorted(entry.name.removesuffix(".design.toml") for entry in catalogue.iterdir())
+        if str(source) not in shipped:
+            raise ConfigError(f"there is no design {str(source)!r}: give a file, or one of {', '.join(shipped)}")
+        with resources.as_file(catalogue / f"{source}.design.toml") as file:
+            return read_toml(file, Design)
+    return read_toml(path, Design)
