@@ -1,0 +1,83 @@
+"""The bench file: which instruments stand on a bench, in which roles, and how its optics are laid out."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from labonn.config import Frozen, read_toml
+
+
+class World(Frozen):
+    """What makes a bench a simulated one."""
+
+    file: Path = Field(description="the world file, beside the bench file: the physics that is simulated")
+    clock: Literal["real", "virtual"] = "virtual"
+
+
+class Roles(Frozen):
+    """Which instrument does what; each names a table under [instruments]."""
+
+    display: str
+    slm: str
+    camera: str
+    shutter: str
+
+
+class Geometry(Frozen):
+    """How display, optic and sensor stand to each other, nominally; what is really so is calibrated."""
+
+    wavelength_nm: PositiveFloat
+    focal_mm: PositiveFloat = Field(description="from the optic to the sensor")
+    tap_um: PositiveFloat = Field(description="distance on the sensor between neighbouring taps of a kernel")
+    camera_pixel_um: PositiveFloat
+    tile_pitch_um: PositiveFloat = Field(description="distance on the sensor between neighbouring tiles, both axes")
+    display_px_per_tap: PositiveInt = Field(description="display pixels, both axes, that make one pixel of an image")
+
+    @property
+    def pixels_per_tap(self) -> float:
+        """Camera pixels from one tap to the next."""
+        return self.tap_um / self.camera_pixel_um
+
+
+class InstrumentEntry(BaseModel):
+    """One table under [instruments], as it stands in the file: its driver checks the rest of it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    driver: str = Field(min_length=1)
+
+
+class BenchConfig(Frozen):
+    """A bench file."""
+
+    schema_number: Literal[1] = Field(1, alias="schema")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="unique on this machine")
+    world: World | None = None
+    roles: Roles
+    instruments: dict[str, InstrumentEntry]
+    geometry: Geometry
+
+    @model_validator(mode="after")
+    def _roles_and_instruments_match(self) -> Self:
+        roles: dict[str, str] = self.roles.model_dump()
+        for role, name in roles.items():
+            if name not in self.instruments:
+                known = ", ".join(sorted(self.instruments)) or "none"
+                raise ValueError(f"roles.{role} = {name!r}: there is no [instruments.{name}]; there are: {known}")
+        if len(set(roles.values())) < len(roles):
+            raise ValueError("roles: one instrument cannot have two roles")
+        if idle := sorted(set(self.instruments) - set(roles.values())):
+            raise ValueError(f"instruments.{idle[0]}: no role names it; add it under [roles] or remove the table")
+        return self
+
+
+def read_bench(path: Path | str) -> BenchConfig:
+    """Read and check a bench file, without touching an instrument.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is wrong.
+    """
+    return read_toml(Path(path), BenchConfig)

@@ -1,0 +1,122 @@
+"""Time as an instrument: the one place that waits and says what time it is."""
+
+import contextlib
+import socket
+import threading
+import time
+from abc import ABC, abstractmethod
+
+from labonn.errors import InstrumentError
+
+
+class Clock(ABC):
+    """The bench's time: this computer's, or the simulated laboratory's."""
+
+    @abstractmethod
+    def now_s(self) -> float:
+        """Seconds since some fixed moment; never runs backwards."""
+
+    def sleep_ms(self, duration_ms: float) -> None:
+        """Wait until `duration_ms` of the bench's time has passed.
+
+        Raises
+        ------
+        InstrumentError
+            If the clock does not answer.
+        """
+        if not duration_ms >= 0:
+            raise ValueError(f"cannot wait {duration_ms} ms")
+        if duration_ms:
+            self._sleep_s_hw(duration_ms / 1e3)
+
+    @abstractmethod
+    def _sleep_s_hw(self, duration_s: float) -> None: ...
+
+    def close(self) -> None:  # noqa: B027 - most clocks hold nothing
+        """Let go of what the clock holds; may be called twice."""
+
+
+class SystemClock(Clock):
+    """The computer's monotonic clock."""
+
+    def now_s(self) -> float:
+        """Seconds since some fixed moment; never runs backwards."""
+        return time.monotonic()
+
+    def _sleep_s_hw(self, duration_s: float) -> None:
+        time.sleep(duration_s)
+
+
+class WorldClock(Clock):
+    """The clock of a simulated laboratory, real or virtual, behind its own TCP port.
+
+    One line a request: `TIME?` answers the seconds, `SLEEP <seconds>` answers `OK` when they have passed.
+
+    Parameters
+    ----------
+    address
+        "host:port".
+    timeout_ms
+        How long an answer may take beyond the time that it is asked to wait.
+    """
+
+    def __init__(self, address: str, timeout_ms: float = 30_000) -> None:
+        host, _, port = address.rpartition(":")
+        self._address = (host, int(port))
+        self._timeout_s = timeout_ms / 1e3
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._rest = b""
+
+    def now_s(self) -> float:
+        """Seconds of the world's time since it began."""
+        answer = self._ask("TIME?", 0.0)
+        try:
+            return float(answer)
+        except ValueError:
+            raise InstrumentError(f"the world's clock answered {answer!r} where a number of seconds belongs") from None
+
+    def close(self) -> None:
+        """Close the connection; may be called twice."""
+        with self._lock:
+            self._disconnect()
+
+    def _sleep_s_hw(self, duration_s: float) -> None:
+        answer = self._ask(f"SLEEP {duration_s:.9f}", duration_s)
+        if answer != "OK":
+            raise InstrumentError(f"the world's clock answered {answer!r} to a wait of {duration_s:g} s; expected OK")
+
+    def _ask(self, request: str, extra_s: float) -> str:
+        with self._lock:
+            answered = False
+            try:
+                answer = self._exchange(request, extra_s)
+                answered = True
+            except OSError as error:
+                where = "{}:{}".format(*self._address)
+                raise InstrumentError(f"the world's clock at {where} did not answer {request!r}: {error}") from error
+            finally:
+                # An exchange cut short (an error, Ctrl-C) would leave its answer for the next request to read.
+                if not answered:
+                    self._disconnect()
+            return answer
+
+    def _exchange(self, request: str, extra_s: float) -> str:
+        if self._socket is None:
+            self._socket = socket.create_connection(self._address, timeout=self._timeout_s)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.settimeout(self._timeout_s + extra_s)
+        self._socket.sendall(request.encode("ascii") + b"\n")
+        while b"\n" not in self._rest:
+            if not (received := self._socket.recv(4096)):
+                raise ConnectionError("the connection was closed")
+            self._rest += received
+        line, self._rest = self._rest.split(b"\n", 1)
+        return line.decode("ascii", errors="replace").strip()
+
+    def _disconnect(self) -> None:
+        self._rest = b""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.close()
+            self._socket = None

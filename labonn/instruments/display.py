@@ -1,0 +1,45 @@
+"""What the input display is: the scene that the optics see."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labonn.instruments.modulator import Modulator
+
+# What an interpolation may leave outside [0, 1] through rounding alone.
+_ROUNDING = 1e-5
+
+
+class Display(Modulator):
+    """An intensity display: 0 is black, 1 is its full brightness."""
+
+    kind: ClassVar[str] = "display"
+
+    def show(self, picture: NDArray[np.floating[Any]], *, wait: bool = True) -> None:
+        """Show a picture and, unless told otherwise, wait until it has settled.
+
+        Parameters
+        ----------
+        picture
+            Brightness, (H, W) floating point in [0, 1].
+        wait
+            Whether to wait for `settle_ms`; a loop that has other work meanwhile waits by itself.
+
+        Raises
+        ------
+        ValueError
+            If the picture has another shape, or a value outside [0, 1].
+        InstrumentError
+            If the display does not take it.
+        """
+        self._check_picture(picture, "a picture")
+        # Written so that NaN fails it too.
+        if not (picture.min() >= -_ROUNDING and picture.max() <= 1 + _ROUNDING):
+            raise ValueError(f"{self}: a picture from {picture.min()} to {picture.max()} does not lie within 0 to 1")
+        self._show_levels(np.rint(np.clip(picture, 0, 1) * self.max_level).astype(np.uint8), wait)
+
+    def make_dark(self) -> None:
+        """Show black, without waiting."""
+        if self._connected:
+            self._show_levels(np.zeros(self.shape, np.uint8), wait=False)

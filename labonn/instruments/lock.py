@@ -1,0 +1,114 @@
+"""One bench, one process: a lock for the whole machine that says who holds it and since when."""
+
+import contextlib
+import getpass
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from labonn.errors import BenchInUse, InstrumentError
+
+logger = logging.getLogger(__name__)
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a bench, or held it when it died."""
+
+    pid: int
+    user: str
+    command: str
+    since_utc: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} ({self.user}: {self.command}) since {self.since_utc}"
+
+
+def lock_folder() -> Path:
+    """Where the locks of all benches of this machine are: one place for every user and every lab folder."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("PROGRAMDATA", tempfile.gettempdir())) / "labonn" / "benches"
+    # Not gettempdir(): TMPDIR may differ between two users of one bench.
+    return Path("/tmp/labonn-benches")
+
+
+@contextmanager
+def bench_lock(name: str) -> Iterator[Holder | None]:
+    """Hold the bench `name` for this process.
+
+    Yields
+    ------
+    Who held it and died without letting go, or None: such a bench may have been left lit.
+
+    Raises
+    ------
+    BenchInUse
+        If a living process holds it.
+    InstrumentError
+        If the lock cannot be made.
+    """
+    folder = lock_folder()
+    holder_path = folder / f"{name}.json"
+    lock = FileLock(folder / f"{name}.lock", timeout=0, mode=0o666)
+    try:
+        _make_folder(folder)
+        lock.acquire()
+    except Timeout:
+        who = holder_of(name)
+        raise BenchInUse(
+            f"bench {name!r} is in use by {who or 'another process'}; wait until it ends, or end it"
+        ) from None
+    except OSError as error:
+        raise InstrumentError(f"bench {name!r} cannot be locked in {folder}: {error}") from error
+    try:
+        lost = holder_of(name)
+        if lost is not None:
+            logger.warning("bench %r was held by %s, which ended without letting go of it", name, lost)
+        _write(holder_path, _this_process())
+        yield lost
+    finally:
+        with contextlib.suppress(OSError):
+            holder_path.unlink(missing_ok=True)
+        lock.release()
+
+
+def holder_of(name: str) -> Holder | None:
+    """Who is written down as the holder of a bench; None where nobody is."""
+    try:
+        content = json.loads((lock_folder() / f"{name}.json").read_text(encoding="utf-8"))
+        return Holder(int(content["pid"]), str(content["user"]), str(content["command"]), str(content["since_utc"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _this_process() -> Holder:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        user = "unknown user"
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]).strip() or Path(sys.executable).name
+    return Holder(os.getpid(), user, command[:200], datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    # Every user of the machine locks here; only the one who made the folder may change its mode.
+    with contextlib.suppress(PermissionError):
+        folder.chmod(0o777)
+
+
+def _write(path: Path, holder: Holder) -> None:
+    beside = path.with_suffix(f".{os.getpid()}.partial")
+    beside.write_text(json.dumps({"schema": _SCHEMA, **asdict(holder)}), encoding="utf-8")
+    beside.replace(path)

@@ -1,0 +1,72 @@
+"""What shapes light pixel by pixel and takes a moment to settle; displays and SLMs are kinds of it."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from labonn.errors import InstrumentError
+from labonn.instruments.instrument import Instrument, InstrumentTable
+
+
+class ModulatorTable(InstrumentTable):
+    """What the table of a display or an SLM says."""
+
+    pitch_um: float = Field(gt=0, description="pixel pitch")
+    settle_ms: float = Field(ge=0, description="from the command until a frame shows only the new picture")
+    bit_depth: int = Field(8, ge=1, le=8, description="bits of its levels")
+
+
+class Modulator(Instrument):
+    """An array of pixels that is sent one picture at a time."""
+
+    table_model: ClassVar[type[InstrumentTable]] = ModulatorTable
+    table: ModulatorTable
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._shape = (0, 0)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        return self._shape
+
+    @property
+    def pitch_um(self) -> float:
+        """Distance between pixel centres."""
+        return self.table.pitch_um
+
+    @property
+    def settle_ms(self) -> float:
+        """How long a picture takes, from the command, until a frame shows it alone."""
+        return self.table.settle_ms
+
+    @property
+    def max_level(self) -> int:
+        """The largest level of a pixel."""
+        return (1 << self.table.bit_depth) - 1
+
+    def _prepare(self) -> None:
+        self._shape = self._call("reading its size", self._shape_hw)
+        if min(self._shape) < 1:
+            raise InstrumentError(f"{self}: reports a size of {self._shape[0]} x {self._shape[1]} px")
+
+    def _show_levels(self, levels: NDArray[np.uint8], wait: bool) -> None:
+        self._call("showing a picture", lambda: self._show_hw(levels))
+        if wait:
+            self.site.clock.sleep_ms(self.settle_ms)
+
+    def _check_picture(self, picture: NDArray[Any], what: str) -> None:
+        if picture.shape != self._shape:
+            raise ValueError(f"{self}: {what} of shape {picture.shape} does not fit; it is {self._shape} (H, W)")
+        if picture.dtype.kind != "f":
+            raise ValueError(f"{self}: {what} must be floating point, not {picture.dtype}")
+
+    @abstractmethod
+    def _shape_hw(self) -> tuple[int, int]: ...
+
+    @abstractmethod
+    def _show_hw(self, levels: NDArray[np.uint8]) -> None: ...
