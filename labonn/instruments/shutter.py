@@ -3,6 +3,8 @@
 from abc import abstractmethod
 from typing import ClassVar
 
+from pydantic import Field
+
 from labonn.errors import InstrumentError
 from labonn.instruments.instrument import Instrument, InstrumentTable
 
@@ -10,7 +12,7 @@ from labonn.instruments.instrument import Instrument, InstrumentTable
 class ShutterTable(InstrumentTable):
     """A shutter's table in a bench file."""
 
-    settle_ms: float = 0.0
+    settle_ms: float = Field(0.0, ge=0, description="how long it takes to move")
 
 
 class Shutter(Instrument):
@@ -44,15 +46,12 @@ class Shutter(Instrument):
     def _move(self, *, opening: bool) -> None:
         doing = "opening" if opening else "closing"
 
-        def move_and_read() -> bool:
-            self._set_open_hw(opening)
-            return self._is_open_hw()
-
-        if self._call(doing, move_and_read) != opening:
+        self._call(doing, lambda: self._set_open_hw(opening))
+        self.site.clock.sleep_ms(self.table.settle_ms)
+        if self._call("reading its position", self._is_open_hw) != opening:
             raise InstrumentError(
                 f"{self}: {doing}: it says that it is still {'closed' if opening else 'OPEN'}; check it by eye"
             )
-        self.site.clock.sleep_ms(self.table.settle_ms)
 
     @abstractmethod
     def _is_open_hw(self) -> bool: ...

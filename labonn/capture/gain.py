@@ -1,0 +1,55 @@
+"""Gain and background of each tile: how many counts stand for one unit of the student's optical map."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labonn.errors import CalibrationError
+
+
+@dataclass(frozen=True)
+class TileGains:
+    """Counts = gain * map + background, tile by tile, all (T,)."""
+
+    gain: NDArray[np.float64]
+    background: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    """Rms residual relative to the standard deviation of the counts: what the line leaves."""
+
+
+def fit_gains(captured: NDArray[np.float32], predicted: NDArray[np.float32]) -> TileGains:
+    """Regress captured maps on predicted ones, a line for each tile.
+
+    Parameters
+    ----------
+    captured
+        Registered maps in counts, (N, T, h, w).
+    predicted
+        The student's optical maps of the same images, (N, T, h, w).
+
+    Raises
+    ------
+    CalibrationError
+        If a tile's prediction is constant, or its captures do not rise with it.
+    """
+    y = np.moveaxis(captured, 1, 0).reshape(captured.shape[1], -1).astype(np.float64)
+    x = np.moveaxis(predicted, 1, 0).reshape(predicted.shape[1], -1).astype(np.float64)
+    x_mean, y_mean = x.mean(axis=1), y.mean(axis=1)
+    x_centred, y_centred = x - x_mean[:, None], y - y_mean[:, None]
+    spread = (x_centred**2).mean(axis=1)
+    if (tile := _first(spread <= 0)) is not None:
+        raise CalibrationError(f"tile {tile}: the probe images' predicted maps are constant, so no gain can be fitted")
+    gain = (x_centred * y_centred).mean(axis=1) / spread
+    if (tile := _first(~(gain > 0))) is not None:
+        raise CalibrationError(
+            f"tile {tile}: its captures fall where the student's maps rise (gain {gain[tile]:.3g}); check that the phase"
+            " pattern on the SLM is the one of this model, and which way display, SLM and camera stand"
+        )
+    left = y_centred - gain[:, None] * x_centred
+    residual = np.sqrt((left**2).mean(axis=1) / (y_centred**2).mean(axis=1))
+    return TileGains(gain, y_mean - gain * x_mean, residual)
+
+
+def _first(wrong: NDArray[np.bool_]) -> int | None:
+    return int(np.flatnonzero(wrong)[0]) if wrong.any() else None

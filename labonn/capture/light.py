@@ -1,0 +1,98 @@
+"""Taking frames for calibration: light on and off, the exposure that uses the sensor's range, means of many frames."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labonn.errors import CalibrationError, InstrumentError
+from labonn.instruments import Bench
+
+# Where the brightest of the scene should come to lie, as a share of the sensor's range above black.
+_TARGET = 0.75
+_ACCEPTED = (0.55, 0.9)
+# The few pixels above this quantile are hot ones, or noise.
+_QUANTILE = 0.9995
+_MOST_TRIES = 8
+_LARGEST_STEP = 8.0
+
+
+@contextmanager
+def light(bench: Bench) -> Iterator[None]:
+    """Open the shutter, and close it however this ends."""
+    try:
+        bench.shutter.open()
+        yield
+    finally:
+        bench.shutter.make_dark()
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Several frames of the same thing."""
+
+    mean: NDArray[np.float32]
+    noise: float
+    """Standard deviation of a pixel from frame to frame, as the root of its mean square over all pixels."""
+
+
+def take_stack(bench: Bench, count: int) -> Stack:
+    """Take frames of what is shown now and average them; at least two."""
+    total = np.zeros(bench.camera.shape, np.float64)
+    square = np.zeros(bench.camera.shape, np.float64)
+    for _ in range(count):
+        frame = bench.camera.snap().astype(np.float64)
+        total += frame
+        square += frame**2
+    variance = (square - total**2 / count) / (count - 1)
+    return Stack((total / count).astype(np.float32), float(np.sqrt(max(0.0, variance.mean()))))
+
+
+def take_dark(bench: Bench, count: int) -> Stack:
+    """Take frames with the shutter closed, at the exposure that is set."""
+    bench.shutter.close()
+    return take_stack(bench, count)
+
+
+def choose_exposure(bench: Bench, scene: NDArray[np.float32], what: str) -> float:
+    """Set the exposure that uses the sensor's range for a scene, neither saturated nor dim.
+
+    Parameters
+    ----------
+    bench
+        With its light on.
+    scene
+        The brightest scene that will be shown.
+    what
+        What it is, for messages.
+
+    Returns
+    -------
+    The exposure in ms; it is set.
+
+    Raises
+    ------
+    CalibrationError
+        If none is found: no light arrives, or too much at the shortest exposure.
+    """
+    camera = bench.camera
+    bench.display.show(scene)
+    peak = 0.0
+    for _ in range(_MOST_TRIES):
+        frame = camera.snap()
+        # The median is black: most of the sensor lies between pictures or under dim ones.
+        black = float(np.quantile(frame, 0.02))
+        peak = (float(np.quantile(frame, _QUANTILE)) - black) / (camera.saturation - black)
+        if _ACCEPTED[0] <= peak <= _ACCEPTED[1]:
+            return camera.exposure_ms
+        factor = 1 / 4 if peak > _ACCEPTED[1] + 0.05 else _TARGET / max(peak, 1e-3)
+        try:
+            camera.exposure_ms *= min(_LARGEST_STEP, factor)
+        except InstrumentError as error:
+            raise CalibrationError(f"no exposure fits {what}: {error}") from error
+    raise CalibrationError(
+        f"no exposure fits {what}: at {camera.exposure_ms:g} ms its brightest part uses {100 * peak:.1f} % of the"
+        f" camera's range; {'reduce' if peak > _TARGET else 'check that the shutter opens and that there is'} the light"
+    )
