@@ -43,8 +43,8 @@ def fit_gains(captured: NDArray[np.float32], predicted: NDArray[np.float32]) -> 
     gain = (x_centred * y_centred).mean(axis=1) / spread
     if (tile := _first(~(gain > 0))) is not None:
         raise CalibrationError(
-            f"tile {tile}: its captures fall where the student's maps rise (gain {gain[tile]:.3g}); check that the phase"
-            " pattern on the SLM is the one of this model, and which way display, SLM and camera stand"
+            f"tile {tile}: its captures fall where the student's maps rise (gain {gain[tile]:.3g}); check that the"
+            " phase pattern on the SLM is the one of this model, and which way display, SLM and camera stand"
         )
     left = y_centred - gain[:, None] * x_centred
     residual = np.sqrt((left**2).mean(axis=1) / (y_centred**2).mean(axis=1))
