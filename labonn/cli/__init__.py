@@ -1,0 +1,5 @@
+"""The command line."""
+
+from labonn.cli.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,108 @@
+"""The commands."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labonn.cli.answer import Answer
+
+app = typer.Typer(
+    name="labonn",
+    help="Run a laboratory's hybrid optical neural networks. "
+    "Exit codes: 0 done, 1 failed, 2 a file or an argument is wrong, 3 an instrument failed, 4 refused by the gate, 5 the bench is in use, 130 aborted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+LabDir = Annotated[
+    Path,
+    typer.Option("--lab", metavar="DIR", envvar="LABONN_LAB", help="The laboratory's folder: runs, releases, models."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout, and nothing else there.")]
+Bench = Annotated[Path, typer.Argument(metavar="BENCH", help="The bench file, *.bench.toml.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter of the protocol; may be repeated."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done; touch nothing.")]
+
+DEFAULT_LAB = Path("lab")
+
+
+class Task(StrEnum):
+    """What the demo recognises."""
+
+    digits = "digits"
+    mnist = "mnist"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from labonn.records.runs import labonn_version
+
+        typer.echo(f"labonn {labonn_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def labonn(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Keep the options that stand before a command."""
+
+
+@app.command()
+def demo(
+    task: Annotated[Task, typer.Option(help="Which images; mnist needs LABONN_DATA.")] = Task.digits,
+    seed: Annotated[int, typer.Option(help="Of training, and of the simulated laboratory.")] = 0,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """Run the whole loop on the simulated mono bench, and write a report."""
+    from labonn.cli.demo import run_demo
+
+    return run_demo(lab, task.value, seed)
+
+
+@app.command()
+def run(
+    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="A shipped protocol's name, or a script.")],
+    bench: Bench,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """Run a protocol on a bench, and record it."""
+    from labonn.cli.running import plan_command, run_command
+
+    if dry_run:
+        return plan_command(protocol, bench, settings or [])
+    return run_command(protocol, bench, lab, settings or [])
+
+
+@app.command()
+def recalibrate(bench: Bench, settings: Settings = None, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Measure what the bench really does, re-fit the backend to it, and release it if that is no worse."""
+    from labonn.cli.running import run_command
+
+    return run_command("recalibrate", bench, lab, settings or [])
+
+
+@app.command()
+def report(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's name, the end of one that is unique, or its folder.")
+    ],
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """Write the report of a run again."""
+    from labonn.cli.running import report_command
+
+    return report_command(run, lab)

@@ -1,0 +1,151 @@
+"""What a protocol is handed: the bench, the laboratory's folder, the recorder, progress, checkpoints."""
+
+import logging
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labonn.errors import Aborted
+from labonn.protocol.progress import Screen, Step
+from labonn.records import FrameFile, Run
+from labonn.records.disk import plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from labonn.instruments import Bench, BenchConfig
+
+logger = logging.getLogger(__name__)
+
+_FIGURES = "figures"
+_FRAMES = "frames.h5"
+
+
+class Lab:
+    """The laboratory, as a protocol sees it while it runs."""
+
+    def __init__(
+        self,
+        folder: Path,
+        bench_path: Path,
+        bench_config: "BenchConfig",
+        run_record: Run,
+        screen: Screen,
+        *,
+        world_seed: int | None = None,
+    ) -> None:
+        self.folder = folder
+        """The laboratory's folder: models, releases, runs."""
+        self.bench_path = bench_path
+        self.bench_config = bench_config
+        self.run_record = run_record
+        """The run: its id, its folder."""
+        self.seconds: dict[str, float] = {}
+        """How long each step took; a step that came twice counts both times."""
+        self._screen = screen
+        self._world_seed = world_seed
+        self._frames = FrameFile(self.frames_path)
+        self._held = ExitStack()
+        self._held.callback(self._frames.close)  # comes last: the bench, entered later, is made dark before
+        self._bench: Bench | None = None
+        self._stop_reason: str | None = None
+
+    @property
+    def bench(self) -> "Bench":
+        """The bench, opened when it is first asked for and held, and at last left dark, until the run ends.
+
+        Raises
+        ------
+        BenchInUse, ConfigError, InstrumentError
+            As `labonn.instruments.open_bench` does.
+        """
+        if self._bench is None:
+            from labonn.instruments import open_bench
+
+            self._bench = self._held.enter_context(open_bench(self.bench_path, world_seed=self._world_seed))
+            self.run_record.change(instruments=self._bench.settings())
+        return self._bench
+
+    @property
+    def frames_path(self) -> Path:
+        """Where this run's frames are; `labonn.records.read_frames` reads them while the run goes on, too."""
+        return self.run_record.folder / _FRAMES
+
+    @contextmanager
+    def step(self, name: str, total: int | None = None) -> Iterator[Step]:
+        """Show and time a step: ``with lab.step("capturing", total=32) as step: ... step.advance()``.
+
+        Frames that were recorded in it are acknowledged when it ends.
+        """
+        self.checkpoint()
+        logger.info("%s", name, extra={"step": name, "total": total})
+        begin_s = time.perf_counter()
+        try:
+            with self._screen.step(name, total, self.checkpoint) as step:
+                yield step
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin_s
+        self._frames.flush()
+        self.run_record.change(seconds=self.seconds)
+
+    def checkpoint(self) -> None:
+        """Let a request to stop take effect here; loops that take long and do not `advance` call it.
+
+        Raises
+        ------
+        Aborted
+            If the run was asked to stop.
+        """
+        if self._stop_reason is not None:
+            raise Aborted(self._stop_reason)
+
+    def stop(self, reason: str) -> None:
+        """Ask the run to stop at its next checkpoint; may be called from any thread."""
+        self._stop_reason = reason
+
+    def record(self, group: str, **arrays: Any) -> None:
+        """Keep one capture: its frame, its maps, the number of its image. See `labonn.records.FrameFile.append`."""
+        self._frames.append(group, **arrays)
+
+    def record_all(self, group: str, **arrays: Any) -> None:
+        """Keep many captures at once; the first axis of every array counts them."""
+        self._frames.extend(group, **arrays)
+
+    def figure(self, name: str, figure: "Figure", caption: str = "") -> None:
+        """Keep a picture for the report. A picture that cannot be drawn is noted, and does not end the run."""
+        file = self.run_record.folder / _FIGURES / f"{_file_name(name)}.png"
+        file.parent.mkdir(exist_ok=True)
+        try:
+            figure.savefig(file, dpi=144)
+        except Exception:
+            logger.exception("the figure %r could not be drawn", name)
+            self._screen.line(f"the figure {name!r} could not be drawn; see log.jsonl")
+            return
+        self.run_record.add_figure(name, file, caption)
+
+    def table(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Keep a table for the report; the first row's keys are its columns."""
+        self.run_record.add_table(name, [plain(dict(row)) for row in rows])
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep a figure or a remark in the record and the report."""
+        logger.info("%s = %s", key, value)
+        self.run_record.note(key, value)
+
+    def close(self, error: BaseException | None) -> None:
+        """Leave the bench dark and close the files; for the runtime, which hands in what ended the script, if anything.
+
+        Raises
+        ------
+        InstrumentError, RecordError
+            If that fails, and nothing had failed before.
+        """
+        trace = None if error is None else error.__traceback__
+        self._held.__exit__(type(error) if error else None, error, trace)
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "figure"

@@ -1,0 +1,5 @@
+"""Reports: figures from arrays, and pages that hold them. Opens nothing, measures nothing."""
+
+from labonn.report.page import Page, flatten, show
+
+__all__ = ["Page", "flatten", "show"]
