@@ -1,0 +1,184 @@
+"""The three doors of a world: devices (for the clients in `sim.micromanager`), clock, and truth (for tests only).
+
+devices and truth: one JSON object a line, `{"op": ..., "id": ..., ...}`; the answer repeats `id` and has `ok`, and
+`error` where that is false. clock: `TIME?` and `SLEEP seconds`. Nothing that a client says ends the world.
+"""
+
+import base64
+import json
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sim.errors import SimulationError
+from sim.shared_pixels import lay_out, open_places
+from sim.truth import truth
+from sim.world import World
+
+log = logging.getLogger(__name__)
+FRAME_PLACES = 4
+_MAX_SLEEP_S = 1e9
+
+Request = dict[str, Any]
+
+
+class Silence(Exception):  # noqa: N818  (not a fault of anybody: the world stays silent on purpose)
+    """No answer is given."""
+
+
+class JsonDoor:
+    """Answers requests by their `op`."""
+
+    def __init__(self, operations: dict[str, Callable[[Request], Request]]) -> None:
+        self._operations = operations
+
+    def answer(self, line: str) -> str | None:
+        """One line in, one line (or silence) out."""
+        number: Any = None
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict):
+                raise SimulationError(f"a request is a JSON object, not {type(request).__name__}")
+            number = request.get("id")
+            operation = self._operations.get(str(request.get("op")))
+            if operation is None:
+                raise SimulationError(f"op {request.get('op')!r} is not one of {', '.join(self._operations)}")
+            reply = {"ok": True, **operation(request)}
+        except Silence:
+            return None
+        except (SimulationError, json.JSONDecodeError, RecursionError) as error:
+            reply = {"ok": False, "error": str(error)}
+        except KeyError as error:
+            reply = {"ok": False, "error": f"the request lacks {error}"}
+        except Exception as error:  # the edge of the process: a bad request must not end the world
+            log.exception("a request failed: %.200s", line)
+            reply = {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        return json.dumps({"id": number, **reply})
+
+
+class DevicesDoor(JsonDoor):
+    """What the thin clients may ask, and the memory that they share with the world."""
+
+    def __init__(self, world: World, memory: Path) -> None:
+        self._world = world
+        self._memory = memory
+        panels: dict[str, tuple[tuple[int, ...], str]] = {
+            device: (shape, "uint8") for device, shape in world.panel_shapes().items()
+        }
+        frames = {f"frame {place}": (world.file.camera.shape, "uint16") for place in range(FRAME_PLACES)}
+        self._places, size = lay_out({**panels, **frames})
+        with memory.open("wb") as file:
+            file.truncate(size)
+        self._arrays = open_places(memory, self._places)
+        super().__init__(
+            {
+                "hello": self._hello,
+                "show": self._show,
+                "snap": self._snap,
+                "exposure": self._exposure,
+                "shutter": self._shutter,
+            }
+        )
+
+    def _hello(self, _: Request) -> Request:
+        camera = self._world.file.camera
+        return {
+            "bench": self._world.name,
+            "memory": str(self._memory),
+            "places": {name: place.to_json() for name, place in self._places.items()},
+            "levels": self._world.file.slm.levels,
+            "bit_depth": camera.bit_depth,
+            "readout_ms": camera.readout_ms,
+        }
+
+    def _show(self, request: Request) -> Request:
+        device = str(request["device"])
+        if device not in self._world.panel_shapes():
+            raise SimulationError(f"there is no panel {device!r}")
+        self._world.show(device, self._arrays[device].copy())
+        return {}
+
+    def _snap(self, _: Request) -> Request:
+        if not self._world.camera_delivers:
+            raise Silence
+        snap = self._world.snap()
+        place = snap.number % FRAME_PLACES
+        self._arrays[f"frame {place}"][:] = snap.frame
+        return {"place": place, "number": snap.number, "start_s": snap.start_s, "exposure_ms": snap.exposure_ms}
+
+    def _exposure(self, request: Request) -> Request:
+        if "ms" in request:
+            self._world.set_exposure_ms(_number(request["ms"], "ms"))
+        return {"ms": self._world.exposure_ms}
+
+    def _shutter(self, request: Request) -> Request:
+        if "open" in request:
+            self._world.set_shutter(_truth_value(request["open"], "open"))
+        return {"open": self._world.shutter_is_open}
+
+
+class TestDoor(JsonDoor):
+    """What only tests may ask: the truth, and changes of the world."""
+
+    __test__ = False  # it is not a test, whatever its name says
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        super().__init__({"truth": lambda _: truth(world), "set": self._set, "psf": self._psf})
+
+    def _set(self, request: Request) -> Request:
+        values = dict(request["values"]) if "values" in request else {str(request["path"]): request["value"]}
+        if "camera.delivers" in values:
+            self._world.camera_delivers = _truth_value(values.pop("camera.delivers"), "camera.delivers")
+        if values:
+            self._world.change(values)
+        return {}
+
+    def _psf(self, request: Request) -> Request:
+        tile, side = int(request["tile"]), int(request.get("side", 64))
+        pixel_um = _number(request.get("pixel_um", self._world.file.camera.pixel_um), "pixel_um")
+        if not 0 <= tile < self._world.file.lenslets.count or not 1 <= side <= 1024 or not 0.5 <= pixel_um <= 100:
+            raise SimulationError(f"no such PSF: tile {tile}, side {side}, pixel_um {pixel_um}")
+        psf = self._world.optics.psf(self._world.shown("slm"), tile, pixel_um, side)
+        return {
+            "shape": list(psf.shape),
+            "dtype": "<f4",
+            "base64": base64.b64encode(psf.astype("<f4").tobytes()).decode(),
+        }
+
+
+class ClockDoor:
+    """The world's time, as an instrument."""
+
+    def __init__(self, world: World) -> None:
+        self._clock = world.clock
+
+    def answer(self, line: str) -> str | None:
+        """`TIME?` gives seconds, `SLEEP seconds` gives OK when they have passed; anything else an error."""
+        command, _, argument = line.strip().partition(" ")
+        if command == "TIME?" and not argument:
+            return f"{self._clock.now_s():.9f}"
+        if command == "SLEEP":
+            try:
+                seconds = _number(float(argument), "seconds")
+            except (ValueError, SimulationError):
+                return f"ERROR SLEEP takes seconds, not {argument[:40]!r}"
+            if not 0 <= seconds <= _MAX_SLEEP_S:
+                return f"ERROR SLEEP takes 0 to {_MAX_SLEEP_S:g} seconds, not {argument[:40]}"
+            self._clock.sleep_until_s(self._clock.now_s() + seconds)
+            return "OK"
+        return f"ERROR {line[:40]!r} is neither TIME? nor SLEEP seconds"
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise SimulationError(f"{name} must be a finite number, not {value!r}")
+    return float(value)
+
+
+def _truth_value(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise SimulationError(f"{name} must be true or false, not {value!r}")
+    return value

@@ -1,0 +1,114 @@
+r"""The camera: from light to grey levels.
+
+    e = t W I p + t d                           electrons: exposure t, light I, white W, pixel gain p, dark current d
+    n = min(e, full well) + sqrt(e + r^2) g     shot and read noise, g standard normal
+    DN = clip(round(n / gain + black + column offset))
+
+Two shortcuts, both tested: shot noise is Gaussian with the Poisson's variance, and the normal numbers come from a pool
+drawn once, read from a random place for each frame.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.draws import stream
+from sim.world_file import WorldFile
+
+Floats = NDArray[np.float32]
+Frame = NDArray[np.uint16]
+
+
+class Sensor:
+    """One camera's pixels, with their own gains and offsets, and its noise."""
+
+    def __init__(self, world: WorldFile, seed: int) -> None:
+        camera, effects = world.camera, world.effects
+        pixels = stream(seed, "sensor")
+        shape = camera.shape
+        gains, darks = pixels.standard_normal(shape), pixels.standard_normal(shape)
+        columns = pixels.standard_normal(shape[1])
+        self._world = world
+        self._light_e_per_ms = (
+            world.source.white_e_per_ms
+            * _vignetting(world)
+            * (1 + (effects.pixel_gain.spread if effects.pixel_gain.on else 0.0) * gains)
+        ).astype(np.float32)
+        dark = effects.dark_current
+        self._dark_e_per_ms = (
+            np.maximum(0.0, dark.e_per_s / 1e3 * (1 + dark.spread * darks)) if dark.on else np.zeros(shape)
+        ).astype(np.float32)
+        offset = effects.column_offset.rms_dn if effects.column_offset.on else 0.0
+        self._black_dn = (camera.black_dn + offset * columns).astype(np.float32)
+        self._read_variance = np.float32(effects.read_noise.rms_e**2 if effects.read_noise.on else 0.0)
+        self._stray = _stray(world, seed)
+        self._places = stream(seed, "noise")
+        self._pool = self._places.standard_normal(3 * shape[0] * shape[1], np.float32)
+
+    def electrons(self, light: Floats | None, open_ms: float, exposure_ms: float, mean_radiance: float) -> Floats:
+        """Return the expected electrons, (H, W).
+
+        Parameters
+        ----------
+        light
+            Light on the sensor in units of white, (H, W); None: no light at all.
+        open_ms
+            How long the light reached the sensor during the exposure.
+        exposure_ms
+            The exposure.
+        mean_radiance
+            Mean of the displayed picture, 0 to 1; it is what the stray light follows.
+        """
+        expected = self._dark_e_per_ms * np.float32(exposure_ms)
+        if light is not None and open_ms > 0:
+            lit = light + self._stray_light(mean_radiance)
+            lit *= self._light_e_per_ms
+            lit *= np.float32(open_ms * self._power())
+            np.maximum(lit, 0.0, out=lit)
+            expected += lit
+        return expected
+
+    def read(self, electrons: Floats) -> Frame:
+        """One frame of grey levels, right aligned in 16 bits, from expected electrons (which are not changed)."""
+        camera, effects = self._world.camera, self._world.effects
+        size = electrons.size
+        place = int(self._places.integers(0, self._pool.size - size))
+        noise = (
+            electrons + self._read_variance if effects.shot_noise.on else np.full_like(electrons, self._read_variance)
+        )
+        np.sqrt(noise, out=noise)
+        noise *= self._pool[place : place + size].reshape(electrons.shape)
+        noise += np.minimum(electrons, np.float32(camera.full_well_e))
+        noise *= np.float32(1 / camera.gain_e_per_dn)
+        noise += self._black_dn
+        np.rint(noise, out=noise)
+        np.clip(noise, 0, 2**camera.bit_depth - 1, out=noise)
+        return noise.astype(np.uint16)
+
+    def _power(self) -> float:
+        noise = self._world.effects.light_noise
+        return max(0.0, 1.0 + noise.rms * self._places.standard_normal()) if noise.on else 1.0
+
+    def _stray_light(self, mean_radiance: float) -> Floats | np.float32:
+        stray = self._world.effects.stray_light
+        if not stray.on:
+            return np.float32(0)
+        return self._stray + np.float32(stray.veil * mean_radiance)
+
+
+def _vignetting(world: WorldFile) -> NDArray[np.float64]:
+    down, right = _from_centre(world.camera.shape)
+    vignetting = world.effects.vignetting
+    return 1 - (vignetting.sensor_corner if vignetting.on else 0.0) * (down**2 + right**2) / 2
+
+
+def _stray(world: WorldFile, seed: int) -> Floats:
+    down, right = _from_centre(world.camera.shape)
+    stray = world.effects.stray_light
+    direction = stream(seed, "stray_light").uniform(0.0, 2.0 * np.pi)
+    slope = 1 + stray.slope * (np.cos(direction) * down + np.sin(direction) * right)
+    return np.asarray(stray.pedestal * slope, np.float32)
+
+
+def _from_centre(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    down, right = (np.linspace(-1.0, 1.0, side) for side in shape)
+    return down[:, None], right[None, :]
