@@ -10,8 +10,8 @@ from labonn.cli.answer import Answer
 
 app = typer.Typer(
     name="labonn",
-    help="Run a laboratory's hybrid optical neural networks. "
-    "Exit codes: 0 done, 1 failed, 2 a file or an argument is wrong, 3 an instrument failed, 4 refused by the gate, 5 the bench is in use, 130 aborted.",
+    help="Run a laboratory's hybrid optical neural networks. Exit codes: 0 done, 1 failed, 2 a file or an argument is "
+    "wrong, 3 an instrument failed, 4 refused by the gate, 5 the bench is in use, 130 aborted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -40,7 +40,7 @@ def _answer(arguments: Sequence[str]) -> Answer:
 
 
 def _usage_error(error: Exception) -> str | None:
-    """Give the message of an error in the arguments; known by what it has, as typer's classes moved between versions."""
+    """Give the message of an error in the arguments, known by what it has: typer's own classes moved about."""
     format_message = getattr(error, "format_message", None)
     if format_message is None or not hasattr(error, "exit_code"):
         return None

@@ -1,0 +1,68 @@
+"""Figures of how good something is: accuracies side by side, losses over a training."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from labonn.report.figures.canvas import INK, NORMAL, sheet, tidy
+from labonn.report.style import BLUE, GREY, SERIES
+
+_UNCOMPENSATED = "none"
+
+
+def accuracy_bars(methods: Mapping[str, float]) -> Figure:
+    """Draw accuracies, in per cent, one line a method; from ``none`` (not compensated), if it is there, to each.
+
+    The axis does not begin at zero: what is drawn is the difference, and each value is written beside its point.
+    """
+    names = list(methods)
+    values = [float(methods[name]) for name in names]
+    figure = sheet(7.0, 0.75 + 0.36 * len(names))
+    axes = figure.subplots()
+    tidy(axes)
+    base = float(methods.get(_UNCOMPENSATED, min(values, default=0.0)))
+    for row, (name, value) in enumerate(zip(names, values, strict=True)):
+        colour = GREY if name == _UNCOMPENSATED else BLUE
+        axes.plot([base, value], [row, row], color=colour, lw=2.2, alpha=0.45, solid_capstyle="round")
+        axes.plot([value], [row], "o", color=colour, ms=8)
+        axes.annotate(
+            f"{value:.1f}", (value, row), (9, 0), textcoords="offset points", va="center", size=NORMAL, color=INK
+        )
+    if _UNCOMPENSATED in methods:
+        axes.axvline(base, color=GREY, lw=0.8, ls=":")
+    lowest, highest = min(values, default=0.0), max(values, default=100.0)
+    margin = max(1.0, 0.08 * (highest - lowest))
+    axes.set_xlim(max(0.0, lowest - margin), highest + 1.8 * margin)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names, size=NORMAL)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("accuracy (%)")
+    axes.grid(axis="x", color="#e3e6ea", lw=0.6)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def training_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw losses over the steps of a training, each as it was and its running mean; logarithmic where they span much."""
+    figure = sheet(7.0, 3.2)
+    axes = figure.subplots()
+    tidy(axes)
+    everything = np.concatenate([np.asarray(values, dtype=float) for values in curves.values()] or [np.zeros(0)])
+    for index, (name, values) in enumerate(curves.items()):
+        losses = np.asarray(values, dtype=float)
+        colour = SERIES[index % len(SERIES)]
+        window = max(1, len(losses) // 50)
+        if window > 1:
+            axes.plot(np.arange(1, len(losses) + 1), losses, color=colour, lw=0.6, alpha=0.25)
+        mean = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+        axes.plot(np.arange(window, len(losses) + 1), mean, color=colour, lw=1.6, label=name)
+    finite = everything[np.isfinite(everything)]
+    if finite.size and finite.min() > 0 and finite.max() > 10 * finite.min():
+        axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    axes.grid(color="#e3e6ea", lw=0.6)
+    if len(curves) > 1:
+        axes.legend(frameon=False, fontsize=NORMAL)
+    return figure
