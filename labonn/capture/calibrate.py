@@ -20,6 +20,10 @@ from labonn.instruments import Bench
 
 _FRAMES = 16  # of a dark or white stack: shot noise of a flat-field pixel then stays near 0.3 %
 _FIDUCIAL_FRAMES = 4
+# When a probe image saturates although the one that should be brightest did not.
+_EXPOSURES_TRIED = 4
+_SHORTER = 0.7
+_MOST_SATURATED = 1e-4  # of a frame: hot pixels
 # A signal fainter than this many standard deviations of the dark frames' noise is none.
 _LEAST_SIGNAL = 10.0
 
@@ -64,10 +68,11 @@ def calibrate(
         raise ValueError(f"predicted_tiles of shape {predicted_tiles.shape} do not fit the probe images: {expected}")
     begin = on_step or (lambda _: None)
     image_shape = (probe_images.shape[1], probe_images.shape[2])
-    begin("exposure")
+    begin("flat phase")
     bench.slm.show(np.zeros(bench.slm.shape, np.float32))
     white = plain_scene(1.0, bench)
     with light(bench):
+        begin("exposure")
         choose_exposure(bench, white, "a white display under a flat phase")
         begin("dark frame and flat field")
         black_stack = take_dark(bench, _FRAMES)
@@ -79,13 +84,22 @@ def calibrate(
     begin("phase pattern")
     bench.slm.show(pattern_rad)
     with light(bench):
-        begin("gain and background")
+        begin("exposure for captures")
         brightest = probe_images[int(np.argmax(predicted_tiles.max(axis=(1, 2, 3))))]
-        exposure_ms = choose_exposure(bench, scene_of(brightest, bench), "the brightest probe image")
-        dark = take_dark(bench, _FRAMES)
-        bench.shutter.open()
-        ready = replace(blank, exposure_ms=exposure_ms, dark=dark.mean, dark_noise=dark.noise)
-        return _with_gains(bench, ready, probe_images, predicted_tiles)
+        choose_exposure(bench, scene_of(brightest, bench), "the brightest probe image")
+        for _ in range(_EXPOSURES_TRIED):
+            dark = take_dark(bench, _FRAMES)
+            begin("gain and background")
+            bench.shutter.open()
+            ready = replace(blank, exposure_ms=bench.camera.exposure_ms, dark=dark.mean, dark_noise=dark.noise)
+            captured, saturated = _capture_probes(bench, Registration(ready), probe_images)
+            if not saturated:
+                return _with_gains(ready, captured, predicted_tiles)
+            bench.camera.exposure_ms *= _SHORTER
+    raise CalibrationError(
+        f"some probe image saturates the camera at every exposure down to {bench.camera.exposure_ms / _SHORTER:.3g} ms;"
+        " dim the light, and look for a reflection"
+    )
 
 
 def _blank(
@@ -129,19 +143,28 @@ def _with_geometry(bench: Bench, blank: Calibration) -> Calibration:
     return replace(blank, affine=found.affine, geometry_rms_px=found.rms_px)
 
 
-def _with_gains(
-    bench: Bench, ready: Calibration, probe_images: NDArray[np.float32], predicted_tiles: NDArray[np.float32]
-) -> Calibration:
-    registration = Registration(ready)
-    captured = np.empty(predicted_tiles.shape, np.float32)
-    for index, image in enumerate(probe_images):
+def _capture_probes(
+    bench: Bench, registration: Registration, probe_images: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], bool]:
+    """Capture the probe images; give their maps in counts, (N, T, h, w), and whether any of them saturated."""
+    captured = []
+    for image in probe_images:
         bench.display.show(scene_of(image, bench))
-        captured[index] = registration.tiles(bench.camera.snap())
-    strongest = float((captured.max(axis=(0, 2, 3)) - captured.min(axis=(0, 2, 3))).max())
-    if strongest < _LEAST_SIGNAL * ready.dark_noise / bench.config.geometry.pixels_per_tap:
+        frame = bench.camera.snap()
+        if np.count_nonzero(frame >= bench.camera.saturation) > _MOST_SATURATED * frame.size:
+            return np.empty(0, np.float32), True
+        captured.append(registration.tiles(frame))
+    return np.stack(captured), False
+
+
+def _with_gains(ready: Calibration, captured: NDArray[np.float32], predicted_tiles: NDArray[np.float32]) -> Calibration:
+    swing = captured.max(axis=(0, 2, 3)) - captured.min(axis=(0, 2, 3))
+    # A cell averages many pixels, so a swing of one pixel's noise is already well above a cell's own.
+    if (weak := swing < ready.dark_noise).any():
+        tile = int(np.flatnonzero(weak)[0])
         raise CalibrationError(
-            f"the probe images move the maps by {strongest:.2g} counts at most, no more than noise does; check the SLM,"
-            " the display and the light"
+            f"tile {tile}: the probe images move its map by {swing[tile]:.2g} counts, no more than noise does; check"
+            " the SLM's pattern, the display and the light"
         )
     gains = fit_gains(captured, predicted_tiles)
     return replace(ready, gain=gains.gain, background=gains.background, gain_residual=gains.residual)

@@ -11,12 +11,13 @@ from labonn.errors import CalibrationError, InstrumentError
 from labonn.instruments import Bench
 
 # Where the brightest of the scene should come to lie, as a share of the sensor's range above black.
-_TARGET = 0.75
-_ACCEPTED = (0.55, 0.9)
+_TARGET = 0.65
+_ACCEPTED = (0.45, 0.8)
 # The few pixels above this quantile are hot ones, or noise.
-_QUANTILE = 0.9995
+_QUANTILE = 0.9999
 _MOST_TRIES = 8
 _LARGEST_STEP = 8.0
+_LONGEST_MS = 1_000.0
 
 
 @contextmanager
@@ -82,14 +83,17 @@ def choose_exposure(bench: Bench, scene: NDArray[np.float32], what: str) -> floa
     peak = 0.0
     for _ in range(_MOST_TRIES):
         frame = camera.snap()
-        # The median is black: most of the sensor lies between pictures or under dim ones.
+        # Some of the sensor always lies between the pictures.
         black = float(np.quantile(frame, 0.02))
         peak = (float(np.quantile(frame, _QUANTILE)) - black) / (camera.saturation - black)
         if _ACCEPTED[0] <= peak <= _ACCEPTED[1]:
             return camera.exposure_ms
-        factor = 1 / 4 if peak > _ACCEPTED[1] + 0.05 else _TARGET / max(peak, 1e-3)
+        # How far beyond saturation a scene is cannot be seen: go down in steps.
+        factor = 1 / 4 if peak > 0.95 else min(_LARGEST_STEP, _TARGET / max(peak, 1e-3))
+        if factor > 1 and camera.exposure_ms >= _LONGEST_MS:
+            break
         try:
-            camera.exposure_ms *= min(_LARGEST_STEP, factor)
+            camera.exposure_ms = min(_LONGEST_MS, factor * camera.exposure_ms)
         except InstrumentError as error:
             raise CalibrationError(f"no exposure fits {what}: {error}") from error
     raise CalibrationError(

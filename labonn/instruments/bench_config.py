@@ -31,9 +31,7 @@ class Geometry(Frozen):
     focal_mm: PositiveFloat = Field(description="from the optic to the sensor")
     tap_um: PositiveFloat = Field(description="distance on the sensor between neighbouring taps of a kernel")
     camera_pixel_um: PositiveFloat
-    tile_pitch_um: tuple[PositiveFloat, PositiveFloat] = Field(
-        description="distance on the sensor between neighbouring tiles, down and across"
-    )
+    tile_pitch_um: PositiveFloat = Field(description="distance on the sensor between neighbouring tiles, both axes")
     display_px_per_tap: PositiveInt = Field(description="display pixels, both axes, that make one pixel of an image")
 
     @property
