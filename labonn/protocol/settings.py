@@ -3,7 +3,8 @@
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -103,10 +104,7 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 
 def _type_name(field: FieldInfo) -> str:
-    kind = field.annotation
-    name = (
-        kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind).replace("typing.", "")
-    )
+    name = _kind_name(field.annotation)
     limits = [
         f"{sign} {getattr(limit, attribute)}"
         for limit in field.metadata
@@ -114,6 +112,20 @@ def _type_name(field: FieldInfo) -> str:
         if getattr(limit, attribute, None) is not None
     ]
     return " ".join([name, *limits])
+
+
+def _kind_name(kind: Any) -> str:
+    """Name a type as one would say it: ``int or 'all'``."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _kind_name(inner[0])
+    if origin is Literal:
+        return " or ".join(repr(value) for value in inner)
+    if origin in (Union, UnionType):
+        return " or ".join(_kind_name(part) for part in inner)
+    if kind is NoneType:
+        return "none"
+    return kind.__name__ if isinstance(kind, type) and origin is None else str(kind).replace("typing.", "")
 
 
 def _default(field: FieldInfo) -> str:

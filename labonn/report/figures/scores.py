@@ -44,7 +44,7 @@ def accuracy_bars(methods: Mapping[str, float]) -> Figure:
 
 
 def training_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw losses over the steps of a training, each as it was and its running mean; logarithmic where they span much."""
+    """Draw losses over the steps of a training, each as it was and its running mean; logarithmic if they span much."""
     figure = sheet(7.0, 3.2)
     axes = figure.subplots()
     tidy(axes)
