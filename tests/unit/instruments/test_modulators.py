@@ -1,0 +1,74 @@
+from math import pi
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labonn.errors import ConfigError
+
+from .stand_ins import BareDisplay, BareSLM, connected
+
+PIXELS = {"pitch_um": 8.0, "settle_ms": 16.7}
+
+
+@given(phase=st.floats(-1e3, 1e3), levels_per_2pi=st.floats(2, 256))
+def test_a_level_stands_for_the_phase_to_half_a_level(phase: float, levels_per_2pi: float) -> None:
+    slm = connected(BareSLM, levels_per_2pi=levels_per_2pi, **PIXELS)
+    slm.show(np.full(slm.shape, phase))
+    error = (float(slm.shown[0, 0]) / levels_per_2pi * 2 * pi - phase) / (2 * pi)
+    half_a_level = 0.5 / levels_per_2pi
+    # The last level may be one short of a whole turn when the number of levels is not whole.
+    largest = half_a_level + (max(0.0, levels_per_2pi - 255.5) / levels_per_2pi)
+    assert abs(error - round(error)) <= largest + 1e-9
+
+
+def test_a_maker_s_table_is_hit_exactly() -> None:
+    slm = connected(BareSLM, levels_per_2pi=255, **PIXELS)
+    slm.show(np.linspace(0, 2 * pi * 14 / 255, 15).reshape(3, 5))
+    assert slm.shown.ravel().tolist() == list(range(15))
+    assert slm.shown.dtype == np.uint8
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((5, 3)), np.full((3, 5), np.nan), np.zeros((3, 5), int)])
+def test_what_is_no_phase_pattern_does_not_reach_the_slm(wrong: np.ndarray) -> None:
+    slm = connected(BareSLM, levels_per_2pi=255, **PIXELS)
+    with pytest.raises(ValueError, match="phase pattern"):
+        slm.show(wrong)
+    assert slm.shown is None
+
+
+def test_an_slm_that_cannot_reach_a_whole_wavelength_is_refused() -> None:
+    with pytest.raises(ConfigError, match="levels_per_2pi = 300"):
+        connected(BareSLM, levels_per_2pi=300, **PIXELS)
+
+
+def test_a_picture_is_rounded_to_levels() -> None:
+    display = connected(BareDisplay, **PIXELS)
+    display.show(np.array([[0, 0.5, 1, 0.2499, 0.002]] * 3, np.float32))
+    assert display.shown[0].tolist() == [0, 128, 255, 64, 1]
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.full((3, 5), 1.1), np.full((3, 5), -0.1), np.full((3, 5), np.nan), np.zeros((5, 3))]
+)
+def test_what_is_no_picture_does_not_reach_the_display(wrong: np.ndarray) -> None:
+    display = connected(BareDisplay, **PIXELS)
+    with pytest.raises(ValueError, match="display"):
+        display.show(wrong)
+    assert display.shown is None
+
+
+def test_showing_waits_until_it_has_settled_unless_told_otherwise() -> None:
+    display = connected(BareDisplay, **PIXELS)
+    display.show(np.zeros(display.shape), wait=False)
+    assert display.site.clock.slept_ms == 0
+    display.show(np.zeros(display.shape))
+    assert display.site.clock.slept_ms == pytest.approx(16.7)
+
+
+def test_dark_is_black() -> None:
+    display = connected(BareDisplay, **PIXELS)
+    display.show(np.ones(display.shape))
+    display.make_dark()
+    assert not display.shown.any()
