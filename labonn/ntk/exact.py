@@ -1,0 +1,154 @@
+"""The exact kernel: record the model, walk back, contract every layer's factor with its counterpart."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from labonn.errors import TrainingError
+from labonn.ntk import rules as _rules  # noqa: F401  (fills the table of rules)
+from labonn.ntk.factors import Factor, Mode
+from labonn.ntk.tape import Recording, Tape, UncoveredError, listening
+from labonn.ntk.walk import Walk
+
+logger = logging.getLogger("labonn.ntk")
+
+Outputs = Callable[[Tensor], Tensor]
+_OUTPUTS = "(outputs)"
+
+
+@dataclass
+class _Learned:
+    """What earlier runs of a model found out, for one choice of parameters."""
+
+    opaque: frozenset[str] = frozenset()
+    announced: frozenset[str] = frozenset()
+
+
+_learned: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], _Learned]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Everything about one batch that its kernels with other batches need."""
+
+    parts: list[Factor]
+    samples: int
+    classes: int
+    like: Tensor
+
+    def nbytes(self) -> int:
+        """Memory that the factors keep alive."""
+        kept = {tensor.data_ptr(): tensor.nbytes for part in self.parts for tensor in part.tensors()}
+        return sum(kept.values())
+
+
+def factors_of(
+    model: nn.Module,
+    x: Tensor,
+    parameters: Mapping[str, Tensor],
+    outputs: Outputs | None = None,
+    readouts: Callable[[torch.Size], Tensor] | None = None,
+) -> Factors:
+    """Run the model on a batch and return each layer's factor.
+
+    Parameters
+    ----------
+    model, x
+        Any module, and a batch of its inputs, (N, ...).
+    parameters
+        The parameters with respect to which the kernel is taken, by name.
+    outputs
+        A function of the model's outputs to take the kernel of, sample by sample.
+    readouts
+        Given the shape of one sample's outputs, the combinations of outputs (C', *shape) whose gradients are followed
+        instead of each output's by itself: probes.
+    """
+    learned = _learned.setdefault(model, {}).setdefault(tuple(parameters), _Learned())
+    opaque = learned.opaque
+    track = bool(opaque)
+    while True:
+        try:
+            recording = record(model, x, parameters, outputs, opaque, track=track)
+            shape = recording.output.tensor.shape[1:]
+            like = recording.output.tensor.detach()
+            combinations = _each_output(shape, like) if readouts is None else readouts(shape).to(like)
+            walk = Walk(recording)
+            parts = walk.run(combinations.unsqueeze(0))
+        except UncoveredError as error:
+            if not track:
+                track = True
+                continue
+            opaque = _widen(model, opaque, error)
+            continue
+        for name in set(walk.fallen_back) - learned.announced:
+            logger.info("ntk: no layer rule for %s here; torch.func takes this layer alone", name)
+        learned.opaque, learned.announced = opaque, learned.announced | set(walk.fallen_back)
+        return Factors(parts, recording.samples, combinations.shape[0], like)
+
+
+def record(
+    model: nn.Module,
+    x: Tensor,
+    parameters: Mapping[str, Tensor],
+    outputs: Outputs | None,
+    opaque: frozenset[str] = frozenset(),
+    *,
+    track: bool = False,
+) -> Recording:
+    """Run the model once with the tape on."""
+    tape = Tape(x, parameters)
+    with ExitStack() as stack:
+        if opaque or track:
+            stack.enter_context(listening(tape, model, opaque, track=track))
+        stack.enter_context(tape)
+        result = model(x)
+        if outputs is not None and _OUTPUTS not in opaque:
+            result = outputs(result)
+    if outputs is not None and _OUTPUTS in opaque:
+        inner, value = outputs(result), tape.lookup(result)
+        if value is not None:
+            tape.note(outputs, (value,), {}, [value], inner)
+        result = inner
+    return tape.finish(result)
+
+
+def _each_output(shape: torch.Size, like: Tensor) -> Tensor:
+    count = math.prod(shape)
+    return torch.eye(count, dtype=like.dtype, device=like.device).reshape(count, *shape)
+
+
+def _widen(model: nn.Module, opaque: frozenset[str], error: UncoveredError) -> frozenset[str]:
+    """Return what torch.func has to take as a whole, now that this much was not enough."""
+    name = _OUTPUTS if error.module is None else error.module
+    while name in opaque and name not in (_OUTPUTS, ""):
+        name = name.rpartition(".")[0]
+    if name in opaque:
+        raise TrainingError(
+            f"the kernel of this model is not defined sample by sample: {error}. The kernel needs outputs that depend on one "
+            "sample each; use evaluation mode, or outputs= to choose a part that does"
+        ) from error
+    shown = "the function given as outputs" if name == _OUTPUTS else (name or "the whole model")
+    logger.info("ntk: %s; torch.func takes %s as one layer", error, shown)
+    if name == _OUTPUTS:
+        return opaque | {name}
+    prefix = f"{name}." if name else ""
+    return frozenset(other for other in opaque if other == _OUTPUTS or not other.startswith(prefix)) | {name}
+
+
+def contract(left: Factors, right: Factors, mode: Mode) -> Tensor:
+    """Sum the layers' contributions: (N, M), or (N, M, C, C) for mode ``full``."""
+    shape = (left.samples, right.samples)
+    if mode == "full":
+        shape += (left.classes, right.classes)
+    kernel = left.like.new_zeros(())
+    for one, other in zip(left.parts, right.parts, strict=True):
+        kernel = kernel + one.gram(other, mode)  # type: ignore[arg-type]
+    return kernel if kernel.shape == shape else kernel.expand(shape)

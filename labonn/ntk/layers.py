@@ -1,0 +1,216 @@
+"""How gradients pass the layers that have weights, and what they leave with those weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from labonn.ntk.cotangent import Cotangent
+from labonn.ntk.factors import LinearFactor, PositionFactor
+from labonn.ntk.tape import Operation, Value, value_of
+from labonn.ntk.walk import RULES, Rule, Walk
+
+
+def rule(*functions: Callable[..., Any]) -> Callable[[Rule], Rule]:
+    """Register a rule for these functions."""
+
+    def register(one: Rule) -> Rule:
+        RULES.update(dict.fromkeys(functions, one))
+        return one
+
+    return register
+
+
+def _is_wanted(argument: object) -> bool:
+    return isinstance(argument, Value) and argument.wanted
+
+
+def _is_weight(argument: object) -> bool:
+    return not (isinstance(argument, Value) and argument.sample)
+
+
+@rule(F.linear)
+def linear(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
+    """y = x W^T + b, on vectors or at every position of a sequence."""
+    x, weight, bias = operation.bind("input", "weight", "bias")
+    inputs, matrix = value_of(x), value_of(weight)
+    if not (_is_weight(weight) and _is_weight(bias)) or inputs.shape[0] != walk.samples or inputs.ndim < 2:
+        raise operation.uncovered("the weight depends on the samples, or the first axis is not the batch")
+    if inputs.ndim == 2:
+        own_weight, own_bias = walk.owns(weight), walk.owns(bias)
+        if own_weight or own_bias:
+            walk.factors.append(LinearFactor(inputs, gradient, own_weight, own_bias))
+        if not own_weight:
+            walk.give(weight, lambda: gradient.dense().unsqueeze(-1) * inputs[:, None, None, :])
+        if not own_bias:
+            walk.give(bias, gradient.dense)
+    else:
+        if _is_wanted(weight):
+            # (N, K, L) and (N, C, O, L)
+            factor = PositionFactor(
+                inputs.flatten(1, -2).transpose(1, 2).unsqueeze(1),
+                gradient.full(walk.samples).flatten(2, -2).transpose(2, 3).unsqueeze(2),
+            )
+            _keep(walk, weight, factor, matrix.shape)
+        walk.give(bias, lambda: gradient.dense().flatten(2, -2).sum(2))
+    if _is_wanted(x):
+        walk.send(x, gradient.linear(lambda g: g @ matrix))
+
+
+def _keep(walk: Walk, weight: Value, factor: PositionFactor, shape: torch.Size, *, transposed: bool = False) -> None:
+    """Leave a factor with a weight that is a parameter of its own; else written-out gradients of the weight's shape."""
+    if walk.owns(weight):
+        walk.factors.append(factor)
+        return
+
+    def written_out() -> Tensor:
+        gradients = factor.per_sample()  # (N, C, groups, O, K)
+        if transposed:
+            gradients = gradients.transpose(3, 4)
+        return gradients.reshape(*gradients.shape[:2], *shape)
+
+    walk.give(weight, written_out)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    return (int(value[0]), int(value[0])) if len(value) == 1 else (int(value[0]), int(value[1]))
+
+
+def _padding(operation: Operation, padding: Any, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    if padding == "valid":
+        return 0, 0
+    if padding == "same":
+        total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        if any(side % 2 for side in total):
+            raise operation.uncovered("padding 'same' of an even kernel")
+        return total[0] // 2, total[1] // 2
+    return _pair(padding)
+
+
+def _channel_sums(gradient: Cotangent) -> Tensor:
+    return gradient.dense().flatten(3).sum(3)
+
+
+@rule(F.conv2d)
+def convolution(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
+    """2-D cross-correlation with stride, zero padding, dilation and groups."""
+    x, weight, bias, stride, padding, dilation, groups = operation.bind(
+        "input", "weight", "bias", "stride", "padding", "dilation", "groups", stride=1, padding=0, dilation=1, groups=1
+    )
+    inputs, kernel = value_of(x), value_of(weight)
+    if not (_is_weight(weight) and _is_weight(bias)) or inputs.ndim != 4 or inputs.shape[0] != walk.samples:
+        raise operation.uncovered("the weight depends on the samples, or the first axis is not the batch")
+    size, stride, dilation = _pair(kernel.shape[2:]), _pair(stride), _pair(dilation)
+    padding = _padding(operation, padding, size, dilation)
+    if _is_wanted(weight):
+        patches = F.unfold(inputs, size, dilation, padding, stride)
+        factor = PositionFactor(
+            patches.unflatten(1, (groups, -1)),
+            gradient.full(walk.samples).flatten(3).unflatten(2, (groups, -1)),
+        )
+        _keep(walk, weight, factor, kernel.shape)
+    walk.give(bias, lambda: _channel_sums(gradient))
+    if _is_wanted(x):
+        missing = [
+            side - ((out - 1) * s - 2 * p + d * (k - 1) + 1)
+            for side, out, s, p, d, k in zip(
+                inputs.shape[2:], gradient.shape[1:], stride, padding, dilation, size, strict=True
+            )
+        ]
+        walk.send(
+            x,
+            gradient.linear(lambda g: F.conv_transpose2d(g, kernel, None, stride, padding, missing, groups, dilation)),
+        )
+
+
+@rule(F.conv_transpose2d)
+def up_convolution(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
+    """2-D transposed convolution; its weight is (in, out / groups, k, k)."""
+    x, weight, bias, stride, padding, _output_padding, groups, dilation = operation.bind(
+        "input",
+        "weight",
+        "bias",
+        "stride",
+        "padding",
+        "output_padding",
+        "groups",
+        "dilation",
+        stride=1,
+        padding=0,
+        groups=1,
+        dilation=1,
+    )
+    inputs, kernel = value_of(x), value_of(weight)
+    if not (_is_weight(weight) and _is_weight(bias)) or inputs.ndim != 4 or inputs.shape[0] != walk.samples:
+        raise operation.uncovered("the weight depends on the samples, or the first axis is not the batch")
+    size, stride, padding, dilation = _pair(kernel.shape[2:]), _pair(stride), _pair(padding), _pair(dilation)
+    if _is_wanted(weight):
+        positions = inputs.shape[2] * inputs.shape[3]
+        patches = gradient.linear(lambda g: F.unfold(g, size, dilation, padding, stride)[..., :positions])
+        factor = PositionFactor(
+            inputs.flatten(2).unflatten(1, (groups, -1)),
+            patches.full(walk.samples).unflatten(2, (groups, -1)),
+        )
+        _keep(walk, weight, factor, kernel.shape, transposed=True)
+    walk.give(bias, lambda: _channel_sums(gradient))
+    if _is_wanted(x):
+        walk.send(
+            x, gradient.linear(lambda g: _fit(F.conv2d(g, kernel, None, stride, padding, dilation, groups), inputs))
+        )
+
+
+def _fit(result: Tensor, inputs: Tensor) -> Tensor:
+    """Drop the rows and columns that output_padding made room for."""
+    return result[..., : inputs.shape[2], : inputs.shape[3]]
+
+
+@rule(F.batch_norm)
+def batch_norm(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
+    """Batch norm in evaluation mode: a scale and an offset a channel."""
+    x, mean, variance, weight, bias, epsilon = operation.bind(
+        "input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps", eps=1e-5
+    )[:5] + (operation.kwargs.get("eps", 1e-5),)
+    if not (_is_weight(weight) and _is_weight(bias)) or _is_wanted(mean) or _is_wanted(variance):
+        raise operation.uncovered("its statistics are being trained")
+    inputs = value_of(x)
+    channels = (-1,) + (1,) * (inputs.ndim - 2)
+    inverse = torch.rsqrt(value_of(variance) + epsilon).reshape(channels)
+    if _is_wanted(weight):
+        normal = (inputs - value_of(mean).reshape(channels)) * inverse
+        walk.give(
+            weight,
+            lambda: (
+                (gradient.dense() * normal.unsqueeze(1)).flatten(3).sum(3)
+                if inputs.ndim > 2
+                else gradient.dense() * normal.unsqueeze(1)
+            ),
+        )
+    walk.give(bias, lambda: _channel_sums(gradient) if inputs.ndim > 2 else gradient.dense())
+    if _is_wanted(x):
+        factor = inverse if weight is None else inverse * value_of(weight).reshape(channels)
+        walk.send(x, gradient.times_constant(factor))
+
+
+@rule(F.prelu, torch.prelu)
+def prelu(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
+    """x where it is positive, a x elsewhere; one a, or one a channel."""
+    x, weight = operation.bind("input", "weight")
+    if not _is_weight(weight):
+        raise operation.uncovered("the weight depends on the samples")
+    inputs, slope = value_of(x), value_of(weight)
+    spread = slope.reshape(-1, *(1,) * (inputs.ndim - 2)) if slope.numel() > 1 else slope.reshape(())
+
+    def of_weight() -> Tensor:
+        each = gradient.dense() * inputs.clamp(max=0).unsqueeze(1)
+        summed = each.flatten(2).sum(2) if slope.numel() == 1 else each.flatten(3).sum(3) if inputs.ndim > 2 else each
+        return summed.reshape(*summed.shape[:2], *slope.shape)
+
+    walk.give(weight, of_weight)
+    if _is_wanted(x):
+        walk.send(x, gradient.times(torch.where(inputs > 0, 1.0, spread)))
