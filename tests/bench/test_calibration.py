@@ -119,9 +119,10 @@ def test_without_light_there_is_no_calibration(
     world: Simulated, layout: Layout, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ideal = np.repeat(images[:, None], 16, axis=1)
-    with open_bench(world.file) as bench, pytest.raises(CalibrationError, match="no exposure fits a white display"):
+    with open_bench(world.file) as bench:
         monkeypatch.setattr(bench.shutter, "open", lambda: None)
-        calibrate(bench, layout, np.zeros(bench.slm.shape, np.float32), images, ideal)
+        with pytest.raises(CalibrationError, match="no exposure fits a white display"):
+            calibrate(bench, layout, np.zeros(bench.slm.shape, np.float32), images, ideal)
     assert world.truth()["dark"]
 
 
