@@ -3,7 +3,8 @@
 import logging
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from labonn.cli.answer import Answer, Stdout, failure
 from labonn.errors import Aborted, ConfigError, LabonnError
@@ -12,9 +13,9 @@ from labonn.errors import Aborted, ConfigError, LabonnError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code, as `docs` and ``labonn --help`` list them."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    _speak_up()
     stdout = Stdout(for_programs="--json" in arguments)
-    answer = _answer(arguments)
+    with _warnings_on_stderr():
+        answer = _answer(arguments)
     stdout.give(answer)
     return answer.exit_code
 
@@ -56,10 +57,15 @@ class _Spoken(logging.Formatter):
         return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
-def _speak_up() -> None:
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
     """Say warnings of the bench and the drivers on stderr; a run's own messages come through its screen and answer."""
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(_Spoken())
-    handler.addFilter(lambda record: not record.name.startswith("labonn.protocol"))
+    handler.addFilter(lambda record: not record.name.startswith(("labonn.protocol", "py.warnings")))
     logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)

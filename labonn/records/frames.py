@@ -159,12 +159,13 @@ class FrameFile:
         return self._file
 
     def _new_group(self, name: str, rows: Mapping[str, NDArray[Any]]) -> _Group:
+        legal_name(name, "a group of frames")
         for quantity, value in rows.items():
             if value.dtype.kind not in "biuf":
                 raise RecordError(f"{self.path}: {name}: {quantity} has type {value.dtype}; numbers are expected")
             if quantity == _VALID:
                 raise RecordError(f"{self.path}: {name}: no quantity can be called {_VALID!r}")
-        node = self._open().create_group(legal_name(name, "a group of frames"))
+        node = self._open().create_group(name)
         node.create_dataset(_VALID, data=np.int64(0))
         group = _Group(node)
         for quantity, value in rows.items():

@@ -33,7 +33,7 @@ class JsonLines(logging.Formatter):
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """Write every log record of this process to a file, from level info on, while the context lasts."""
+    """Write the log records of this process from level info on, and its warnings, to a file while the context lasts."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(JsonLines())
     handler.setLevel(logging.INFO)
@@ -41,9 +41,11 @@ def logging_to(path: Path) -> Iterator[None]:
     level = root.level
     root.addHandler(handler)
     root.setLevel(min(level, logging.INFO) if level else logging.INFO)
+    logging.captureWarnings(True)
     try:
         yield
     finally:
+        logging.captureWarnings(False)
         root.setLevel(level)
         root.removeHandler(handler)
         handler.close()

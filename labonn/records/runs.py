@@ -99,7 +99,7 @@ class Run:
         run_id = new_id(protocol, now)
         folder = lab_dir.absolute() / "runs" / run_id
         record = RunRecord(
-            schema=1,
+            schema_=1,
             id=run_id,
             protocol=protocol,
             operator=_operator(),

@@ -16,7 +16,9 @@ def test_every_import_is_in_the_table(monkeypatch, capsys):
 
 
 def test_every_room_is_in_the_table():
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     in_the_table = {module for contract in contracts for module in contract.get("protected_modules", [])}
     rooms = {f"labonn.{path.parent.name}" for path in (ROOT / "labonn").glob("*/__init__.py")}
     files = {f"labonn.{path.stem}" for path in (ROOT / "labonn").glob("*.py")} - {"labonn.__init__", "labonn.__main__"}

@@ -1,0 +1,120 @@
+"""Figures: they draw what they are given, to scale, whatever the arrays are like, and leave pyplot alone."""
+
+import io
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.patches import Polygon, Rectangle
+
+from labonn.design import Optic, lay_out
+from labonn.report import figures
+
+RANDOM = np.random.default_rng(0)
+OPTIC = Optic(aperture_mm=(4.0, 6.0), kernel_mm=1.0, spacing_mm=0.25, taps=7, kernels=4)
+
+
+def drawn(figure):
+    file = io.BytesIO()
+    figure.savefig(file, dpi=40)
+    return file.getvalue()
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_the_layout_is_to_scale_with_number_and_sign():
+    figure = figures.layout(lay_out(OPTIC))
+    axes = figure.axes[0]
+    squares = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    outline = squares[0]
+    assert (outline.get_height(), outline.get_width()) == (4.0, 6.0)
+    assert {(round(square.get_width(), 9), round(square.get_height(), 9)) for square in squares[1:]} == {(1.0, 1.0)}
+    assert texts(axes) == ["0+", "0\u2212", "1+", "1\u2212", "2+", "2\u2212", "3+", "3\u2212"]
+    assert axes.get_aspect() == 1.0
+    assert "mm" in axes.get_xlabel()
+    assert axes.yaxis_inverted()
+    assert drawn(figure).startswith(b"\x89PNG")
+
+
+def test_phases_are_wrapped_and_the_pattern_is_upright():
+    pattern = np.linspace(-20, 20, 60 * 80).reshape(60, 80)
+    figure = figures.phase_pattern(pattern)
+    shown = figure.axes[0].images[0].get_array()
+    np.testing.assert_allclose(np.exp(1j * shown), np.exp(1j * pattern), atol=1e-9)
+    assert drawn(figure)
+
+
+def test_psfs_are_shares_of_their_own_light():
+    target = RANDOM.random((4, 7, 7))
+    figure = figures.psf_pairs(target, 5.0 * target, np.ones(4))
+    images = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert len(images) == 8
+    for image in images:
+        assert image.sum() == pytest.approx(1.0)
+    assert drawn(figure)
+
+
+def test_a_dark_psf_and_many_kernels_can_be_drawn():
+    assert drawn(figures.psf_pairs(np.zeros((18, 3, 3)), np.zeros((18, 3, 3)), np.zeros(18)))
+
+
+def test_tiles_are_outlined_where_they_are():
+    frame = RANDOM.integers(0, 4096, (90, 120)).astype(np.uint16)
+    outlines = np.array([[(10, 20), (10, 50), (40, 50), (40, 20)], [(10, 60), (10, 90), (40, 90), (40, 60)]], float)
+    figure = figures.frame_with_tiles(frame, outlines)
+    axes = figure.axes[0]
+    polygons = [patch for patch in axes.patches if isinstance(patch, Polygon)]
+    np.testing.assert_array_equal(polygons[1].get_xy()[:4], outlines[1][:, ::-1])  # matplotlib has x first
+    assert texts(axes) == ["0+", "0\u2212"]
+    assert drawn(figure)
+
+
+def test_a_black_frame_can_be_drawn():
+    assert drawn(figures.frame_with_tiles(np.zeros((9, 9), np.uint16), np.zeros((0, 4, 2))))
+
+
+def test_maps_of_a_kernel_share_a_scale_and_differences_are_measured():
+    simulated = RANDOM.normal(size=(3, 8, 8))
+    figure = figures.feature_maps({"simulated": simulated, "captured": 2.0 * simulated, "twin": 2.0 * simulated})
+    images = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len(images) == 5 * 3
+    assert {image.get_clim() for image in images} == {(-1, 1)}
+    np.testing.assert_allclose(images[3].get_array(), 2.0 * images[0].get_array())
+    labels = [axes.get_xlabel() for axes in figure.axes if axes.images]
+    assert labels[9:] == ["50 %"] * 3 + ["0 %"] * 3
+    assert drawn(figure)
+
+
+def test_maps_that_are_zero_can_be_drawn():
+    assert drawn(figures.feature_maps({"simulated": np.zeros((1, 4, 4)), "captured": np.zeros((1, 4, 4))}))
+
+
+def test_accuracies_are_written_beside_their_points():
+    figure = figures.accuracy_bars({"none": 71.25, "e2e": 88.0, "twin+ntkd": 94.5})
+    axes = figure.axes[0]
+    assert texts(axes) == ["71.2", "88.0", "94.5"]
+    low, high = axes.get_xlim()
+    assert low < 71.25
+    assert high > 94.5
+    assert "%" in axes.get_xlabel()
+    assert drawn(figure)
+
+
+@pytest.mark.parametrize("methods", [{"none": 50.0}, {"a": 0.0, "b": 100.0}])
+def test_few_accuracies_can_be_drawn(methods):
+    assert drawn(figures.accuracy_bars(methods))
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [{"student": list(np.exp(-np.arange(500) / 100))}, {"a": [1.0], "b": [0.0, -1.0]}, {"a": [1.0, float("nan")]}],
+)
+def test_losses_can_be_drawn(curves):
+    assert drawn(figures.training_curves(curves))
+
+
+def test_pyplot_is_not_touched():
+    assert "matplotlib.pyplot" not in sys.modules or not matplotlib.pyplot.get_fignums()
