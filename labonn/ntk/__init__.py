@@ -1,7 +1,7 @@
 """Empirical neural tangent kernels of any torch.nn.Module, exact by layer or estimated, and what is done with them.
 
-`empirical_ntk` computes a kernel; `matching_loss` compares a student's with a teacher's; `require_trainable_kernel` says
-beforehand whether a training on it can work; `teacher_kernel` computes a fixed model's kernel once and keeps it.
+`empirical_ntk` computes a kernel; `matching_loss` compares a student's with a teacher's; `require_trainable_kernel`
+says beforehand whether a training on it can work; `teacher_kernel` computes a fixed model's kernel once and keeps it.
 """
 
 from labonn.ntk.blocks import blockwise_ntk, ntk_blocks

@@ -78,7 +78,8 @@ def blockwise_ntk(
     dtype: torch.dtype | None = None,
     on_block: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Return the exact traced kernel (N, M) of many samples, computed in blocks under a memory budget, without gradients.
+    """Return the exact traced kernel (N, M) of many samples, computed in blocks under a memory budget, without
+    gradients.
 
     `on_block(done, total)` is told how many of the kernel's entries are there. The rest is as for `ntk_blocks`.
     """

@@ -16,15 +16,16 @@ class Cotangent:
     Attributes
     ----------
     base
-        (1 or N, C, \*shape). One row stands for all samples where the gradient does not depend on the sample, as above the
-        last nonlinearity.
+        (1 or N, C, \*shape). One row stands for all samples where the gradient does not depend on the sample, as above
+        the last nonlinearity.
     scale
-        (N, \*shape) or None. A pointwise nonlinearity multiplies all classes by the same derivative: kept apart, the Gram
-        matrix of the layer before the last needs no class axis at all.
+        (N, \*shape) or None. A pointwise nonlinearity multiplies all classes by the same derivative: kept apart, the
+        Gram matrix of the layer before the last needs no class axis at all.
     """
 
     base: Tensor
     scale: Tensor | None = None
+    identity: bool = False  # base is the unit matrix: the outputs themselves, not yet passed through anything
 
     @property
     def classes(self) -> int:
@@ -59,6 +60,12 @@ class Cotangent:
         dense = self.dense()
         result = function(dense.flatten(0, 1))
         return Cotangent(result.unflatten(0, dense.shape[:2]))
+
+    def times_matrix(self, matrix: Tensor) -> Cotangent:
+        """Pass back through x -> x matrix^T, on the last axis."""
+        if self.identity:
+            return Cotangent(matrix.unsqueeze(0))
+        return Cotangent(self.dense() @ matrix)
 
     def reshape(self, shape: torch.Size) -> Cotangent:
         """Give each sample's gradient another shape of the same size."""

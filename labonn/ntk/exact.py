@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 
 from labonn.errors import TrainingError
 from labonn.ntk import rules as _rules  # noqa: F401  (fills the table of rules)
-from labonn.ntk.factors import Factor, Mode
+from labonn.ntk.cotangent import Cotangent
+from labonn.ntk.factors import Factor, LinearFactor, Mode
+from labonn.ntk.fused import linear_traces
 from labonn.ntk.tape import Recording, Tape, UncoveredError, listening
 from labonn.ntk.walk import Walk
 
@@ -79,9 +82,11 @@ def factors_of(
             recording = record(model, x, parameters, outputs, opaque, track=track)
             shape = recording.output.tensor.shape[1:]
             like = recording.output.tensor.detach()
-            combinations = _each_output(shape, like) if readouts is None else readouts(shape).to(like)
+            combinations = (
+                _each_output(tuple(shape), like.dtype, like.device) if readouts is None else readouts(shape).to(like)
+            )
             walk = Walk(recording)
-            parts = walk.run(combinations.unsqueeze(0))
+            parts = walk.run(Cotangent(combinations.unsqueeze(0), identity=readouts is None and len(shape) == 1))
         except UncoveredError as error:
             if not track:
                 track = True
@@ -113,16 +118,14 @@ def record(
         if outputs is not None and _OUTPUTS not in opaque:
             result = outputs(result)
     if outputs is not None and _OUTPUTS in opaque:
-        inner, value = outputs(result), tape.lookup(result)
-        if value is not None:
-            tape.note(outputs, (value,), {}, [value], inner)
-        result = inner
+        result = tape.apply(outputs, result)
     return tape.finish(result)
 
 
-def _each_output(shape: torch.Size, like: Tensor) -> Tensor:
+@lru_cache(maxsize=16)
+def _each_output(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     count = math.prod(shape)
-    return torch.eye(count, dtype=like.dtype, device=like.device).reshape(count, *shape)
+    return torch.eye(count, dtype=dtype, device=device).reshape(count, *shape)
 
 
 def _widen(model: nn.Module, opaque: frozenset[str], error: UncoveredError) -> frozenset[str]:
@@ -132,7 +135,8 @@ def _widen(model: nn.Module, opaque: frozenset[str], error: UncoveredError) -> f
         name = name.rpartition(".")[0]
     if name in opaque:
         raise TrainingError(
-            f"the kernel of this model is not defined sample by sample: {error}. The kernel needs outputs that depend on one "
+            f"the kernel of this model is not defined sample by sample: {error}. The kernel needs outputs that "
+            "depend on one "
             "sample each; use evaluation mode, or outputs= to choose a part that does"
         ) from error
     shown = "the function given as outputs" if name == _OUTPUTS else (name or "the whole model")
@@ -148,7 +152,16 @@ def contract(left: Factors, right: Factors, mode: Mode) -> Tensor:
     shape = (left.samples, right.samples)
     if mode == "full":
         shape += (left.classes, right.classes)
-    kernel = left.like.new_zeros(())
-    for one, other in zip(left.parts, right.parts, strict=True):
-        kernel = kernel + one.gram(other, mode)  # type: ignore[arg-type]
+    if not left.parts:
+        return left.like.new_zeros(shape)
+    pairs = list(zip(left.parts, right.parts, strict=True))
+    grams = []
+    if left is right and mode == "trace" and torch.is_grad_enabled():
+        linear = [part for part in left.parts if isinstance(part, LinearFactor)]
+        pairs = [pair for pair in pairs if not isinstance(pair[0], LinearFactor)]
+        grams = [linear_traces(linear)] if linear else []
+    grams += [one.gram(other, mode) for one, other in pairs]  # type: ignore[arg-type]
+    kernel, *others = grams
+    for other in others:
+        kernel = kernel + other
     return kernel if kernel.shape == shape else kernel.expand(shape)

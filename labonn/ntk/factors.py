@@ -14,6 +14,8 @@ from torch import Tensor
 
 from labonn.ntk.cotangent import Cotangent
 
+_WORTH_A_FUNCTION = 65536  # elements below which two small products are cheaper than a call of Python in the backward pass
+
 Mode = Literal["trace", "full"]
 
 
@@ -34,9 +36,9 @@ class _SelfGram(torch.autograd.Function):
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
     """Inner products of the rows of two matrices, (N, P) and (M, P) -> (N, M)."""
-    if a is not b:
+    if a is not b or not a.requires_grad or a.numel() < _WORTH_A_FUNCTION:
         return a @ b.T
-    product: Tensor = _SelfGram.apply(a) if a.requires_grad else a @ a.T  # type: ignore[no-untyped-call]
+    product: Tensor = _SelfGram.apply(a)  # type: ignore[no-untyped-call]
     return product
 
 

@@ -58,7 +58,7 @@ def linear(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
             _keep(walk, weight, factor, matrix.shape)
         walk.give(bias, lambda: gradient.dense().flatten(2, -2).sum(2))
     if _is_wanted(x):
-        walk.send(x, gradient.linear(lambda g: g @ matrix))
+        walk.send(x, gradient.times_matrix(matrix))
 
 
 def _keep(walk: Walk, weight: Value, factor: PositionFactor, shape: torch.Size, *, transposed: bool = False) -> None:

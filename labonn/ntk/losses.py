@@ -11,35 +11,40 @@ from torch.autograd.function import once_differentiable
 Kind = Literal["cka", "frobenius", "mse"]
 
 
-class _Alignment(torch.autograd.Function):
-    """Centred alignment of a kernel with a fixed, centred one of unit norm, and its gradient in closed form."""
+class _Misalignment(torch.autograd.Function):
+    """One minus the centred alignment of a kernel with a fixed one, and its gradient in closed form."""
 
     @staticmethod
-    def forward(ctx: Any, kernel: Tensor, target: Tensor) -> Tensor:
-        centred = centre(kernel)
-        norm = torch.linalg.vector_norm(centred)
-        unit = centred / norm
-        alignment = torch.dot(unit.flatten(), target.flatten())
-        ctx.save_for_backward(unit, target, norm, alignment)
-        return alignment
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        (a, a_norm), (b, b_norm) = _centred(a), _centred(b)
+        product = float(torch.dot(a.flatten(), b.flatten()))
+        ctx.save_for_backward(a, b)
+        ctx.ratio, ctx.norms = product / a_norm**2, -a_norm * b_norm
+        return a.new_tensor(1 - product / (a_norm * b_norm))
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        unit, target, norm, alignment = ctx.saved_tensors
-        return torch.sub(target, unit * alignment) * (gradients[0] / norm), None
+        a, b = ctx.saved_tensors
+        return torch.sub(b, a, alpha=ctx.ratio).mul_(gradients[0] / ctx.norms), None
 
 
-def centre(kernel: Tensor) -> Tensor:
-    """H K H with H = I - 1/n, (n, n)."""
-    return kernel - kernel.mean(0) - (kernel.mean(1) - kernel.mean()).unsqueeze(1)
+def _centred(kernel: Tensor) -> tuple[Tensor, float]:
+    """Return H K H of a symmetric kernel, H = I - 1/n, and its norm; an error if nothing is left of it."""
+    means = torch.mv(kernel, kernel.new_full((kernel.shape[0],), 1 / kernel.shape[0]))
+    mean = means.mean()
+    centred = (kernel - means).sub_((means - mean).unsqueeze(1))
+    norm = float(torch.linalg.vector_norm(centred))
+    if norm <= 1e-6 * kernel.shape[0] * abs(float(mean)):
+        raise ValueError("a kernel is the same for all pairs of samples; centred, nothing of it is left to align")
+    return centred, norm
 
 
 def centred_alignment(a: Tensor, b: Tensor) -> Tensor:
     r"""Centred kernel alignment, <HaH, HbH>_F / (|HaH|_F |HbH|_F) with H = I - 1/n.
 
-    Unchanged by scaling either kernel, by adding a constant to it, and by permuting the samples of both. Differentiable with
-    respect to `a` once, and with respect to `b` if that requires a gradient.
+    Unchanged by scaling either kernel, by adding a constant to it, and by permuting the samples of both. Differentiable
+    once, with respect to `a`; `b` is taken as fixed.
 
     Parameters
     ----------
@@ -49,7 +54,8 @@ def centred_alignment(a: Tensor, b: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        A scalar in [-1, 1], and in [0, 1] for positive semi-definite kernels; 1 where the centred kernels are proportional.
+        A scalar in [-1, 1], and in [0, 1] for positive semi-definite kernels; 1 where the centred kernels are
+        proportional.
 
     Raises
     ------
@@ -58,21 +64,16 @@ def centred_alignment(a: Tensor, b: Tensor) -> Tensor:
 
     Notes
     -----
-    Source: Cortes, Mohri, Rostamizadeh, "Algorithms for learning kernels based on centered alignment", JMLR 13 (2012), eq. 2.
+    Source: Cortes, Mohri, Rostamizadeh, "Algorithms for learning kernels based on centered alignment", JMLR 13 (2012),
+    eq. 2.
     """
+    return 1 - _misalignment(a, b)
+
+
+def _misalignment(a: Tensor, b: Tensor) -> Tensor:
     _check(a, b)
-    target = centre(b)
-    norm = torch.linalg.vector_norm(target)
-    for kernel, scale in ((b, float(norm.detach())), (a, None)):
-        if scale is None:
-            scale = float(torch.linalg.vector_norm(centre(kernel.detach())))
-        if scale <= 1e-6 * float(kernel.detach().abs().amax()) or scale == 0.0:
-            raise ValueError("a kernel is the same for all pairs of samples; centred, nothing of it is left to align")
-    if b.requires_grad:
-        mine = centre(a)
-        return (mine * target).sum() / (torch.linalg.vector_norm(mine) * norm)
-    alignment: Tensor = _Alignment.apply(a, target / norm)  # type: ignore[no-untyped-call]
-    return alignment
+    loss: Tensor = _Misalignment.apply(a, b.detach())  # type: ignore[no-untyped-call]
+    return loss
 
 
 def matching_loss(student_kernel: Tensor, teacher_kernel: Tensor, kind: Kind = "cka") -> Tensor:
@@ -81,28 +82,29 @@ def matching_loss(student_kernel: Tensor, teacher_kernel: Tensor, kind: Kind = "
     Parameters
     ----------
     student_kernel, teacher_kernel
-        Traced kernels of the same samples in the same order, (n, n). The loss is differentiable with respect to the student's.
+        Traced kernels of the same samples in the same order, (n, n). The loss is differentiable with respect to the
+        student's.
     kind
         ``"cka"``
             1 - <HSH, HTH>_F / (\|HSH\|_F \|HTH\|_F), H = I - 1/n. Blind to the scale of either kernel and to constants added to
-            it (so to gradients that all samples share). In [0, 1] for positive semi-definite kernels. Source: Cortes et al.,
-            JMLR 13 (2012), eq. 2; on networks' kernels: Kornblith et al., ICML 2019.
+            it (so to gradients that all samples share). In [0, 1] for positive semi-definite kernels. Source: Cortes et
+            al., JMLR 13 (2012), eq. 2; on networks' kernels: Kornblith et al., ICML 2019.
         ``"frobenius"``
             \|S / tr S - T / tr T\|_F^2. Blind to the scale of either kernel, but not to constants added to it.
         ``"mse"``
-            mean of (S - T)^2 over the n^2 pairs. Blind to nothing: the student is driven to the teacher's scale too, which
-            grows with the teacher's width and parameter count. Source: Xiang et al., arXiv:2508.08421, L_NTKD.
+            mean of (S - T)^2 over the n^2 pairs. Blind to nothing: the student is driven to the teacher's scale too,
+            which grows with the teacher's width and parameter count. Source: Xiang et al., arXiv:2508.08421, L_NTKD.
 
         All three are unchanged by permuting the samples of both kernels together.
 
     Raises
     ------
     ValueError
-        If the shapes differ or are not (n, n), for an unknown kind, for ``cka`` with n < 2 or a constant kernel, and for
-        ``frobenius`` with a trace that is not positive.
+        If the shapes differ or are not (n, n), for an unknown kind, for ``cka`` with n < 2 or a constant kernel, and
+        for ``frobenius`` with a trace that is not positive.
     """
     if kind == "cka":
-        return 1 - centred_alignment(student_kernel, teacher_kernel)
+        return _misalignment(student_kernel, teacher_kernel)
     _check(student_kernel, teacher_kernel, least=1)
     if kind == "frobenius":
         traces = student_kernel.diagonal().sum(), teacher_kernel.diagonal().sum()

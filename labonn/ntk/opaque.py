@@ -14,8 +14,8 @@ Gradients = list[tuple[Value, Tensor]]
 def through_torch_func(operation: Operation, gradients: Tensor) -> tuple[Gradients, Gradients]:
     """Pull gradients (N, C, *out) back to an operation's wanted inputs and weights, each (N, C, *shape).
 
-    Every sample goes through the operation by itself. If that gives another result than the batch did, the operation mixes
-    samples (or is random), and `UncoveredError` says so.
+    Every sample goes through the operation by itself. If that gives another result than the batch did, the operation
+    mixes samples (or is random), and `UncoveredError` says so.
     """
     values = list(dict.fromkeys(operation.inputs))
     samples = [value for value in values if value.sample]

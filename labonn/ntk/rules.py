@@ -43,7 +43,7 @@ def _output_gate(slope: Callable[[Operation, Tensor], Tensor | float]) -> Callab
     return apply
 
 
-rule(*_named("relu"))(_output_gate(lambda _, y: (y > 0).to(y.dtype)))
+rule(*_named("relu"))(_output_gate(lambda _, y: y.sign()))
 
 
 @rule(*_named("abs"), torch.Tensor.__abs__)

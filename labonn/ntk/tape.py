@@ -1,8 +1,9 @@
 """What a model computed on one batch, operation by operation, recorded while it ran.
 
-Recording the run itself (instead of tracing the code) takes any Python control flow as it comes, and each operation is kept
-with the tensors that really went through it. A value is *sample-wise* if it depends on the batch (its first axis is then the
-batch), and *wanted* if it depends on a parameter with respect to which the kernel is taken. Only what is wanted is recorded.
+Recording the run itself (instead of tracing the code) takes any Python control flow as it comes, and each operation is
+kept with the tensors that really went through it. A value is *sample-wise* if it depends on the batch (its first axis
+is then the batch), and *wanted* if it depends on a parameter with respect to which the kernel is taken. Only what is
+wanted is recorded.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -111,6 +113,16 @@ _DROPOUTS = {
 _STOPS = {Tensor.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
 
 
+_GUARDED = _DROPOUTS | {F.batch_norm}
+
+
+@cache
+def _writes(func: Callable[..., Any]) -> bool:
+    """Whether a function changes its first argument, going by torch's naming."""
+    name = getattr(func, "__name__", "")
+    return (name.endswith("_") and not name.endswith("__")) or name == "__setitem__"
+
+
 def _refuse_random_or_mixing(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if func is F.batch_norm:
         training = kwargs.get("training", args[5] if len(args) > 5 else False)
@@ -124,7 +136,8 @@ def _refuse_random_or_mixing(func: Callable[..., Any], args: tuple[Any, ...], kw
         training = args[2] if len(args) > 2 else kwargs.get("training", True)
         if training and rate > 0:
             raise TrainingError(
-                f"the kernel of this model is not defined: dropout with p = {rate} is active and draws another network at "
+                f"the kernel of this model is not defined: dropout with p = {rate} is active and draws another "
+                "network at "
                 "every call; call .eval() on it first"
             )
 
@@ -148,32 +161,31 @@ class Tape(TorchFunctionMode):
         self._known[id(tensor)] = value
         return value
 
-    def lookup(self, tensor: Tensor) -> Value | None:
-        """Return what is known of a tensor; an error if it was changed behind the tape's back."""
-        value = self._known.get(id(tensor))
-        if value is not None and value.version != tensor._version:
-            raise self._uncovered("a tensor was changed in place through a view")
-        return value
-
     def _uncovered(self, reason: str) -> UncoveredError:
         return UncoveredError(reason, self.modules[-1] if self.modules else None)
 
     def _swap(self, tree: Any, found: list[Value]) -> Any:
+        """Put what is known of them in the places of tensors, and list it in `found`."""
         if isinstance(tree, Tensor):
-            value = self.lookup(tree)
+            value = self._known.get(id(tree))
             if value is None:
                 return tree
+            if value.version != tree._version:
+                raise self._uncovered("a tensor was changed in place through a view")
             found.append(value)
             return value
-        if type(tree) in (list, tuple):
-            return type(tree)(self._swap(item, found) for item in tree)
+        if type(tree) is tuple:
+            return tuple([self._swap(item, found) for item in tree])
+        if type(tree) is list:
+            return [self._swap(item, found) for item in tree]
         return tree
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        _refuse_random_or_mixing(func, args, kwargs)
+        if func in _GUARDED:
+            _refuse_random_or_mixing(func, args, kwargs)
         if self.muted:
             return func(*args, **kwargs)
         inputs: list[Value] = []
@@ -181,15 +193,10 @@ class Tape(TorchFunctionMode):
         swapped_kwargs = {key: self._swap(item, inputs) for key, item in kwargs.items()} if kwargs else {}
         if not inputs:
             return func(*args, **kwargs)
-        name = getattr(func, "__name__", "")
-        in_place = (
-            (name.endswith("_") and not name.endswith("__")) or name == "__setitem__" or kwargs.get("inplace") is True
-        )
+        in_place = _writes(func) or kwargs.get("inplace") is True
         if in_place:
             self._keep_what_is_overwritten(args[0])
         result = func(*args, **kwargs)
-        if name == "__setitem__":
-            raise self._uncovered("assignment to a part of a tensor")
         self.note(func, swapped, swapped_kwargs, inputs, result, in_place=in_place)
         return result
 
@@ -213,11 +220,17 @@ class Tape(TorchFunctionMode):
         in_place: bool = False,
     ) -> None:
         """Write down a call that was made, with what it returned."""
-        results: list[tuple[int | None, Any]] = [(None, result)]
-        if isinstance(result, (tuple, list)):
-            results = list(enumerate(result))
-        sample = any(value.sample for value in inputs)
-        wanted = any(value.wanted for value in inputs) and func not in _STOPS
+        if func is Tensor.__setitem__:
+            raise self._uncovered("assignment to a part of a tensor")
+        sample = wanted = False
+        for value in inputs:
+            sample = sample or value.sample
+            wanted = wanted or value.wanted
+        wanted = wanted and func not in _STOPS
+        if isinstance(result, Tensor):
+            results: list[tuple[int | None, Any]] = [(None, result)]
+        else:
+            results = list(enumerate(result)) if isinstance(result, (tuple, list)) else []
         for index, tensor in results:
             if not isinstance(tensor, Tensor):
                 continue
@@ -225,14 +238,22 @@ class Tape(TorchFunctionMode):
             if known is not None and known in inputs and known.version == tensor._version and not in_place:
                 continue  # the operation did nothing: dropout in evaluation mode, contiguous() of what is contiguous
             differentiable = wanted and tensor.is_floating_point()
-            if differentiable and sample and tensor.shape[:1] != (self.samples,):
-                raise self._uncovered(
-                    f"{getattr(func, '__name__', func)} gives {tuple(tensor.shape)}: no batch axis in front"
-                )
             output = self._add(tensor, sample=sample, wanted=differentiable)
-            if differentiable:
-                module = self.modules[-1] if self.modules else None
-                self.operations.append(Operation(func, args, kwargs, inputs, output, index, module, in_place))
+            if not differentiable:
+                continue
+            if sample and tensor.shape[:1] != (self.samples,):
+                shape = tuple(tensor.shape)
+                raise self._uncovered(f"{getattr(func, '__name__', func)} gives {shape}: no batch axis in front")
+            module = self.modules[-1] if self.modules else None
+            self.operations.append(Operation(func, args, kwargs, inputs, output, index, module, in_place))
+
+    def apply(self, function: Callable[[Tensor], Tensor], tensor: Tensor) -> Tensor:
+        """Call a function and write it down as one operation; for what cannot be recorded inside."""
+        result = function(tensor)
+        value = self._known.get(id(tensor))
+        if value is not None:
+            self.note(function, (value,), {}, [value], result)
+        return result
 
     def finish(self, result: Any) -> Recording:
         """Return the recording, once nothing was found to have been changed behind its back."""
@@ -242,14 +263,15 @@ class Tape(TorchFunctionMode):
             )
         if result.shape[:1] != (self.samples,):
             raise TrainingError(
-                f"the kernel of this model is not defined: {self.samples} samples went in and {tuple(result.shape)} came out; "
+                f"the kernel of this model is not defined: {self.samples} samples went in and {tuple(result.shape)} "
+                "came out; "
                 "the first axis has to be the batch"
             )
         for operation in self.operations:
             for value in (*operation.inputs, operation.output):
                 if value.tensor._version != value.version:
                     raise operation.uncovered("a tensor was changed in place later on")
-        output = self.lookup(result)
+        output = self._known.get(id(result))
         return Recording(self.operations, output or Value(result, result._version, True, False), self.samples)
 
 

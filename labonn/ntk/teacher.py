@@ -78,24 +78,27 @@ def teacher_kernel(
     Parameters
     ----------
     model, parameters, outputs
-        As for `empirical_ntk`. With a `directory`, `outputs` has to be a function of a module, which has a name to be known by.
+        As for `empirical_ntk`. With a `directory`, `outputs` has to be a function of a module, which has a name to be
+        known by.
     images
         (N, ...), as the model takes them.
     batches
-        The only batches that will be asked for, each (B,) distinct indices, of one size: B^2 values a batch instead of N^2.
+        The only batches that will be asked for, each (B,) distinct indices, of one size: B^2 values a batch instead of
+        N^2.
     directory
-        Where kernels are kept, float32 in HDF5, one file for each choice of weights, images, batches, parameters and outputs
-        (known by the SHA-256 of all of them). Without it, the kernel is in memory only.
+        Where kernels are kept, float32 in HDF5, one file for each choice of weights, images, batches, parameters and
+        outputs (known by the SHA-256 of all of them). Without it, the kernel is in memory only.
     memory_bytes
-        For the computation, and for what is kept in memory afterwards; a larger kernel is read from disk batch by batch.
+        For the computation, and for what is kept in memory afterwards; a larger kernel is read from disk batch by
+        batch.
     on_block
         Is told (entries done, entries in all).
 
     Raises
     ------
     ValueError
-        If the kernel is larger than `memory_bytes` and there is no directory, batches differ in size or repeat an image,
-        or as for `empirical_ntk`.
+        If the kernel is larger than `memory_bytes` and there is no directory, batches differ in size or repeat an
+        image, or as for `empirical_ntk`.
     RecordError
         If a file left there cannot be read.
     """
@@ -196,7 +199,8 @@ def _key(
         name = f"{getattr(outputs, '__module__', '')}.{getattr(outputs, '__qualname__', '<')}"
         if "<" in name:
             raise ValueError(
-                "a kernel on disk is known by the name of its outputs function, so that has to be a function of a module "
+                "a kernel on disk is known by the name of its outputs function, so that has to be a function of a "
+                "module "
                 "(torch.nn.functional.softmax has one; a lambda, a closure or a partial has none)"
             )
         digest.update(name.encode())

@@ -25,9 +25,9 @@ def require_trainable_kernel(
 ) -> None:
     """Check, before a training on `empirical_ntk(model, x, parameters=..., outputs=...)`, that it can change anything.
 
-    The kernel of a single linear layer's logits, (x x' + 1) for each output, does not contain the layer's weights: a loss on
-    it has no gradient, and a training would silently ignore it. The kernel of a hidden ReLU layer alone is constant but for
-    jumps, which is as bad. Computing such a kernel is fine and stays allowed.
+    The kernel of a single linear layer's logits, (x x' + 1) for each output, does not contain the layer's weights: a
+    loss on it has no gradient, and a training would silently ignore it. The kernel of a hidden ReLU layer alone is
+    constant but for jumps, which is as bad. Computing such a kernel is fine and stays allowed.
 
     Parameters
     ----------
@@ -52,8 +52,10 @@ def require_trainable_kernel(
             gradients = torch.autograd.grad(kernel.flatten() @ weights, moved, allow_unused=True)
     if not any(gradient is not None and bool(gradient.any()) for gradient in gradients):
         raise TrainingError(
-            "the neural tangent kernel of this model does not depend on the parameters that are trained, so a loss on it has "
-            "no gradient and would train nothing (the kernel of a single linear layer's logits does not contain its weights). "
+            "the neural tangent kernel of this model does not depend on the parameters that are trained, so a loss "
+            "on it has "
+            "no gradient and would train nothing (the kernel of a single linear layer's logits does not contain its "
+            "weights). "
             "Three ways out: take the kernel of the softmax outputs (outputs=lambda z: z.softmax(-1)); include the "
             "frontend's parameters, or its gains, in the kernel and in the training; or give the backend a hidden layer"
         )

@@ -14,8 +14,8 @@ Parameters = Iterable[nn.Parameter] | Iterable[str] | nn.Module | None
 def chosen_parameters(model: nn.Module, parameters: Parameters) -> dict[str, nn.Parameter]:
     """Return the parameters that the kernel is taken with respect to, by name.
 
-    All of the model's by default, whether or not they require a gradient (a frozen teacher has a kernel too); else the given
-    ones: parameters, their names, or a part of the model.
+    All of the model's by default, whether or not they require a gradient (a frozen teacher has a kernel too); else the
+    given ones: parameters, their names, or a part of the model.
     """
     own = dict(model.named_parameters())
     if parameters is None:
@@ -37,7 +37,8 @@ def chosen_parameters(model: nn.Module, parameters: Parameters) -> dict[str, nn.
     for name, parameter in chosen.items():
         if parameter.dtype not in (torch.float32, torch.float64):
             raise ValueError(
-                f"the kernel needs float32 or float64 parameters, and {name} is {parameter.dtype}: products of gradients "
+                f"the kernel needs float32 or float64 parameters, and {name} is {parameter.dtype}: products of "
+                "gradients "
                 "overflow and cancel in less; convert with model.float()"
             )
     return chosen

@@ -1,7 +1,7 @@
 """From the outputs back through a recorded run: which gradients reach which parameters.
 
-The backward pass is written as ordinary forward operations on the recorded tensors, with the outputs as one more axis, so
-that a loss on the kernel needs only a first-order backward pass of its own.
+The backward pass is written as ordinary forward operations on the recorded tensors, with the outputs as one more axis,
+so that a loss on the kernel needs only a first-order backward pass of its own.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Walk:
                 before = self._explicit.get(value)
                 self._explicit[value] = gradients() if before is None else before + gradients()
 
-    def run(self, outputs: Tensor) -> list[Factor]:
-        """Walk back from `outputs`, the gradients (1, C, *shape) to start with, and return every layer's factor."""
+    def run(self, outputs: Cotangent) -> list[Factor]:
+        """Walk back from `outputs`, the gradients to start with, and return every layer's factor."""
         if not self.recording.output.wanted:
             return []
-        self._arriving[self.recording.output] = Cotangent(outputs)
+        self._arriving[self.recording.output] = outputs
         for operation in reversed(self.recording.operations):
             gradient = self._arriving.pop(operation.output, None)
             if gradient is None or not operation.output.sample:
