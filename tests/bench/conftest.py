@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -86,7 +87,8 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         yield Simulated(file, ready["pid"], ready["test"])
-        process.terminate()
+        # Asked rather than ended where that can be, so that it takes its files away.
+        process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
 
 
 @pytest.fixture(scope="session")
