@@ -38,8 +38,8 @@ class Optic(Frozen):
         rows, columns = (floor((side_mm + self.spacing_mm) / period_mm + 1e-9) for side_mm in self.aperture_mm)
         if not rows or not columns:
             raise ConfigError(
-                f"a sub-aperture of {self.kernel_mm} mm does not fit an optic of "
-                f"{self.aperture_mm[0]} x {self.aperture_mm[1]} mm: make [optic] kernel_mm smaller or aperture_mm larger"
+                f"a sub-aperture of {self.kernel_mm} mm does not fit an optic of {self.aperture_mm[0]} x "
+                f"{self.aperture_mm[1]} mm: make [optic] kernel_mm smaller or aperture_mm larger"
             )
         return rows, columns
 
@@ -68,7 +68,9 @@ class Training(Frozen):
     batch: PositiveInt = Field(128, ge=2)
     learning_rate: PositiveFloat = 2e-3
     ntkd_weight: NonNegativeFloat = Field(1.0, description="beta: weight of the NTK matching loss")
-    kd_weight: NonNegativeFloat = Field(0.7, description="gamma: weight of Hinton's distillation, where the method has it")
+    kd_weight: NonNegativeFloat = Field(
+        0.7, description="gamma: weight of Hinton's distillation, where the method has it"
+    )
 
 
 class Sensor(Frozen):

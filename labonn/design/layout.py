@@ -30,17 +30,17 @@ class Layout:
     columns: int
     sub_apertures: tuple[SubAperture, ...]
 
-    def tile_centres_um(self, tile_pitch_um: tuple[float, float]) -> NDArray[np.float64]:
+    def tile_centres_um(self, tile_pitch_um: float) -> NDArray[np.float64]:
         """Where the images' centres lie on the sensor, (T, 2) as (y, x) from the sensor's centre."""
         steps = [(s.row - (self.rows - 1) / 2, s.column - (self.columns - 1) / 2) for s in self.sub_apertures]
-        return np.asarray(steps) * np.asarray(tile_pitch_um)
+        return np.asarray(steps) * tile_pitch_um
 
 
 def lay_out(optic: Optic) -> Layout:
     """Place the pairs of sub-apertures of all kernels on the optic.
 
-    The grid is the squarest part of what fits that holds them all, and it is centred, so that the kernels use the middle
-    of the field.
+    The grid is the squarest part of what fits that holds them all, and it is centred, so that the kernels use the
+    middle of the field.
 
     Raises
     ------
@@ -53,7 +53,8 @@ def lay_out(optic: Optic) -> Layout:
         raise ConfigError(
             f"{optic.kernels} signed kernels need {needed} sub-apertures, but only {fit_rows} x {fit_columns} = "
             f"{fit_rows * fit_columns} of {optic.kernel_mm} mm with {optic.spacing_mm} mm between them fit an optic of "
-            f"{optic.aperture_mm[0]} x {optic.aperture_mm[1]} mm: fewer kernels, a smaller kernel_mm or a larger aperture_mm"
+            f"{optic.aperture_mm[0]} x {optic.aperture_mm[1]} mm: "
+            "fewer kernels, a smaller kernel_mm or a larger aperture_mm"
         )
     holding = [(r, -(-needed // r)) for r in range(1, fit_rows + 1) if -(-needed // r) <= fit_columns]
     rows, columns = min(holding, key=lambda grid: (abs(grid[0] - grid[1]), grid[0] * grid[1]))

@@ -1,0 +1,164 @@
+"""The optical twin: what the optics really compute, learned from a handful of captures."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from labonn.errors import CalibrationError
+
+SUPPORT_TAPS = 17  # wider than the design's kernels: aberrations and stray light spread a PSF beyond them
+RIDGES = (
+    1e-4,
+    1e-3,
+    1e-2,
+    1e-1,
+    1.0,
+)  # tried for the prior's weight, relative to the mean eigenvalue of the images' Gram
+HELD_OUT = 4  # every fourth capture judges the ridge and the twin
+FEWEST_CAPTURES = 4
+CHUNK_IMAGES = 500
+
+
+@dataclass(frozen=True)
+class Twin:
+    r"""Effective kernels and an offset for each sub-aperture: tile_s = image \star kernel_s + offset_s + noise.
+
+    Attributes
+    ----------
+    kernels
+        (T, support, support) float32, in the student's units, gain included.
+    offset
+        (T,) float32.
+    gain
+        (T,) the light that a sub-aperture gathers over what the design says.
+    held_out_r2
+        (T,) part of the held-out captures' variance that the twin predicts.
+    map_noise
+        (K,) standard deviation of what the twin cannot predict of each signed map, on held-out captures.
+    ridge
+        The weight of the prior that predicted the held-out captures best.
+    captures
+        How many captures it was fitted to.
+    """
+
+    kernels: Tensor
+    offset: Tensor
+    gain: Tensor
+    held_out_r2: Tensor
+    map_noise: Tensor
+    ridge: float
+    captures: int
+
+    def tiles(self, images: Tensor) -> Tensor:
+        """Predict the optical maps (N, T, H, W) of images (N, 1, H, W), without noise."""
+        return functional.conv2d(images, self.kernels[:, None], self.offset, padding=SUPPORT_TAPS // 2)
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Predict the signed maps (N, K, H, W) of images (N, 1, H, W), without noise."""
+        kernels = self.kernels[0::2] - self.kernels[1::2]
+        offset = self.offset[0::2] - self.offset[1::2]
+        chunks = [
+            functional.conv2d(chunk, kernels[:, None], offset, padding=SUPPORT_TAPS // 2)
+            for chunk in images.split(CHUNK_IMAGES)
+        ]
+        return torch.cat(chunks)
+
+
+def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
+    """Refit the frontend to captures, without labels, by ridge regression towards the designed kernels.
+
+    The unknowns of a tile are a kernel on a support wider than the design's and an offset; the prior is the designed
+    kernel with the tile's own gain. How much it weighs is chosen by predicting every fourth capture from the others.
+
+    Parameters
+    ----------
+    images
+        (N, 1, H, W) float32, what was shown.
+    tiles
+        (N, T, H, W) float32, what was captured.
+    designed_kernels
+        (T, taps, taps) float32, the student's.
+
+    Raises
+    ------
+    CalibrationError
+        If there are too few captures, one is not a number, or the tiles do not follow the images at all.
+    """
+    if len(images) < FEWEST_CAPTURES:
+        raise CalibrationError(f"an optical twin needs at least {FEWEST_CAPTURES} captures, got {len(images)}")
+    if not torch.isfinite(tiles).all():
+        raise CalibrationError("a captured map is not a number: capture again")
+    images, tiles = images.double(), tiles.double()
+    prior = _centred(designed_kernels.double())
+
+    held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1
+    fitting = _Regression.of(images[~held_out], tiles[~held_out], prior)
+    judging_images, judging_tiles = images[held_out], tiles[held_out]
+    errors = []
+    for ridge in RIDGES:
+        residual = judging_tiles - _predict(judging_images, *fitting.solve(ridge))
+        errors.append(float(residual.square().mean()))
+    ridge = RIDGES[min(range(len(RIDGES)), key=errors.__getitem__)]
+
+    residual = judging_tiles - _predict(judging_images, *fitting.solve(ridge))
+    spread = (judging_tiles - judging_tiles.mean(dim=(0, 2, 3), keepdim=True)).square().mean(dim=(0, 2, 3))
+    held_out_r2 = 1 - residual.square().mean(dim=(0, 2, 3)) / spread.clamp_min(1e-12)
+    if held_out_r2.median() <= 0:
+        raise CalibrationError(
+            "the captured maps do not follow the images that were shown "
+            f"(median held-out R^2 {held_out_r2.median():.2f}): is the right pattern on the SLM, the display alight, and the camera where it was at calibration?"
+        )
+    signed_residual = residual[:, 0::2] - residual[:, 1::2]
+    kernels, offset = _Regression.of(images, tiles, prior).solve(ridge)
+    return Twin(
+        kernels=kernels.float(),
+        offset=offset.float(),
+        gain=(kernels.sum(dim=(1, 2)) / prior.sum(dim=(1, 2)).clamp_min(1e-12)).float(),
+        held_out_r2=held_out_r2.float(),
+        map_noise=signed_residual.square().mean(dim=(0, 2, 3)).sqrt().float(),
+        ridge=ridge,
+        captures=len(images),
+    )
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """The normal equations of all tiles at once: they share the images' Gram."""
+
+    gram: Tensor  # (P + 1, P + 1) with P = support ** 2; the last unknown is the offset
+    target: Tensor  # (P + 1, T)
+    prior: Tensor  # (P + 1, T), with the gain of each tile
+
+    @classmethod
+    def of(cls, images: Tensor, tiles: Tensor, prior: Tensor) -> "_Regression":
+        unknowns, count = SUPPORT_TAPS**2 + 1, tiles.shape[1]
+        gram, target = images.new_zeros(unknowns, unknowns), images.new_zeros(unknowns, count)
+        for image, tile in zip(images.split(1), tiles.split(1), strict=True):
+            patches = functional.unfold(image, SUPPORT_TAPS, padding=SUPPORT_TAPS // 2)[0]
+            patches = torch.cat([patches, torch.ones_like(patches[:1])])
+            gram += patches @ patches.T
+            target += patches @ tile[0].flatten(1).T
+        shape = torch.cat([prior.flatten(1).T, images.new_zeros(1, count)])
+        gain = (shape * target).sum(dim=0) / (shape * (gram @ shape)).sum(dim=0).clamp_min(1e-12)
+        return cls(gram, target, shape * gain)
+
+    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
+        """Kernels (T, support, support) and offsets (T,) at one weight of the prior; the offset is not held back."""
+        unknowns = len(self.gram)
+        weight = ridge * self.gram.diagonal()[:-1].mean()
+        penalty = torch.full((unknowns,), float(weight), dtype=self.gram.dtype)
+        penalty[-1] = 1e-9 * self.gram[-1, -1]
+        solution = torch.linalg.solve(self.gram + penalty.diag(), self.target + penalty[:, None] * self.prior)
+        return solution[:-1].T.reshape(-1, SUPPORT_TAPS, SUPPORT_TAPS), solution[-1]
+
+
+def _centred(kernels: Tensor) -> Tensor:
+    """Put the designed kernels in the middle of the wider support."""
+    margin = (SUPPORT_TAPS - kernels.shape[-1]) // 2
+    return functional.pad(kernels, (margin, margin, margin, margin))
+
+
+def _predict(images: Tensor, kernels: Tensor, offset: Tensor) -> Tensor:
+    return functional.conv2d(images, kernels[:, None], offset, padding=SUPPORT_TAPS // 2)

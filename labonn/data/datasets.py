@@ -1,0 +1,67 @@
+"""A data set: images and labels in three splits that never change."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labonn.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one split and their labels.
+
+    Attributes
+    ----------
+    images
+        (N, 1, H, W) float32 in [0, 1].
+    labels
+        (N,) int64.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.int64] | slice) -> "Split":
+        """Some of the images, with their labels."""
+        return Split(self.images[indices], self.labels[indices])
+
+    def first(self, count: int | Literal["all"]) -> "Split":
+        """The first images, or all of them."""
+        return self if count == "all" else self.take(slice(0, count))
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One named data set.
+
+    ``train`` is for fitting, ``validation`` for choosing and for the release gate, ``test`` for reporting only.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+
+
+def load(name: str) -> DataSet:
+    """Read a data set.
+
+    Raises
+    ------
+    DataError
+        If there is none of that name, or its files are missing or damaged.
+    """
+    from labonn.data import digits, mnist
+
+    readers: dict[str, Callable[[], DataSet]] = {"digits": digits.read, "mnist": mnist.read}
+    if name not in readers:
+        raise DataError(f"there is no data set {name!r}: known are {', '.join(readers)}")
+    return readers[name]()

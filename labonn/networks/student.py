@@ -1,0 +1,30 @@
+"""The student: optics in front, electronics behind."""
+
+import torch
+from torch import Tensor, nn
+
+from labonn.design import Design
+from labonn.networks.backend import make_backend
+from labonn.optics import Frontend
+
+
+class Student(nn.Module):
+    """Frontend and backend in a row; logits (N, classes) of images (N, 1, H, W)."""
+
+    def __init__(
+        self,
+        design: Design,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        _, height, width = image_shape
+        self.frontend = Frontend(design.optic, design.sensor, generator=generator)
+        self.backend = make_backend(design.backend, (design.optic.kernels, height, width), classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, 1, H, W) in [0, 1]."""
+        logits: Tensor = self.backend(self.frontend(images))
+        return logits

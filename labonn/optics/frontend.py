@@ -1,0 +1,59 @@
+"""The optical frontend as the student knows it: non-negative kernel pairs and an honest sensor."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from labonn.design import Optic, Sensor
+
+
+def signed_maps(tiles: Tensor) -> Tensor:
+    """Subtract each negative half from its positive one: tiles (N, 2K, H, W) -> feature maps (N, K, H, W)."""
+    return tiles[:, 0::2] - tiles[:, 1::2]
+
+
+class Frontend(nn.Module):
+    r"""Incoherent convolution of the scene by pairs of non-negative kernels.
+
+    tile_s = image \star w_s with w_s >= 0, 'same' size, dark outside the image; feature map k = tile_2k - tile_2k+1.
+    The light of one sub-aperture is bounded, so what the sensor sees is image \star w_s / sum(w_s), a number in [0, 1]
+    for images in [0, 1]; the sum is a gain applied digitally, and amplifies the noise. In training mode the
+    sensor's noise is drawn anew at each call: var = (u F + r^2) / (n F^2) for a reading u = tile_s / sum(w_s), with F
+    the electrons of a white pixel, r the read noise and n the pixels that a tap sums.
+
+    Source: Wirth-Singh et al., "Compressed meta-optical encoder for image classification", Adv. Photonics Nexus 4
+    (2025), for pairs of PSFs; EMVA 1288 release 4.0, eq. 9, for the noise.
+    """
+
+    def __init__(self, optic: Optic, sensor: Sensor, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.taps = optic.taps
+        self.tiles = 2 * optic.kernels
+        self.sensor = sensor
+        start = torch.rand(self.tiles, optic.taps, optic.taps, generator=generator)
+        self.amplitude = nn.Parameter(start * (3.0 / optic.taps**2) ** 0.5 * 1.7)
+
+    def kernels(self) -> Tensor:
+        """The non-negative kernels, (2K, taps, taps)."""
+        return self.amplitude.square()
+
+    def ideal_tiles(self, images: Tensor) -> Tensor:
+        """What noiseless optics would show: images (N, 1, H, W) in [0, 1] -> (N, 2K, H, W), non-negative."""
+        return functional.conv2d(images, self.kernels()[:, None], padding=self.taps // 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Feature maps (N, K, H, W) of images (N, 1, H, W); noisy in training mode."""
+        tiles = self.ideal_tiles(images)
+        maps = signed_maps(tiles)
+        return maps + self._noise(tiles) if self.training else maps
+
+    @torch.no_grad()
+    def _noise(self, tiles: Tensor) -> Tensor:
+        """Draw what the sensor adds to the signed maps of these tiles, (N, K, H, W)."""
+        gain = self.kernels().sum(dim=(1, 2))
+        white_e, read_e = self.sensor.fill * self.sensor.full_well_e, self.sensor.read_noise_e
+        scale = 1 / (self.sensor.pixels_per_tap * white_e**2)
+        shot = tiles * (gain * white_e * scale)[:, None, None]
+        read = (gain.square() * read_e**2 * scale)[:, None, None]
+        variance = (shot[:, 0::2] + shot[:, 1::2]).add_(read[0::2] + read[1::2])
+        return variance.sqrt_().mul_(torch.randn_like(variance))

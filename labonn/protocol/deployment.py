@@ -1,0 +1,198 @@
+"""A trained network and the bench it stands on: how it is stored, found again, captured through and released."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from labonn.capture import Calibration, Registration, calibrate, capture
+from labonn.compensation.rematch import Lecture
+from labonn.data import DataSet, Split, load
+from labonn.design import Design, Layout, lay_out
+from labonn.errors import RecordError
+from labonn.networks import Student, make_teacher
+from labonn.optics import PhaseSolution
+from labonn.records import (
+    Release,
+    Weights,
+    current_release,
+    load_model,
+    make_release,
+    save_model,
+    set_current_release,
+)
+from labonn.training import Teaching
+
+if TYPE_CHECKING:
+    from labonn.protocol.lab import Lab
+
+PROBE_IMAGES = 8  # to fit each tile's gain and background on
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A trained network as it stands on a bench."""
+
+    model: str  # its id in the laboratory
+    design: Design
+    data: DataSet
+    teacher: nn.Module
+    student: Student
+    pattern_rad: NDArray[np.float32]  # (H, W) of the SLM
+
+    @property
+    def layout(self) -> Layout:
+        """Where its sub-apertures stand."""
+        return lay_out(self.design.optic)
+
+    def lecture(self, lab: "Lab") -> Lecture:
+        """The training set, and what the teacher says of it; the laboratory keeps the teacher's kernel."""
+        images, labels = torch.from_numpy(self.data.train.images), torch.from_numpy(self.data.train.labels)
+        teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache_of(lab))
+        return Lecture(images, teaching)
+
+    def ideal_tiles(self, images: Tensor) -> Tensor:
+        """The optical maps (N, T, H, W) that the student expects of images (N, 1, H, W)."""
+        with torch.no_grad():
+            return self.student.frontend.ideal_tiles(images)
+
+    def calibrate(self, lab: "Lab") -> Calibration:
+        """Calibrate the bench for this network; its pattern is on the SLM afterwards.
+
+        Raises
+        ------
+        CalibrationError, InstrumentError
+            As `labonn.capture.calibrate` does.
+        """
+        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
+        with lab.step("calibrating") as step:
+            return calibrate(
+                lab.bench,
+                self.layout,
+                self.pattern_rad,
+                probes[:, 0].numpy(),
+                self.ideal_tiles(probes).numpy(),
+                on_step=step.say,
+            )
+
+    def capture(
+        self, lab: "Lab", group: str, images: NDArray[np.float32], calibration: Calibration, *, keep_frames: bool = True
+    ) -> Tensor:
+        """Show images (N, 1, H, W), and give what the optics made of them: tiles (N, T, H, W), all recorded.
+
+        Raises
+        ------
+        CalibrationError, InstrumentError
+            As `labonn.capture.capture` does.
+        """
+        tiles = np.empty((len(images), 2 * self.design.optic.kernels, *images.shape[2:]), np.float32)
+        with lab.step(f"capturing: {group}", total=len(images)) as step:
+            for shot in capture(lab.bench, images[:, 0], Registration(calibration), keep_frames=keep_frames):
+                tiles[shot.index] = shot.tiles
+                frame = {} if shot.frame is None else {"frame": shot.frame}
+                lab.record(group, tiles=shot.tiles, image=shot.index, saturated_px=shot.saturated_px, **frame)
+                step.advance()
+        return torch.from_numpy(tiles)
+
+    def release(
+        self,
+        lab: "Lab",
+        backend: nn.Module,
+        calibration: Calibration,
+        figures: Mapping[str, Any],
+    ) -> str:
+        """Release a backend for this network on this bench, and let the bench use it from now on; gives its id."""
+        file = lab.run_record.folder / "calibration.h5"
+        calibration.save(file)
+        release = make_release(
+            lab.folder,
+            bench=lab.bench_config.name,
+            run=lab.run_record.id,
+            optic={"design": self.design.name},
+            model=self.model,
+            backend=backend.state_dict(),
+            figures=figures,
+            calibration=file,
+        )
+        set_current_release(lab.folder, lab.bench_config.name, release.id)
+        return release.id
+
+
+def cache_of(lab: "Lab") -> Path:
+    """Where the laboratory keeps what can be computed again."""
+    return lab.folder / "cache"
+
+
+def pick(split: Split, count: int, seed: int) -> NDArray[np.int64]:
+    """Choose images of a split at random, without repetition; all of them if there are not as many."""
+    return np.random.default_rng(seed).permutation(len(split))[:count]
+
+
+def store(
+    lab: "Lab",
+    design: Design,
+    teacher: nn.Module,
+    student: Student,
+    solution: PhaseSolution,
+    description: Mapping[str, Any],
+) -> str:
+    """Keep a trained network in the laboratory, and give its id."""
+    return save_model(
+        lab.folder,
+        design=design.name,
+        bench=lab.bench_config.name,
+        run=lab.run_record.id,
+        weights={"teacher": teacher.state_dict(), "student": student.state_dict()},
+        arrays={"pattern_rad": solution.pattern_rad, "psf_target": solution.target, "psf_realised": solution.realised},
+        description={"design": design.model_dump(mode="json", by_alias=True), **description},
+    )
+
+
+def load_deployment(lab: "Lab", model: str) -> Deployment:
+    """Read a trained network.
+
+    Raises
+    ------
+    RecordError
+        If it is missing or damaged.
+    """
+    stored = load_model(lab.folder, model)
+    design = Design.model_validate(stored.description["design"])
+    data = load(design.task)
+    channels, height, width = data.train.images.shape[1:]
+    teacher = make_teacher(design.teacher, (channels, height, width), len(data.classes))
+    student = Student(design, (channels, height, width), len(data.classes))
+    teacher.load_state_dict(_tensors(stored.weights["teacher"]))
+    student.load_state_dict(_tensors(stored.weights["student"]))
+    return Deployment(model, design, data, teacher.eval(), student.eval(), stored.arrays["pattern_rad"])
+
+
+def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
+    """What is released on the bench: the release, its network, and the released backend.
+
+    Raises
+    ------
+    RecordError
+        If nothing was released on this bench yet, or it is damaged.
+    """
+    bench = lab.bench_config.name
+    release = current_release(lab.folder, bench)
+    if release is None:
+        raise RecordError(
+            f"nothing is released on bench {bench!r} in {lab.folder}: "
+            f"train and deploy a network first (labonn run train_and_deploy {lab.bench_path}), "
+            "or name the laboratory's folder with --lab"
+        )
+    deployment = load_deployment(lab, release.model)
+    backend = deployment.student.backend
+    backend.load_state_dict(_tensors(release.backend()))
+    return release, deployment, backend
+
+
+def _tensors(weights: Weights) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in weights.items()}

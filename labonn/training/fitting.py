@@ -1,0 +1,84 @@
+"""The loop that every training here goes through."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from labonn.errors import TrainingError
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Make everything random inside follow from the seed, and leave the world's randomness as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def shuffled_batches(count: int, batch: int, steps: int) -> Iterator[Tensor]:
+    """Indices (batch,) of random batches: epoch after epoch, each item once an epoch, until there were enough steps."""
+    size = min(batch, count)
+    done = 0
+    while True:
+        for indices in torch.randperm(count).split(size):
+            if done == steps:
+                return
+            if len(indices) == size:
+                yield indices
+                done += 1
+
+
+def fit(
+    parameters: Iterable[nn.Parameter],
+    batches: Iterable[Tensor],
+    loss_of: Callable[[Tensor], Tensor],
+    *,
+    steps: int,
+    learning_rate: float,
+    on_step: Callable[[float], None] = lambda loss: None,
+) -> list[float]:
+    """Adam with a one-cycle learning rate, one step for each batch.
+
+    Parameters
+    ----------
+    parameters
+        What is trained.
+    batches
+        Indices of one batch after the other.
+    loss_of
+        The loss of a batch, a scalar.
+    steps
+        How many batches there are.
+    learning_rate
+        The highest of the cycle.
+    on_step
+        Called with each loss.
+
+    Returns
+    -------
+    The loss of each step.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is not finite.
+    """
+    optimizer = torch.optim.Adam(parameters, lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+    losses: list[float] = []
+    for indices in batches:
+        optimizer.zero_grad()
+        loss = loss_of(indices)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss.item()} at step {len(losses) + 1} of {steps}: "
+                f"lower [training] learning_rate (now {learning_rate}), or look for images that are not numbers"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        on_step(losses[-1])
+    return losses

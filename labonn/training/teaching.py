@@ -1,0 +1,74 @@
+"""What the teacher knows of a whole set of images, computed once and looked up batch by batch."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from labonn.ntk import TeacherKernel, teacher_kernel
+from labonn.training.accuracy import logits_of
+from labonn.training.fitting import shuffled_batches
+from labonn.training.lessons import Lesson, LossWeights
+
+WHOLE_KERNEL_IMAGES = 3000  # a kernel of all pairs takes 36 MB; beyond, kernels of fixed batches
+CUT_SEED = 0
+
+
+class Teaching:
+    """The teacher's answers and its NTK on one set of images.
+
+    A small set has its whole kernel, and its batches are drawn anew each epoch. A large one is cut once into fixed
+    batches, because a kernel of all pairs would not fit into memory; then only the order of the batches changes.
+
+    Parameters
+    ----------
+    teacher
+        In evaluation mode; it is not changed.
+    images
+        (N, 1, H, W) float32.
+    labels
+        (N,) int64.
+    batch
+        Images in a batch.
+    cache
+        The folder where the kernel is kept, and found the next time.
+    """
+
+    def __init__(self, teacher: nn.Module, images: Tensor, labels: Tensor, *, batch: int, cache: Path | None) -> None:
+        self._teacher = teacher
+        self._images = images
+        self._labels = labels
+        self._batch = min(batch, len(images))
+        self._cache = cache
+        self._logits = logits_of(teacher, images)
+        self._fixed = self._cut() if len(images) > WHOLE_KERNEL_IMAGES else None
+        self._kernel: TeacherKernel | None = None
+
+    def of(self, indices: Tensor) -> "Teaching":
+        """The same teacher on some of the images, numbered anew."""
+        return Teaching(self._teacher, self._images[indices], self._labels[indices], batch=self._batch, cache=None)
+
+    def batches(self, steps: int) -> Iterator[Tensor]:
+        """Indices (batch,) of as many batches as there are steps, in an order drawn from torch's generator."""
+        if self._fixed is None:
+            yield from shuffled_batches(len(self._images), self._batch, steps)
+            return
+        for chosen in shuffled_batches(len(self._fixed), 1, steps):
+            yield self._fixed[int(chosen)]
+
+    def lesson(self, indices: Tensor, weights: LossWeights) -> Lesson:
+        """What the teacher says of one batch that ``batches`` gave; the kernel only where the weights need it."""
+        kernel = self.kernel().of(indices) if weights.ntkd else None
+        return Lesson(self._labels[indices], self._logits[indices], kernel)
+
+    def kernel(self) -> TeacherKernel:
+        """The teacher's kernel, computed when it is first asked for."""
+        if self._kernel is None:
+            self._kernel = teacher_kernel(self._teacher, self._images, batches=self._fixed, directory=self._cache)
+        return self._kernel
+
+    def _cut(self) -> tuple[Tensor, ...]:
+        order = torch.randperm(len(self._images), generator=torch.Generator().manual_seed(CUT_SEED))
+        whole = len(order) // self._batch * self._batch
+        return order[:whole].split(self._batch)

@@ -1,0 +1,97 @@
+"""Train a network in simulation, put it on the bench, and measure how much of it arrives there."""
+
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, Field, PositiveInt
+
+from labonn.data import load
+from labonn.design import lay_out, load_design
+from labonn.optics import Pupil, signed_maps, solve_phase_pattern
+from labonn.protocol import Lab, Result
+from labonn.protocol.deployment import cache_of, load_deployment, store
+from labonn.report import figures
+from labonn.training import Teaching, accuracy_percent, train_student, train_teacher
+from labonn.training.student import student_steps
+from labonn.training.teacher import teacher_steps
+
+EXAMPLES = 4  # test images whose raw frames are kept
+
+
+class Parameters(BaseModel):
+    """What can be set."""
+
+    design: str = Field("digits-mono", description="a design file, or the name of a shipped design")
+    method: str | None = Field(None, description="how the student is trained; the design's own method if not set")
+    evaluation_images: PositiveInt | Literal["all"] = Field("all", description="test images to capture and report on")
+    pattern_steps: int = Field(150, ge=1, description="steps of the search for the phase pattern")
+    seed: int = Field(0, ge=0, description="of everything random in the training")
+
+
+def run(lab: Lab, parameters: Parameters) -> Result:
+    """Design -> teacher -> student -> phase pattern -> bench."""
+    design = load_design(parameters.design)
+    layout = lay_out(design.optic)
+    data = load(design.task)
+    images, labels = torch.from_numpy(data.train.images), torch.from_numpy(data.train.labels)
+    test, classes = data.test.first(parameters.evaluation_images), len(data.classes)
+    bench = lab.bench  # opened first: whoever trains for an hour wants to know before that the bench is there
+    lab.figure("layout", figures.layout(layout), "Where the sub-apertures stand on the optic.")
+
+    with lab.step("training the teacher", total=teacher_steps(design, len(data.train))) as step:
+        teacher = train_teacher(design, data.train, classes, seed=parameters.seed, on_step=lambda loss: step.advance())
+    with lab.step("training the student", total=student_steps(design, len(data.train))) as step:
+        teaching = Teaching(teacher, images, labels, batch=design.training.batch, cache=cache_of(lab))
+        trained = train_student(
+            design,
+            data.train,
+            classes,
+            teaching,
+            seed=parameters.seed,
+            method=parameters.method,
+            on_step=lambda loss: step.advance(),
+        )
+    student = trained.student
+    lab.figure("training", figures.training_curves({"student": trained.losses}), "The student's loss in simulation.")
+
+    geometry = bench.config.geometry
+    pupil = Pupil(geometry.wavelength_nm, bench.slm.pitch_um, geometry.focal_mm, geometry.tap_um)
+    with lab.step("searching the phase pattern", total=parameters.pattern_steps) as step:
+        solution = solve_phase_pattern(
+            student.frontend.kernels(),
+            layout,
+            pupil,
+            bench.slm.shape,
+            steps=parameters.pattern_steps,
+            seed=parameters.seed,
+            on_step=step.advance,
+        )
+    lab.figure("phase pattern", figures.phase_pattern(solution.pattern_rad.numpy()), "What the SLM shows.")
+    psfs = (solution.target.numpy(), solution.realised.numpy(), solution.correlation.numpy())
+    lab.figure("point spread functions", figures.psf_pairs(*psfs), "What was asked of the pattern, and what it gives.")
+
+    accuracy = {
+        "teacher": accuracy_percent(teacher, torch.from_numpy(test.images), test.labels),
+        "simulated": accuracy_percent(student, torch.from_numpy(test.images), test.labels),
+    }
+    model = store(lab, design, teacher, student, solution, {"accuracy": accuracy, "seed": parameters.seed})
+    network = load_deployment(lab, model)
+    calibration = network.calibrate(lab)
+    examples = network.capture(lab, "examples", test.images[:EXAMPLES], calibration)
+    tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)
+    accuracy["deployed"] = accuracy_percent(student.backend, signed_maps(tiles), test.labels)
+    maps = {
+        "simulated": signed_maps(network.ideal_tiles(torch.from_numpy(test.images[:1])))[0].numpy(),
+        "captured": signed_maps(examples)[0].numpy(),
+    }
+    lab.figure("feature maps", figures.feature_maps(maps), "The first test image, as simulated and as captured.")
+    release = network.release(lab, student.backend, calibration, {"accuracy": accuracy})
+    return Result(
+        model=model,
+        release=release,
+        accuracy=accuracy,
+        psf_correlation=float(solution.correlation.mean()),
+        psf_relative_error=float(solution.relative_error.mean()),
+        psf_efficiency=float(solution.efficiency.mean()),
+        test_images=len(test),
+    )
