@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, Field, NonNegativeInt
 
-from labonn.compensation import check_methods, fit_twin, judge, rematch
-from labonn.compensation.rematch import Captured, steps_of
+from labonn.compensation import Captured, check_methods, fit_twin, judge, rematch, steps_of
 from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
 from labonn.protocol.deployment import in_use, pick
@@ -47,13 +46,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     for method in methods:
         with lab.step(f"re-matching: {method}", total=steps_of(method)) as step:
             backends[method] = rematch(
-                backend,
-                method,
-                captured,
-                twin,
-                lecture,
-                seed=parameters.seed,
-                on_step=lambda loss, step=step: step.advance(),
+                backend, method, captured, twin, lecture, seed=parameters.seed, on_step=step.advance
             )
 
     unseen = validation.take(pick(validation, parameters.validation_captures, parameters.seed))

@@ -39,7 +39,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     lab.figure("layout", figures.layout(layout), "Where the sub-apertures stand on the optic.")
 
     with lab.step("training the teacher", total=teacher_steps(design, len(data.train))) as step:
-        teacher = train_teacher(design, data.train, classes, seed=parameters.seed, on_step=lambda loss: step.advance())
+        teacher = train_teacher(design, data.train, classes, seed=parameters.seed, on_step=step.advance)
     with lab.step("training the student", total=student_steps(design, len(data.train))) as step:
         teaching = Teaching(teacher, images, labels, batch=design.training.batch, cache=cache_of(lab))
         trained = train_student(
@@ -49,7 +49,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
             teaching,
             seed=parameters.seed,
             method=parameters.method,
-            on_step=lambda loss: step.advance(),
+            on_step=step.advance,
         )
     student = trained.student
     lab.figure("training", figures.training_curves({"student": trained.losses}), "The student's loss in simulation.")

@@ -89,7 +89,7 @@ def rematch(
     lecture: Lecture,
     *,
     seed: int,
-    on_step: Callable[[float], None] = lambda loss: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> nn.Module:
     """Fine-tune a copy of the backend by one method.
 
@@ -110,7 +110,7 @@ def rematch(
     seed
         For everything random.
     on_step
-        Called with each loss.
+        Called after each step.
 
     Returns
     -------

@@ -61,7 +61,7 @@ class Twin:
         offset = self.offset[0::2] - self.offset[1::2]
         chunks = [
             functional.conv2d(chunk, kernels[:, None], offset, padding=SUPPORT_TAPS // 2)
-            for chunk in images.split(CHUNK_IMAGES)
+            for chunk in torch.split(images, CHUNK_IMAGES)
         ]
         return torch.cat(chunks)
 
@@ -108,7 +108,8 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
     if held_out_r2.median() <= 0:
         raise CalibrationError(
             "the captured maps do not follow the images that were shown "
-            f"(median held-out R^2 {held_out_r2.median():.2f}): is the right pattern on the SLM, the display alight, and the camera where it was at calibration?"
+            f"(median held-out R^2 {held_out_r2.median():.2f}): "
+            "is the right pattern on the SLM, the display alight, and the camera where it was at calibration?"
         )
     signed_residual = residual[:, 0::2] - residual[:, 1::2]
     kernels, offset = _Regression.of(images, tiles, prior).solve(ridge)
@@ -135,11 +136,11 @@ class _Regression:
     def of(cls, images: Tensor, tiles: Tensor, prior: Tensor) -> "_Regression":
         unknowns, count = SUPPORT_TAPS**2 + 1, tiles.shape[1]
         gram, target = images.new_zeros(unknowns, unknowns), images.new_zeros(unknowns, count)
-        for image, tile in zip(images.split(1), tiles.split(1), strict=True):
-            patches = functional.unfold(image, SUPPORT_TAPS, padding=SUPPORT_TAPS // 2)[0]
+        for image, tile in zip(images, tiles, strict=True):
+            patches = functional.unfold(image[None], SUPPORT_TAPS, padding=SUPPORT_TAPS // 2)[0]
             patches = torch.cat([patches, torch.ones_like(patches[:1])])
             gram += patches @ patches.T
-            target += patches @ tile[0].flatten(1).T
+            target += patches @ tile.flatten(1).T
         shape = torch.cat([prior.flatten(1).T, images.new_zeros(1, count)])
         gain = (shape * target).sum(dim=0) / (shape * (gram @ shape)).sum(dim=0).clamp_min(1e-12)
         return cls(gram, target, shape * gain)

@@ -14,7 +14,7 @@ def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
     model.eval()
     try:
         with torch.no_grad():
-            return torch.cat([model(chunk) for chunk in inputs.split(CHUNK)])
+            return torch.cat([model(chunk) for chunk in torch.split(inputs, CHUNK)])
     finally:
         model.train(was_training)
 

@@ -22,7 +22,7 @@ def shuffled_batches(count: int, batch: int, steps: int) -> Iterator[Tensor]:
     size = min(batch, count)
     done = 0
     while True:
-        for indices in torch.randperm(count).split(size):
+        for indices in torch.split(torch.randperm(count), size):
             if done == steps:
                 return
             if len(indices) == size:
@@ -37,7 +37,7 @@ def fit(
     *,
     steps: int,
     learning_rate: float,
-    on_step: Callable[[float], None] = lambda loss: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> list[float]:
     """Adam with a one-cycle learning rate, one step for each batch.
 
@@ -54,7 +54,7 @@ def fit(
     learning_rate
         The highest of the cycle.
     on_step
-        Called with each loss.
+        Called after each step.
 
     Returns
     -------
@@ -80,5 +80,5 @@ def fit(
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
-        on_step(losses[-1])
+        on_step()
     return losses

@@ -30,7 +30,7 @@ def train_student(
     *,
     seed: int,
     method: str | None = None,
-    on_step: Callable[[float], None] = lambda loss: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> TrainedStudent:
     """Train frontend and backend on simulated, noisy captures of the training images.
 
@@ -49,7 +49,7 @@ def train_student(
     method
         Which losses; the design's own if none is named.
     on_step
-        Called with each loss.
+        Called after each step.
 
     Raises
     ------

@@ -16,7 +16,7 @@ LARGEST_SHIFT_PX = 2
 
 
 def train_teacher(
-    design: Design, train: Split, classes: int, *, seed: int, on_step: Callable[[float], None] = lambda loss: None
+    design: Design, train: Split, classes: int, *, seed: int, on_step: Callable[[], None] = lambda: None
 ) -> nn.Module:
     """Train the design's teacher with cross-entropy on randomly shifted images; returned in evaluation mode."""
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)

@@ -71,4 +71,4 @@ class Teaching:
     def _cut(self) -> tuple[Tensor, ...]:
         order = torch.randperm(len(self._images), generator=torch.Generator().manual_seed(CUT_SEED))
         whole = len(order) // self._batch * self._batch
-        return order[:whole].split(self._batch)
+        return torch.split(order[:whole], self._batch)
