@@ -11,7 +11,7 @@ from labonn.design import Layout
 from labonn.report.figures.canvas import INK, NEGATIVE_SIGN, NORMAL, POSITIVE_SIGN, SMALL, bare, sheet, tidy
 from labonn.report.style import BLUE, GREY, VERMILLION
 
-_ZOOM_PX = 256
+_ZOOM_PX = 512  # the four middle sub-apertures of the mono bench
 
 
 def layout(layout: Layout) -> Figure:
