@@ -71,10 +71,10 @@ class Optics:
                 self._imager = Imager(self.world, self.geometry)
             return self._imager
 
-    def psfs(self, levels: Levels) -> Psfs:
+    def psfs(self, levels: Levels, key: str = "") -> Psfs:
         """Return a pattern's PSFs; about 4 s on one core where they are not known yet."""
         with self._lock:
-            key = content_key(levels)
+            key = key or content_key(levels)
             if key not in self._psfs:
                 self._pupils = self._pupils or make_pupils(self.world, self.draws)
                 self._psfs[key] = compute_psfs(self._pupils, levels)
@@ -82,12 +82,12 @@ class Optics:
                     self._psfs.popitem(last=False)
             return self._psfs[key]
 
-    def transfer(self, levels: Levels) -> Transfer:
-        """Return what `Imager.image` needs to know of a pattern."""
+    def transfer(self, levels: Levels, key: str = "") -> Transfer:
+        """Return what `Imager.image` needs to know of a pattern; `key` names its content, where known."""
         with self._lock:
-            key = content_key(levels)
+            key = key or content_key(levels)
             if key not in self._transfers:
-                self._transfers[key] = self.imager.transfer(self.psfs(levels))
+                self._transfers[key] = self.imager.transfer(self.psfs(levels, key))
                 while len(self._transfers) > _KEPT_PATTERNS:
                     self._transfers.popitem(last=False)
             self._transfers.move_to_end(key)

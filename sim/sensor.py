@@ -16,6 +16,7 @@ from sim.world_file import WorldFile
 
 Floats = NDArray[np.float32]
 Frame = NDArray[np.uint16]
+_BLOCK_ROWS = 60
 
 
 class Sensor:
@@ -40,12 +41,15 @@ class Sensor:
         offset = effects.column_offset.rms_dn if effects.column_offset.on else 0.0
         self._black_dn = (camera.black_dn + offset * columns).astype(np.float32)
         self._read_variance = np.float32(effects.read_noise.rms_e**2 if effects.read_noise.on else 0.0)
-        self._stray = _stray(world, seed)
+        self._shot = np.float32(effects.shot_noise.on)
+        self._stray_e_per_ms = self._light_e_per_ms * _stray(world, seed)
         self._places = stream(seed, "noise")
         self._pool = self._places.standard_normal(3 * shape[0] * shape[1], np.float32)
 
-    def electrons(self, light: Floats | None, open_ms: float, exposure_ms: float, mean_radiance: float) -> Floats:
-        """Return the expected electrons, (H, W).
+    def expose(
+        self, light: Floats | None = None, open_ms: float = 0.0, exposure_ms: float = 0.0, mean_radiance: float = 0.0
+    ) -> Frame:
+        """Take one frame: grey levels, (H, W), right aligned in 16 bits.
 
         Parameters
         ----------
@@ -58,41 +62,41 @@ class Sensor:
         mean_radiance
             Mean of the displayed picture, 0 to 1; it is what the stray light follows.
         """
-        expected = self._dark_e_per_ms * np.float32(exposure_ms)
-        if light is not None and open_ms > 0:
-            lit = light + self._stray_light(mean_radiance)
-            lit *= self._light_e_per_ms
-            lit *= np.float32(open_ms * self._power())
-            np.maximum(lit, 0.0, out=lit)
-            expected += lit
-        return expected
+        stray = self._world.effects.stray_light
+        veil = stray.veil * mean_radiance if stray.on else 0.0
+        lit_ms = open_ms * self._power() if light is not None else 0.0
+        frame = np.empty(self._world.camera.shape, np.uint16)
+        place = int(self._places.integers(0, self._pool.size - frame.size))
+        normals = self._pool[place : place + frame.size].reshape(frame.shape)
+        for top in range(0, len(frame), _BLOCK_ROWS):  # a block of rows stays in the processor's cache
+            rows = slice(top, top + _BLOCK_ROWS)
+            electrons = self._dark_e_per_ms[rows] * np.float32(exposure_ms)
+            if light is not None and lit_ms > 0:
+                arrived = light[rows] + np.float32(veil)
+                arrived *= self._light_e_per_ms[rows]
+                arrived += self._stray_e_per_ms[rows]
+                arrived *= np.float32(lit_ms)
+                electrons += arrived
+                np.maximum(electrons, 0.0, out=electrons)
+            frame[rows] = self._read(electrons, normals[rows])
+        return frame
 
-    def read(self, electrons: Floats) -> Frame:
-        """One frame of grey levels, right aligned in 16 bits, from expected electrons (which are not changed)."""
-        camera, effects = self._world.camera, self._world.effects
-        size = electrons.size
-        place = int(self._places.integers(0, self._pool.size - size))
-        noise = (
-            electrons + self._read_variance if effects.shot_noise.on else np.full_like(electrons, self._read_variance)
-        )
+    def _read(self, electrons: Floats, normals: Floats) -> Floats:
+        camera = self._world.camera
+        noise = electrons * self._shot
+        noise += self._read_variance
         np.sqrt(noise, out=noise)
-        noise *= self._pool[place : place + size].reshape(electrons.shape)
+        noise *= normals
         noise += np.minimum(electrons, np.float32(camera.full_well_e))
         noise *= np.float32(1 / camera.gain_e_per_dn)
-        noise += self._black_dn
-        np.rint(noise, out=noise)
-        np.clip(noise, 0, 2**camera.bit_depth - 1, out=noise)
-        return noise.astype(np.uint16)
+        noise += self._black_dn + np.float32(0.5)  # the conversion to whole numbers cuts: this rounds
+        np.maximum(noise, 0.0, out=noise)
+        np.minimum(noise, np.float32(2**camera.bit_depth - 1), out=noise)
+        return noise
 
     def _power(self) -> float:
         noise = self._world.effects.light_noise
         return max(0.0, 1.0 + noise.rms * self._places.standard_normal()) if noise.on else 1.0
-
-    def _stray_light(self, mean_radiance: float) -> Floats | np.float32:
-        stray = self._world.effects.stray_light
-        if not stray.on:
-            return np.float32(0)
-        return self._stray + np.float32(stray.veil * mean_radiance)
 
 
 def _vignetting(world: WorldFile) -> NDArray[np.float64]:
@@ -104,6 +108,8 @@ def _vignetting(world: WorldFile) -> NDArray[np.float64]:
 def _stray(world: WorldFile, seed: int) -> Floats:
     down, right = _from_centre(world.camera.shape)
     stray = world.effects.stray_light
+    if not stray.on:
+        return np.zeros(world.camera.shape, np.float32)
     direction = stream(seed, "stray_light").uniform(0.0, 2.0 * np.pi)
     slope = 1 + stray.slope * (np.cos(direction) * down + np.sin(direction) * right)
     return np.asarray(stray.pedestal * slope, np.float32)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from sim.clock import Clock
 from sim.errors import SimulationError
+from sim.imaging import Transfer
 from sim.optics import Optics, content_key
 from sim.response import Panel
 from sim.sensor import Frame, Sensor
@@ -18,6 +19,7 @@ from sim.world_file import WorldFile, explain
 Pixels = NDArray[np.uint8]
 _MS = 1e-3
 _MAX_EXPOSURE_MS = 60_000.0
+_SETTLED = 2e-3  # an SLM pattern with less weight than this is not worth its seconds of propagation
 
 
 @dataclass(frozen=True)
@@ -118,24 +120,29 @@ class World:
     def _expose(self, start_s: float, stop_s: float, exposure_ms: float) -> Frame:
         with self._lock:
             open_part = self._shutter.weights(start_s, stop_s).get("open", 0.0)
-            display, slm = (self._mixture(device, start_s, stop_s) for device in ("display", "slm"))
-            sensor = self._sensor
+            weights = {device: panel.weights(start_s, stop_s) for device, panel in self._panels.items()}
+            pictures, sensor, imager = dict(self._pictures), self._sensor, self.optics.imager
         if open_part == 0.0:
-            return sensor.read(sensor.electrons(None, 0.0, exposure_ms, 0.0))
-        # the frame of an SLM on its way is taken as the mixture of the frames before and after, not of the fields
-        strongest = max(weight for weight, _ in slm)
-        settled = [(weight, levels) for weight, levels in slm if weight > 1e-3 or weight == strongest]
-        total = sum(weight for weight, _ in settled)
-        transfers = [np.float32(weight / total) * self.optics.transfer(levels) for weight, levels in settled[1:]]
-        first = self.optics.transfer(settled[0][1])
-        transfer = first if not transfers else sum(transfers, np.float32(settled[0][0] / total) * first)
-        imager = self.optics.imager
-        light = imager.image(imager.scene(display), transfer)
-        return sensor.read(sensor.electrons(light, open_part * exposure_ms, exposure_ms, imager.mean_radiance(display)))
+            return sensor.expose(exposure_ms=exposure_ms)
+        display = [(weight, pictures[key]) for key, weight in weights["display"].items()]
+        light = imager.image(imager.scene(display), self._transfer(weights["slm"], pictures))
+        return sensor.expose(light, open_part * exposure_ms, exposure_ms, imager.mean_radiance(display))
 
-    def _mixture(self, device: str, start_s: float, stop_s: float) -> list[tuple[float, Pixels]]:
-        weights = self._panels[device].weights(start_s, stop_s)
-        return [(weight, self._pictures[key]) for key, weight in weights.items()]
+    def _transfer(self, weights: dict[str, float], pictures: dict[str, Pixels]) -> Transfer:
+        """Mix the transfers of the patterns that an exposure sees.
+
+        While an SLM settles, its frame is taken as the mixture of the frames before and after, not of the fields.
+        """
+        strongest = max(weights, key=lambda key: weights[key])
+        shown = {key: weight for key, weight in weights.items() if weight > _SETTLED or key == strongest}
+        transfers = {key: self.optics.transfer(pictures[key], key) for key in shown}
+        if len(transfers) == 1:
+            return transfers[strongest]
+        total = sum(shown.values())
+        mixed = np.zeros_like(transfers[strongest])
+        for key, weight in shown.items():
+            mixed += np.float32(weight / total) * transfers[key]
+        return mixed
 
     def change(self, values: dict[str, Any]) -> None:
         """Change values of the world file by their dotted names, and the seed, while everything goes on."""
