@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from labonn.ntk.convolution import ConvolutionFactor
 from labonn.ntk.exact import Factors, Outputs, contract, factors_of
 from labonn.ntk.factors import DirectFactor, Factor, PositionFactor
 from labonn.ntk.validate import Parameters, check_batch, chosen_parameters
@@ -78,8 +79,7 @@ def blockwise_ntk(
     dtype: torch.dtype | None = None,
     on_block: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Return the exact traced kernel (N, M) of many samples, computed in blocks under a memory budget, without
-    gradients.
+    """Return the exact traced kernel (N, M) of many samples, computed in blocks, without gradients.
 
     `on_block(done, total)` is told how many of the kernel's entries are there. The rest is as for `ntk_blocks`.
     """
@@ -104,8 +104,10 @@ def blockwise_ntk(
 
 def _settle(factor: Factor) -> Factor:
     """Form per-sample gradients once where every block would form them again."""
-    if isinstance(factor, PositionFactor) and not factor.prefers_positions(factor, "trace"):
-        return DirectFactor(factor.per_sample())
+    if isinstance(factor, PositionFactor):
+        return factor if factor.prefers_positions(factor, "trace") else DirectFactor(factor.per_sample())
+    if isinstance(factor, ConvolutionFactor):
+        return factor if factor.prefers_positions(factor, "trace") else DirectFactor(factor.per_sample())
     return factor
 
 

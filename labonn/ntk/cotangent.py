@@ -59,7 +59,7 @@ class Cotangent:
         """Apply a linear function of (batch, *shape) to each sample and class."""
         dense = self.dense()
         result = function(dense.flatten(0, 1))
-        return Cotangent(result.unflatten(0, dense.shape[:2]))
+        return Cotangent(result.reshape(*dense.shape[:2], *result.shape[1:]))
 
     def times_matrix(self, matrix: Tensor) -> Cotangent:
         """Pass back through x -> x matrix^T, on the last axis."""

@@ -24,6 +24,7 @@ from labonn.ntk.walk import Walk
 logger = logging.getLogger("labonn.ntk")
 
 Outputs = Callable[[Tensor], Tensor]
+Readouts = Callable[[Recording], Tensor | None]
 _OUTPUTS = "(outputs)"
 
 
@@ -58,7 +59,7 @@ def factors_of(
     x: Tensor,
     parameters: Mapping[str, Tensor],
     outputs: Outputs | None = None,
-    readouts: Callable[[torch.Size], Tensor] | None = None,
+    readouts: Readouts | None = None,
 ) -> Factors:
     """Run the model on a batch and return each layer's factor.
 
@@ -71,8 +72,8 @@ def factors_of(
     outputs
         A function of the model's outputs to take the kernel of, sample by sample.
     readouts
-        Given the shape of one sample's outputs, the combinations of outputs (C', *shape) whose gradients are followed
-        instead of each output's by itself: probes.
+        Given the recording, the combinations of outputs (C', *shape) whose gradients are followed instead of each
+        output's by itself (probes), or None for that.
     """
     learned = _learned.setdefault(model, {}).setdefault(tuple(parameters), _Learned())
     opaque = learned.opaque
@@ -82,16 +83,15 @@ def factors_of(
             recording = record(model, x, parameters, outputs, opaque, track=track)
             shape = recording.output.tensor.shape[1:]
             like = recording.output.tensor.detach()
-            combinations = (
-                _each_output(tuple(shape), like.dtype, like.device) if readouts is None else readouts(shape).to(like)
-            )
+            probes = None if readouts is None else readouts(recording)
+            combinations = _each_output(tuple(shape), like.dtype, like.device) if probes is None else probes.to(like)
             walk = Walk(recording)
-            parts = walk.run(Cotangent(combinations.unsqueeze(0), identity=readouts is None and len(shape) == 1))
+            parts = walk.run(Cotangent(combinations.unsqueeze(0), identity=probes is None and len(shape) == 1))
         except UncoveredError as error:
             if not track:
                 track = True
                 continue
-            opaque = _widen(model, opaque, error)
+            opaque = _widen(outputs, opaque, error)
             continue
         for name in set(walk.fallen_back) - learned.announced:
             logger.info("ntk: no layer rule for %s here; torch.func takes this layer alone", name)
@@ -128,16 +128,15 @@ def _each_output(shape: tuple[int, ...], dtype: torch.dtype, device: torch.devic
     return torch.eye(count, dtype=dtype, device=device).reshape(count, *shape)
 
 
-def _widen(model: nn.Module, opaque: frozenset[str], error: UncoveredError) -> frozenset[str]:
+def _widen(outputs: Outputs | None, opaque: frozenset[str], error: UncoveredError) -> frozenset[str]:
     """Return what torch.func has to take as a whole, now that this much was not enough."""
-    name = _OUTPUTS if error.module is None else error.module
+    name = error.module if error.module is not None else _OUTPUTS if outputs is not None else ""
     while name in opaque and name not in (_OUTPUTS, ""):
         name = name.rpartition(".")[0]
     if name in opaque:
         raise TrainingError(
             f"the kernel of this model is not defined sample by sample: {error}. The kernel needs outputs that "
-            "depend on one "
-            "sample each; use evaluation mode, or outputs= to choose a part that does"
+            "depend on one sample each; use evaluation mode, or outputs= to choose a part that does"
         ) from error
     shown = "the function given as outputs" if name == _OUTPUTS else (name or "the whole model")
     logger.info("ntk: %s; torch.func takes %s as one layer", error, shown)
@@ -149,7 +148,7 @@ def _widen(model: nn.Module, opaque: frozenset[str], error: UncoveredError) -> f
 
 def contract(left: Factors, right: Factors, mode: Mode) -> Tensor:
     """Sum the layers' contributions: (N, M), or (N, M, C, C) for mode ``full``."""
-    shape = (left.samples, right.samples)
+    shape: tuple[int, ...] = (left.samples, right.samples)
     if mode == "full":
         shape += (left.classes, right.classes)
     if not left.parts:
@@ -160,7 +159,7 @@ def contract(left: Factors, right: Factors, mode: Mode) -> Tensor:
         linear = [part for part in left.parts if isinstance(part, LinearFactor)]
         pairs = [pair for pair in pairs if not isinstance(pair[0], LinearFactor)]
         grams = [linear_traces(linear)] if linear else []
-    grams += [one.gram(other, mode) for one, other in pairs]  # type: ignore[arg-type]
+    grams += [one.gram(other, mode) for one, other in pairs]
     kernel, *others = grams
     for other in others:
         kernel = kernel + other

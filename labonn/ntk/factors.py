@@ -7,16 +7,28 @@ Every factor is one batch's half; `gram(other, mode)` contracts it with another 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from labonn.ntk.cotangent import Cotangent
 
-_WORTH_A_FUNCTION = 65536  # elements below which two small products are cheaper than a call of Python in the backward pass
+_WORTH_A_FUNCTION = (
+    65536  # elements below which two small products are cheaper than a call of Python in the backward pass
+)
 
 Mode = Literal["trace", "full"]
+
+
+class Factor(Protocol):
+    """What one layer, or one parameter, has kept of one batch."""
+
+    def gram(self, other: Any, mode: Mode) -> Tensor:
+        """Contract with the same layer's half of another batch."""
+
+    def tensors(self) -> list[Tensor]:
+        """Return what is kept in memory."""
 
 
 class _SelfGram(torch.autograd.Function):
@@ -49,7 +61,7 @@ def class_gram(a: Tensor, b: Tensor, mode: Mode) -> Tensor:
         return inner(flat, flat if a is b else b.flatten(1))
     flat = a.flatten(2).flatten(0, 1)
     product = inner(flat, flat if a is b else b.flatten(2).flatten(0, 1))
-    return product.unflatten(0, a.shape[:2]).unflatten(2, b.shape[:2]).transpose(1, 2)
+    return product.reshape(*a.shape[:2], *b.shape[:2]).transpose(1, 2)
 
 
 def cotangent_gram(a: Cotangent, b: Cotangent, mode: Mode) -> Tensor:
@@ -106,7 +118,7 @@ class PositionFactor:
 
     def prefers_positions(self, other: PositionFactor, mode: Mode) -> bool:
         """Whether the Gram over positions takes fewer multiply-adds than per-sample gradients."""
-        n, c, groups, o, length = self.gradients.shape
+        n, c, _, o, length = self.gradients.shape
         m, k = other.gradients.shape[0], self.inputs.shape[2]
         outputs = 1 if mode == "trace" else c
         halves = n if self is other else n + m
@@ -142,6 +154,3 @@ class DirectFactor:
     def tensors(self) -> list[Tensor]:
         """Return what is kept in memory."""
         return [self.gradients]
-
-
-Factor = LinearFactor | PositionFactor | DirectFactor

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from labonn.ntk.convolution import ConvolutionFactor, Correlation, Pair
 from labonn.ntk.cotangent import Cotangent
 from labonn.ntk.factors import LinearFactor, PositionFactor
 from labonn.ntk.tape import Operation, Value, value_of
@@ -35,7 +36,7 @@ def _is_weight(argument: object) -> bool:
 
 @rule(F.linear)
 def linear(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
-    """y = x W^T + b, on vectors or at every position of a sequence."""
+    """W x + b, on vectors or at every position of a sequence."""
     x, weight, bias = operation.bind("input", "weight", "bias")
     inputs, matrix = value_of(x), value_of(weight)
     if not (_is_weight(weight) and _is_weight(bias)) or inputs.shape[0] != walk.samples or inputs.ndim < 2:
@@ -50,39 +51,34 @@ def linear(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
             walk.give(bias, gradient.dense)
     else:
         if _is_wanted(weight):
-            # (N, K, L) and (N, C, O, L)
             factor = PositionFactor(
                 inputs.flatten(1, -2).transpose(1, 2).unsqueeze(1),
                 gradient.full(walk.samples).flatten(2, -2).transpose(2, 3).unsqueeze(2),
             )
-            _keep(walk, weight, factor, matrix.shape)
+            if walk.owns(weight):
+                walk.factors.append(factor)
+            else:
+                walk.give(weight, lambda: factor.per_sample().squeeze(2))
         walk.give(bias, lambda: gradient.dense().flatten(2, -2).sum(2))
     if _is_wanted(x):
         walk.send(x, gradient.times_matrix(matrix))
 
 
-def _keep(walk: Walk, weight: Value, factor: PositionFactor, shape: torch.Size, *, transposed: bool = False) -> None:
-    """Leave a factor with a weight that is a parameter of its own; else written-out gradients of the weight's shape."""
+def _keep(walk: Walk, weight: Value, factor: ConvolutionFactor) -> None:
+    """Leave a factor with a kernel that is a parameter of its own; else gradients written out."""
     if walk.owns(weight):
         walk.factors.append(factor)
-        return
-
-    def written_out() -> Tensor:
-        gradients = factor.per_sample()  # (N, C, groups, O, K)
-        if transposed:
-            gradients = gradients.transpose(3, 4)
-        return gradients.reshape(*gradients.shape[:2], *shape)
-
-    walk.give(weight, written_out)
+    else:
+        walk.give(weight, factor.per_sample)
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def _pair(value: Any) -> Pair:
     if isinstance(value, int):
         return value, value
     return (int(value[0]), int(value[0])) if len(value) == 1 else (int(value[0]), int(value[1]))
 
 
-def _padding(operation: Operation, padding: Any, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+def _padding(operation: Operation, padding: Any, kernel: Pair, dilation: Pair) -> Pair:
     if padding == "valid":
         return 0, 0
     if padding == "same":
@@ -108,25 +104,14 @@ def convolution(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
         raise operation.uncovered("the weight depends on the samples, or the first axis is not the batch")
     size, stride, dilation = _pair(kernel.shape[2:]), _pair(stride), _pair(dilation)
     padding = _padding(operation, padding, size, dilation)
+    correlation = Correlation(size, stride, padding, dilation, groups)
     if _is_wanted(weight):
-        patches = F.unfold(inputs, size, dilation, padding, stride)
-        factor = PositionFactor(
-            patches.unflatten(1, (groups, -1)),
-            gradient.full(walk.samples).flatten(3).unflatten(2, (groups, -1)),
-        )
-        _keep(walk, weight, factor, kernel.shape)
+        _keep(walk, weight, ConvolutionFactor(inputs, gradient, correlation))
     walk.give(bias, lambda: _channel_sums(gradient))
     if _is_wanted(x):
-        missing = [
-            side - ((out - 1) * s - 2 * p + d * (k - 1) + 1)
-            for side, out, s, p, d, k in zip(
-                inputs.shape[2:], gradient.shape[1:], stride, padding, dilation, size, strict=True
-            )
-        ]
-        walk.send(
-            x,
-            gradient.linear(lambda g: F.conv_transpose2d(g, kernel, None, stride, padding, missing, groups, dilation)),
-        )
+        missing = correlation.missing(inputs, gradient.base)
+        geometry = (None, stride, padding, missing, groups, dilation)
+        walk.send(x, gradient.linear(lambda g: F.conv_transpose2d(g, kernel, *geometry)))
 
 
 @rule(F.conv_transpose2d)
@@ -151,31 +136,19 @@ def up_convolution(walk: Walk, operation: Operation, gradient: Cotangent) -> Non
         raise operation.uncovered("the weight depends on the samples, or the first axis is not the batch")
     size, stride, padding, dilation = _pair(kernel.shape[2:]), _pair(stride), _pair(padding), _pair(dilation)
     if _is_wanted(weight):
-        positions = inputs.shape[2] * inputs.shape[3]
-        patches = gradient.linear(lambda g: F.unfold(g, size, dilation, padding, stride)[..., :positions])
-        factor = PositionFactor(
-            inputs.flatten(2).unflatten(1, (groups, -1)),
-            patches.full(walk.samples).unflatten(2, (groups, -1)),
-        )
-        _keep(walk, weight, factor, kernel.shape, transposed=True)
+        correlation = Correlation(size, stride, padding, dilation, groups)
+        _keep(walk, weight, ConvolutionFactor(inputs, gradient, correlation, transposed=True))
     walk.give(bias, lambda: _channel_sums(gradient))
     if _is_wanted(x):
-        walk.send(
-            x, gradient.linear(lambda g: _fit(F.conv2d(g, kernel, None, stride, padding, dilation, groups), inputs))
-        )
-
-
-def _fit(result: Tensor, inputs: Tensor) -> Tensor:
-    """Drop the rows and columns that output_padding made room for."""
-    return result[..., : inputs.shape[2], : inputs.shape[3]]
+        walk.send(x, gradient.linear(lambda g: F.conv2d(g, kernel, None, stride, padding, dilation, groups)))
 
 
 @rule(F.batch_norm)
 def batch_norm(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
     """Batch norm in evaluation mode: a scale and an offset a channel."""
-    x, mean, variance, weight, bias, epsilon = operation.bind(
+    x, mean, variance, weight, bias, _training, _momentum, epsilon = operation.bind(
         "input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps", eps=1e-5
-    )[:5] + (operation.kwargs.get("eps", 1e-5),)
+    )
     if not (_is_weight(weight) and _is_weight(bias)) or _is_wanted(mean) or _is_wanted(variance):
         raise operation.uncovered("its statistics are being trained")
     inputs = value_of(x)
@@ -199,7 +172,7 @@ def batch_norm(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
 
 @rule(F.prelu, torch.prelu)
 def prelu(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
-    """x where it is positive, a x elsewhere; one a, or one a channel."""
+    """Pass x where it is positive, and a x elsewhere; one a, or one a channel."""
     x, weight = operation.bind("input", "weight")
     if not _is_weight(weight):
         raise operation.uncovered("the weight depends on the samples")

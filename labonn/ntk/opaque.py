@@ -42,7 +42,8 @@ def through_torch_func(operation: Operation, gradients: Tensor) -> tuple[Gradien
 
             return operation.replay(substitute).squeeze(0)
 
-        result, pull = torch.func.vjp(function, *of_pulled, *(value.tensor for value in weights))
+        primals = (*of_pulled, *(value.tensor for value in weights))
+        result, pull = torch.func.vjp(function, *primals)  # type: ignore[misc]
         return result, torch.func.vmap(pull)(gradient)
 
     try:

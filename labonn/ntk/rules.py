@@ -70,7 +70,9 @@ def pointwise(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
     def function(tensor: Tensor) -> Tensor:
         return operation.replay(lambda value: tensor if value is x else value.tensor)
 
-    _, derivative = torch.func.jvp(function, (x.tensor,), (torch.ones_like(x.tensor),))
+    _, derivative = torch.func.jvp(  # type: ignore[misc]
+        function, (x.tensor,), (torch.ones_like(x.tensor),)
+    )
     walk.send(x, gradient.times(derivative))
 
 
@@ -131,7 +133,7 @@ def _through_vjp(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
     def function(tensor: Tensor) -> Tensor:
         return operation.replay(lambda value: tensor if value is x else value.tensor)
 
-    _, pull = torch.func.vjp(function, x.tensor)
+    _, pull = torch.func.vjp(function, x.tensor)  # type: ignore[misc]
     (result,) = torch.func.vmap(pull)(gradient.full(walk.samples).transpose(0, 1))
     walk.send(x, Cotangent(result.transpose(0, 1)))
 
@@ -202,7 +204,7 @@ def max_pool(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
     dense = gradient.full(walk.samples).flatten(3)
     result = dense.new_zeros(*dense.shape[:3], inputs.shape[2] * inputs.shape[3])
     result = result.scatter_add(3, where.unsqueeze(1).expand_as(dense), dense)
-    walk.send(x, Cotangent(result.unflatten(3, inputs.shape[2:])))
+    walk.send(x, Cotangent(result.reshape(*result.shape[:3], *inputs.shape[2:])))
 
 
 @rule(F.avg_pool2d)
@@ -252,7 +254,7 @@ def _send_broadcast(walk: Walk, operation: Operation, argument: object, gradient
 
 @rule(*_named("add", "sub", "subtract", "neg"), torch.Tensor.__rsub__, torch.rsub)
 def addition(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
-    """a + b, a - b, -a."""
+    """Sums and differences."""
     a, b, alpha = operation.bind("input", "other", "alpha", alpha=1)
     name = operation.name.strip("_")
     if alpha != 1 or (isinstance(a, Value) and a is b):
@@ -264,7 +266,7 @@ def addition(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
 
 @rule(*_named("mul", "multiply", "div", "divide", "true_divide"))
 def product(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
-    """a * b, or a / b where b is given."""
+    """Products, and quotients by what is not trained."""
     a, b = operation.bind("input", "other")
     if operation.name.startswith(("div", "true")):
         if isinstance(b, Value) and b.wanted:

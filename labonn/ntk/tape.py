@@ -137,8 +137,7 @@ def _refuse_random_or_mixing(func: Callable[..., Any], args: tuple[Any, ...], kw
         if training and rate > 0:
             raise TrainingError(
                 f"the kernel of this model is not defined: dropout with p = {rate} is active and draws another "
-                "network at "
-                "every call; call .eval() on it first"
+                "network at every call; call .eval() on it first"
             )
 
 
@@ -264,8 +263,7 @@ class Tape(TorchFunctionMode):
         if result.shape[:1] != (self.samples,):
             raise TrainingError(
                 f"the kernel of this model is not defined: {self.samples} samples went in and {tuple(result.shape)} "
-                "came out; "
-                "the first axis has to be the batch"
+                "came out; the first axis has to be the batch"
             )
         for operation in self.operations:
             for value in (*operation.inputs, operation.output):
@@ -282,7 +280,7 @@ def listening(tape: Tape, model: nn.Module, opaque: frozenset[str], *, track: bo
     wanted = {id(value.tensor): value for value in tape._known.values() if value.parameter is not None}
     for name, module in model.named_modules():
         if name in opaque:
-            handles += _hook_opaque(tape, module, wanted)
+            handles += _hook_opaque(tape, module, name, wanted)
         elif track:
             handles += _hook_tracked(tape, module, name)
     try:
@@ -302,13 +300,14 @@ def _hook_tracked(tape: Tape, module: nn.Module, name: str) -> list[Any]:
     return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
 
-def _hook_opaque(tape: Tape, module: nn.Module, wanted: dict[int, Value]) -> list[Any]:
-    own = {name: wanted[id(p)] for name, p in module.named_parameters() if id(p) in wanted}
+def _hook_opaque(tape: Tape, module: nn.Module, name: str, wanted: dict[int, Value]) -> list[Any]:
+    own = {own_name: wanted[id(p)] for own_name, p in module.named_parameters() if id(p) in wanted}
 
     def before(_module: nn.Module, _args: Any, _kwargs: Any) -> None:
         if tape.muted:
-            raise UncoveredError("an opaque module inside another")
+            raise UncoveredError("an opaque module inside another", name)
         tape.muted = True
+        tape.modules.append(name)
 
     def after(_module: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
         tape.muted = False
@@ -322,6 +321,7 @@ def _hook_opaque(tape: Tape, module: nn.Module, wanted: dict[int, Value]) -> lis
 
         whole_module.__name__ = type(module).__name__
         tape.note(whole_module, swapped, {**named, "weights": dict(own)}, inputs, result)
+        tape.modules.pop()
 
     return [
         module.register_forward_pre_hook(before, with_kwargs=True),

@@ -44,7 +44,7 @@ class TeacherKernel:
         if self._places is None:
             if isinstance(self._values, Tensor):
                 return self._values[indices][:, indices]
-            rows, back = torch.unique(indices, return_inverse=True)
+            rows, back = torch.unique(indices, return_inverse=True)  # type: ignore[no-untyped-call]
             with h5py.File(self._values, "r") as file:
                 block = torch.from_numpy(file["kernel"][rows.numpy()])
             return block[back][:, indices]
@@ -125,7 +125,7 @@ def teacher_kernel(
             _fill(file.create_dataset("kernel", shape, np.float32), blocks, images, batches, on_block)
         with partial_path.open("rb+") as written:
             os.fsync(written.fileno())
-        os.replace(partial_path, path)
+        partial_path.replace(path)
     _check_file(path, shape)
     if large:
         return TeacherKernel(path, batches)
@@ -200,8 +200,7 @@ def _key(
         if "<" in name:
             raise ValueError(
                 "a kernel on disk is known by the name of its outputs function, so that has to be a function of a "
-                "module "
-                "(torch.nn.functional.softmax has one; a lambda, a closure or a partial has none)"
+                "module (torch.nn.functional.softmax has one; a lambda, a closure or a partial has none)"
             )
         digest.update(name.encode())
     for batch in batches or ():

@@ -27,7 +27,7 @@ def chosen_parameters(model: nn.Module, parameters: Parameters) -> dict[str, nn.
         for one in given:
             name = one if isinstance(one, str) else names.get(id(one))
             if name not in own:
-                shown = repr(one) if isinstance(one, str) else f"a parameter of shape {tuple(one.shape)}"
+                shown = f"a parameter of shape {tuple(one.shape)}" if isinstance(one, Tensor) else repr(one)
                 raise ValueError(f"{shown} is not a parameter of this model; it has {', '.join(own) or 'none'}")
             chosen[name] = own[name]
     if not chosen:
@@ -38,8 +38,7 @@ def chosen_parameters(model: nn.Module, parameters: Parameters) -> dict[str, nn.
         if parameter.dtype not in (torch.float32, torch.float64):
             raise ValueError(
                 f"the kernel needs float32 or float64 parameters, and {name} is {parameter.dtype}: products of "
-                "gradients "
-                "overflow and cancel in less; convert with model.float()"
+                "gradients overflow and cancel in less; convert with model.float()"
             )
     return chosen
 

@@ -99,7 +99,7 @@ class Walk:
             self.give(value, lambda result=result: result)  # type: ignore[misc]
 
     def _through_computed_weights(self) -> None:
-        """Bring gradients of computed weights (non-negative, normalised, tied ...) down to the parameters themselves."""
+        """Bring gradients of computed weights (non-negative, normalised ...) down to the parameters themselves."""
         computed = [value for value in self._explicit if value.parameter is None]
         if computed:
             operations = [op for op in self.recording.operations if not op.output.sample]
@@ -114,7 +114,7 @@ class Walk:
             given = [self._explicit.pop(value) for value in computed]
             rows = max(tensor.shape[0] for tensor in given)
             flat = tuple(tensor.expand(rows, *tensor.shape[1:]).flatten(0, 1) for tensor in given)
-            _, pull = torch.func.vjp(weights, *(leaf.tensor for leaf in leaves))
+            _, pull = torch.func.vjp(weights, *(leaf.tensor for leaf in leaves))  # type: ignore[misc]
             classes = given[0].shape[1]
             for leaf, result in zip(leaves, torch.func.vmap(pull)(flat), strict=True):
                 result = result.unflatten(0, (rows, classes))
