@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sim.pupil import SAMPLES_PER_PIXEL, Levels, Pupils
 from sim.world_file import WorldFile
 
-WINDOW = 768  # samples; at 4 um: 3.07 mm, most of what an 8 um pixel can diffract to at 532 nm and 50 mm
+_WIDEST = 768  # samples; at 4 um: 3.07 mm, most of what an 8 um pixel can diffract to at 532 nm and 50 mm
 _TABLE_STEPS = 64
 _FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
@@ -32,6 +32,14 @@ def spectrum(world: WorldFile) -> list[tuple[float, float]]:
     return [(centre_nm - step_nm, 1 / 6), (centre_nm, 2 / 3), (centre_nm + step_nm, 1 / 6)]
 
 
+def window(world: WorldFile) -> int:
+    """Return the samples along a side of the PSFs' window: within one period of a sampled aperture's diffraction."""
+    spacing_um = world.slm.pitch_um / SAMPLES_PER_PIXEL
+    shortest_um = min(wavelength_nm for wavelength_nm, _ in spectrum(world)) / 1e3
+    period = shortest_um * world.lenslets.focal_mm * 1e3 / spacing_um**2
+    return min(_WIDEST, 2 * int(0.45 * period))
+
+
 def compute_psfs(pupils: Pupils, levels: Levels) -> Psfs:
     """PSFs that the whole SLM's levels give."""
     from sim.propagation import focus  # torch takes two seconds to import: a world is ready before it is needed
@@ -39,11 +47,12 @@ def compute_psfs(pupils: Pupils, levels: Levels) -> Psfs:
     world = pupils.world
     samples = world.lenslets.aperture_px * SAMPLES_PER_PIXEL
     spacing_um = world.slm.pitch_um / SAMPLES_PER_PIXEL
-    power = np.zeros((world.lenslets.count, WINDOW, WINDOW), np.float32)
+    side = window(world)
+    power = np.zeros((world.lenslets.count, side, side), np.float32)
     for tile in range(world.lenslets.count):
         phase_rad = pupils.phase_rad(levels, tile)
         for wavelength_nm, weight in spectrum(world):
-            lens = focus(samples, WINDOW, spacing_um, world.lenslets.focal_mm, wavelength_nm)
+            lens = focus(samples, side, spacing_um, world.lenslets.focal_mm, wavelength_nm)
             power[tile] += np.float32(weight) * lens.psf(pupils.field(phase_rad, tile, wavelength_nm))
     return Psfs(power=power, spacing_um=spacing_um)
 
