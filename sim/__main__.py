@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         lock = registry.claim(bench.name)
         if lock is None:
             return _point_to_the_living(bench.name)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # through what tidies up
         with lock:
             _live(bench, world_file, options.seed, options.idle_s)
     except SimulationError as error:
@@ -60,7 +62,7 @@ def _point_to_the_living(name: str) -> int:
 def _live(bench: BenchFile, world_file: WorldFile, seed: int | None, idle_s: float) -> None:
     clock = RealClock() if bench.world.clock == "real" else VirtualClock()
     world = World(bench.name, world_file, seed, clock)
-    memory = registry.folder() / f"{bench.name}.{os.getpid()}.pixels"
+    memory = registry.memory_path(bench.name)
     presence = Presence()
     servers = {
         "devices": LineServer(DevicesDoor(world, memory).answer, presence),

@@ -45,6 +45,14 @@ def claim(name: str) -> FileLock | None:
     return lock
 
 
+def memory_path(name: str) -> Path:
+    """Return where the world of this name shares its pixels; takes away what one that was killed left behind."""
+    for left in folder().glob(f"{_checked(name)}.*.pixels"):
+        with suppress(OSError):
+            left.unlink()
+    return folder() / f"{name}.{os.getpid()}.pixels"
+
+
 def publish(info: Info) -> None:
     """Write down that a world is ready."""
     path = _path(info["bench"])
@@ -65,7 +73,8 @@ def living(name: str) -> Info | None:
         address, port = str(info["clock"]).rsplit(":", 1)
         with socket.create_connection((address, int(port)), timeout=_CONNECT_S) as door:
             door.sendall(b"TIME?\n")
-            return info if door.recv(64) else None
+            float(door.recv(64))  # another process may have got the port of one that was killed
+            return dict(info)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -108,6 +117,6 @@ def _path(name: str) -> Path:
 
 
 def _checked(name: str) -> str:
-    if not re.match(BENCH_NAME, name):
+    if not re.fullmatch(BENCH_NAME, name):
         raise SimulationError(f"{name!r} is not a bench's name: letters, digits, - and _, 64 at most")
     return name

@@ -1,7 +1,7 @@
 r"""The camera: from light to grey levels.
 
-    e = t W I p + t d                           electrons: exposure t, light I, white W, pixel gain p, dark current d
-    n = min(e, full well) + sqrt(e + r^2) g     shot and read noise, g standard normal
+    e = min(t W I p + t d, full well)    electrons: exposure t, light I, white W, pixel gain p, dark current d
+    n = e + sqrt(e + r^2) g              with shot noise and read noise r; g is standard normal
     DN = clip(round(n / gain + black + column offset))
 
 Two shortcuts, both tested: shot noise is Gaussian with the Poisson's variance, and the normal numbers come from a pool
@@ -83,11 +83,12 @@ class Sensor:
 
     def _read(self, electrons: Floats, normals: Floats) -> Floats:
         camera = self._world.camera
+        np.minimum(electrons, np.float32(camera.full_well_e), out=electrons)
         noise = electrons * self._shot
         noise += self._read_variance
         np.sqrt(noise, out=noise)
         noise *= normals
-        noise += np.minimum(electrons, np.float32(camera.full_well_e))
+        noise += electrons
         noise *= np.float32(1 / camera.gain_e_per_dn)
         noise += self._black_dn + np.float32(0.5)  # the conversion to whole numbers cuts: this rounds
         np.maximum(noise, 0.0, out=noise)

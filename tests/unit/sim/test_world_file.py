@@ -52,10 +52,10 @@ def test_what_is_wrong_is_named(tmp_path, wrong, named):
 def test_a_bench_that_cannot_have_a_world_is_refused(tmp_path, text):
     file = tmp_path / "x.bench.toml"
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(SimulationError, match="x.bench.toml"):
+    with pytest.raises(SimulationError, match=r"x\.bench\.toml"):
         read(file, BenchFile)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(SimulationError, match="nowhere.toml"):
+    with pytest.raises(SimulationError, match=r"nowhere\.toml"):
         read(tmp_path / "nowhere.toml", WorldFile)

@@ -1,0 +1,194 @@
+"""The world as a process, and its Micro-Manager clients."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from sim import registry
+from sim.errors import SimulationError, WorldUnreachable
+from sim.link import Link
+from tests.unit.sim.worlds import BENCHES, SMALL
+
+
+def write_bench(folder, name):
+    text = (BENCHES / "mono.world.toml").read_text(encoding="utf-8").splitlines()
+    table, lines = "", []
+    for line in text:
+        table = line[1 : line.index("]")] if line.startswith("[") else table
+        path = f"{table}.{line.split(' = ')[0]}"
+        lines.append(f"{path.rsplit('.', 1)[1]} = {json.dumps(SMALL[path])}" if path in SMALL else line)
+    (folder / "small.world.toml").write_text("\n".join(lines), encoding="utf-8")
+    bench = folder / f"{name}.bench.toml"
+    bench.write_text(f'name = "{name}"\n[world]\nfile = "small.world.toml"\nclock = "virtual"\n', encoding="utf-8")
+    return bench
+
+
+def start(bench, *options):
+    command = [sys.executable, "-m", "sim", str(bench), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    name = f"trial-{os.getpid()}"
+    bench = write_bench(tmp_path_factory.mktemp("world"), name)
+    process = start(bench, "--idle-s", "30", "--seed", "3")
+    info = json.loads(process.stdout.readline())
+    yield bench, info
+    process.terminate()
+    process.communicate(timeout=20)
+
+
+def talk(info, door, *lines):
+    host, port = info[door].rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=20) as connection, connection.makefile("rw") as file:
+        replies = []
+        for line in lines:
+            file.write(line + "\n")
+            file.flush()
+            replies.append(file.readline().strip())
+        return replies
+
+
+def test_it_says_where_it_is(process):
+    _, info = process
+    assert info["ready"] is True
+    assert info["bench"] == f"trial-{os.getpid()}"
+    assert info["seed"] == 3
+    assert registry.living(info["bench"]) == info
+    assert json.loads(talk(info, "test", '{"op": "truth"}')[0])["seed"] == 3
+
+
+def test_a_second_one_points_to_the_first_and_leaves(process):
+    bench, info = process
+    second = start(bench, "--seed", "4")
+    out, err = second.communicate(timeout=30)
+    assert (second.returncode, json.loads(out), err) == (0, info, "")
+
+
+@pytest.mark.parametrize("door", ["devices", "clock", "test"])
+def test_garbage_does_not_end_it(process, door):
+    _, info = process
+    host, port = info[door].rsplit(":", 1)
+    for garbage in (b"\xff\xfe\x00\n", b"x" * 200_000, b"{" * 70_000 + b"\n", b""):
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            try:
+                connection.sendall(garbage)
+            except ConnectionError:
+                continue
+    assert float(talk(info, "clock", "TIME?")[0]) >= 0
+
+
+def test_it_ends_when_nobody_is_there(tmp_path):
+    bench = write_bench(tmp_path, f"idle-{os.getpid()}")
+    idle = start(bench, "--idle-s", "0.5")
+    info = json.loads(idle.stdout.readline())
+    with socket.create_connection(("127.0.0.1", int(info["clock"].rsplit(":", 1)[1]))):
+        time.sleep(1.5)
+        assert idle.poll() is None, "a client is connected"
+    _, err = idle.communicate(timeout=20)
+    assert (idle.returncode, err) == (0, "")
+    assert registry.living(info["bench"]) is None
+
+
+def test_it_leaves_nothing_behind_when_it_is_told_to_end(tmp_path):
+    name = f"told-{os.getpid()}"
+    world = start(write_bench(tmp_path, name))
+    json.loads(world.stdout.readline())
+    left = {path.suffix for path in registry.folder().glob(f"{name}.*")}
+    assert left == {".lock", ".json", ".pixels"}
+    world.terminate()
+    world.communicate(timeout=20)
+    assert {path.suffix for path in registry.folder().glob(f"{name}.*")} <= {".lock"}
+
+
+@pytest.mark.parametrize("text", ["name = 'x'", "name = 'x'\n[world]\nfile = 'none.toml'\nclock = 'virtual'"])
+def test_a_bad_bench_file_is_exit_code_2_and_a_line(tmp_path, text):
+    bench = tmp_path / "bad.bench.toml"
+    bench.write_text(text, encoding="utf-8")
+    bad = start(bench)
+    out, err = bad.communicate(timeout=30)
+    assert (bad.returncode, out) == (2, "")
+    assert "Traceback" not in err
+    assert "bad.bench.toml" in err or "none.toml" in err
+
+
+@pytest.fixture
+def core(process, monkeypatch):
+    monkeypatch.setenv("PYMM_LOG_FILE", "0")
+    unicore = pytest.importorskip("pymmcore_plus.experimental.unicore")
+    monkeypatch.setenv("LABONN_WORLD", process[1]["bench"])
+    core = unicore.UniMMCore(adapter_paths=())
+    core.loadSystemConfiguration(str(BENCHES / "mono.cfg"))
+    yield core
+    core.unloadAllDevices()
+
+
+def test_micromanager_shows_snaps_and_opens(core, process):
+    assert (core.getSLMHeight("SLM"), core.getSLMWidth("SLM")) == (96, 96)
+    assert core.getAutoShutter() is False
+    core.setShutterOpen("Shutter", True)
+    core.setSLMImage("Display", np.full((96, 96), 255, np.uint8))
+    core.displaySLMImage("Display")
+    core.setSLMImage("SLM", np.zeros((96, 96), np.uint8))
+    core.displaySLMImage("SLM")
+    core.setExposure(8.0)
+    assert core.getExposure() == 8.0
+    talk(process[1], "clock", "SLEEP 0.1")
+    core.snapImage()
+    bright = core.getImage().copy()
+    core.setShutterOpen("Shutter", False)
+    core.snapImage()
+    dark = core.getImage()
+    assert bright.shape == dark.shape == (150, 140)
+    assert bright.dtype == np.uint16
+    assert core.getShutterOpen("Shutter") is False
+    assert bright.max() > 500
+    assert dark.max() < 80
+
+
+def test_a_camera_that_delivers_nothing_is_a_clear_error_after_its_timeout(core, process):
+    talk(process[1], "test", '{"op": "set", "path": "camera.delivers", "value": false}')
+    core.setProperty("Camera", "Timeout_ms", 200)
+    began = time.monotonic()
+    with pytest.raises(WorldUnreachable, match=r"Camera: no answer to 'snap' within"):
+        core.snapImage()
+    assert time.monotonic() - began < 3
+    talk(process[1], "test", '{"op": "set", "path": "camera.delivers", "value": true}')
+    core.setProperty("Camera", "Timeout_ms", 5000)
+    core.snapImage()
+    assert core.getImage().shape == (150, 140)
+
+
+def test_without_a_world_a_client_says_so(monkeypatch):
+    link = Link("Camera")
+    link.world = "no-such-bench"
+    with pytest.raises(WorldUnreachable, match="Camera: no simulated laboratory 'no-such-bench' answers"):
+        link.request("snap", 1.0)
+
+
+def test_a_world_that_has_gone_is_said_to_have_gone(tmp_path):
+    bench = write_bench(tmp_path, f"gone-{os.getpid()}")
+    world = start(bench)
+    info = json.loads(world.stdout.readline())
+    link = Link("Shutter")
+    link.world = info["bench"]
+    assert link.request("shutter", 5.0)["open"] is False
+    world.kill()
+    world.communicate(timeout=20)
+    with pytest.raises(WorldUnreachable, match="Shutter"):
+        link.request("shutter", 5.0)
+    with pytest.raises(WorldUnreachable, match=info["bench"]):
+        link.request("shutter", 5.0)
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a b", "x" * 80])
+def test_a_name_that_is_no_file_name_is_refused(name):
+    with pytest.raises(SimulationError, match="not a bench's name"):
+        registry.claim(name)
