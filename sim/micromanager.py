@@ -18,7 +18,7 @@ from sim.link import Link
 class _Client(Device):
     """What all clients share: a line to the world, and the properties that choose it and its patience."""
 
-    _timeout_ms: ClassVar[float] = 5000.0
+    _timeout_ms: ClassVar[float] = 10_000.0
 
     def __init__(self) -> None:
         super().__init__()

@@ -121,9 +121,10 @@ class World:
         with self._lock:
             open_part = self._shutter.weights(start_s, stop_s).get("open", 0.0)
             weights = {device: panel.weights(start_s, stop_s) for device, panel in self._panels.items()}
-            pictures, sensor, imager = dict(self._pictures), self._sensor, self.optics.imager
-        if open_part == 0.0:
+            pictures, sensor = dict(self._pictures), self._sensor
+        if open_part == 0.0:  # the optics may be busy with a new pattern: a dark frame needs none
             return sensor.expose(exposure_ms=exposure_ms)
+        imager = self.optics.imager
         display = [(weight, pictures[key]) for key, weight in weights["display"].items()]
         light = imager.image(imager.scene(display), self._transfer(weights["slm"], pictures))
         return sensor.expose(light, open_part * exposure_ms, exposure_ms, imager.mean_radiance(display))

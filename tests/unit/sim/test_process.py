@@ -29,6 +29,14 @@ def write_bench(folder, name):
     return bench
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _own_registry(tmp_path_factory):
+    """Keep these worlds apart from the user's, where the system lets us choose the folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        yield
+
+
 def start(bench, *options):
     command = [sys.executable, "-m", "sim", str(bench), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,4 +1,5 @@
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -34,6 +35,15 @@ def test_a_closed_shutter_is_dark(world):
     world.show("display", white(world))
     wait_ms(world, 100)
     assert np.unique(world.snap().frame).tolist() == [60]
+
+
+def test_a_dark_frame_does_not_wait_for_a_pattern_that_is_being_computed(world):
+    frames = []
+    with world.optics._lock:
+        taker = threading.Thread(target=lambda: frames.append(world.snap()), daemon=True)
+        taker.start()
+        taker.join(10)
+    assert len(frames) == 1
 
 
 def test_an_open_shutter_is_not(world):
