@@ -104,10 +104,8 @@ def blockwise_ntk(
 
 def _settle(factor: Factor) -> Factor:
     """Form per-sample gradients once where every block would form them again."""
-    if isinstance(factor, PositionFactor):
-        return factor if factor.prefers_positions(factor, "trace") else DirectFactor(factor.per_sample())
-    if isinstance(factor, ConvolutionFactor):
-        return factor if factor.prefers_positions(factor, "trace") else DirectFactor(factor.per_sample())
+    if isinstance(factor, (PositionFactor, ConvolutionFactor)) and not factor.prefers_positions_of_many():
+        return DirectFactor(factor.per_sample())
     return factor
 
 

@@ -98,15 +98,25 @@ class ConvolutionFactor:
     def prefers_positions(self, other: ConvolutionFactor, mode: Mode) -> bool:
         """Whether the Gram over pairs of positions takes fewer multiply-adds than per-sample gradients."""
         n, m, c = self.inputs.shape[0], other.inputs.shape[0], self.gradients.classes
-        outer, image = self.inputs.shape[1:], self.gradients.shape
-        if not self.transposed:
-            outer, image = image, outer
-        length = outer[1] * outer[2]
-        k, o = image[0] // self.correlation.groups * self.correlation.size[0] * self.correlation.size[1], outer[0]
+        length, k, o = self._sizes()
         times = 1 if mode == "trace" else c
         halves = n if self is other else n + m
         pairs = n * m * length**2 * (k * self.correlation.groups + times * c * o)
         return pairs < halves * c * o * k * length + n * m * c * times * o * k
+
+    def prefers_positions_of_many(self) -> bool:
+        """Whether it does for the traced kernel of so many samples that only pairs of them count."""
+        length, k, o = self._sizes()
+        c = self.gradients.classes
+        return length**2 * (k * self.correlation.groups + c * o) < c * o * k
+
+    def _sizes(self) -> tuple[int, int, int]:
+        """Return positions, columns and rows of the matrix that is applied at each of them."""
+        outer, image = self.inputs.shape[1:], self.gradients.shape
+        if not self.transposed:
+            outer, image = image, outer
+        taps = self.correlation.size[0] * self.correlation.size[1]
+        return outer[1] * outer[2], image[0] // self.correlation.groups * taps, outer[0]
 
     def gram(self, other: ConvolutionFactor, mode: Mode) -> Tensor:
         """Contract with another batch's half."""

@@ -19,6 +19,7 @@ from labonn.ntk.cotangent import Cotangent
 from labonn.ntk.factors import Factor, LinearFactor, Mode
 from labonn.ntk.fused import linear_traces
 from labonn.ntk.tape import Recording, Tape, UncoveredError, listening
+from labonn.ntk.verify import SAMPLES, agrees, autograd_kernel, same_randomness
 from labonn.ntk.walk import Walk
 
 logger = logging.getLogger("labonn.ntk")
@@ -34,9 +35,10 @@ class _Learned:
 
     opaque: frozenset[str] = frozenset()
     announced: frozenset[str] = frozenset()
+    verified: bool = False
 
 
-_learned: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], _Learned]] = WeakKeyDictionary()
+_learned: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], _Learned]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def factors_of(
 ) -> Factors:
     """Run the model on a batch and return each layer's factor.
 
+    The first time for a model and a choice of parameters, the result for two samples is compared with autograd's.
+
     Parameters
     ----------
     model, x
@@ -75,7 +79,56 @@ def factors_of(
         Given the recording, the combinations of outputs (C', *shape) whose gradients are followed instead of each
         output's by itself (probes), or None for that.
     """
-    learned = _learned.setdefault(model, {}).setdefault(tuple(parameters), _Learned())
+    code = getattr(outputs, "__code__", outputs)
+    learned = _learned.setdefault(model, {}).setdefault((tuple(parameters), code, model.training), _Learned())
+    if not learned.verified:
+        try:
+            _verify(model, x[:SAMPLES], parameters, outputs, learned)
+        except (RuntimeError, IndexError):  # a model for batches of one size
+            _verify(model, x, parameters, outputs, learned)
+        learned.verified = True
+    return _follow(model, x, parameters, outputs, readouts, learned)
+
+
+def _verify(
+    model: nn.Module, x: Tensor, parameters: Mapping[str, Tensor], outputs: Outputs | None, learned: _Learned
+) -> None:
+    """Hold the rules against autograd; where they differ, let torch.func take the whole model, and hold that."""
+    drawn: list[Tensor] = []
+
+    def readout(recording: Recording) -> Tensor:
+        shape = recording.output.tensor.shape[1:]
+        signs = torch.randint(0, 2, (1, *shape), generator=torch.Generator().manual_seed(0))
+        drawn.append((2 * signs - 1).to(recording.output.tensor))
+        return drawn[-1]
+
+    def kernel() -> Tensor:
+        with torch.no_grad(), same_randomness(x):
+            factors = _follow(model, x, parameters, outputs, readout, learned)
+            return contract(factors, factors, "trace")
+
+    first = kernel()
+    reference = autograd_kernel(model, x, parameters, outputs, drawn[-1][0])
+    if agrees(first, reference):
+        return
+    logger.info("ntk: by layer rules, this model's kernel is not what autograd says; torch.func takes the whole model")
+    learned.opaque = frozenset({"", _OUTPUTS} if outputs is not None else {""})
+    if not agrees(kernel(), reference):
+        raise TrainingError(
+            "the kernel of this model, sample by sample, is not what autograd says of a whole batch: a sample's output "
+            "depends on the other samples or on chance, or the model has a derivative of its own that torch.func "
+            "cannot follow. Use evaluation mode, parameters= or outputs= to leave that part out"
+        )
+
+
+def _follow(
+    model: nn.Module,
+    x: Tensor,
+    parameters: Mapping[str, Tensor],
+    outputs: Outputs | None,
+    readouts: Readouts | None,
+    learned: _Learned,
+) -> Factors:
     opaque = learned.opaque
     track = bool(opaque)
     while True:

@@ -124,6 +124,12 @@ class PositionFactor:
         halves = n if self is other else n + m
         return n * m * length**2 * (k + c * outputs * o) < halves * c * o * k * length + n * m * c * outputs * o * k
 
+    def prefers_positions_of_many(self) -> bool:
+        """Whether it does for the traced kernel of so many samples that only pairs of them count."""
+        _, c, _, o, length = self.gradients.shape
+        k = self.inputs.shape[2]
+        return length**2 * (k + c * o) < c * o * k
+
     def gram(self, other: PositionFactor, mode: Mode) -> Tensor:
         """Contract with another batch's half."""
         if not self.prefers_positions(other, mode):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from labonn.ntk.cost import DEFAULT_MEMORY_BYTES, Choice, choose
-from labonn.ntk.exact import Outputs, contract, factors_of, record
-from labonn.ntk.probes import output_probes
+from labonn.ntk.exact import Outputs, contract, factors_of
+from labonn.ntk.probes import Readouts, output_probes
 from labonn.ntk.tape import Recording
 from labonn.ntk.validate import Parameters, check_batch, chosen_parameters
 
@@ -50,7 +50,8 @@ def empirical_ntk(
     method
         ``"exact"``; ``"probe"``: the trace estimated from random combinations of outputs, unbiased, exact in the
         parameters (see `estimate_ntk` for other estimates and standard errors); ``"auto"``: exact, unless that takes
-        more memory than allowed or 8 times the work of the probes (`explain_choice` says which, and why).
+        more memory than allowed or 8 times the work of the probes (`explain_choice` says which, and why). Always exact
+        without the trace, and of `Readouts`.
     probes
         For ``"probe"``, and for ``"auto"`` if it comes to that. The error falls with the square root.
     parameters
@@ -98,7 +99,8 @@ def empirical_ntk(
         check_batch(x2, "x2")
     others = x.shape[0] if x2 is None else x2.shape[0]
     drawn = output_probes(probes, generator)
-    decided: list[bool] = [] if method == "auto" and trace else [method == "probe"]
+    open_choice = method == "auto" and trace and not isinstance(outputs, Readouts)
+    decided: list[bool] = [] if open_choice else [method == "probe"]
 
     def readouts(recording: Recording) -> Tensor | None:
         if not decided:
@@ -122,11 +124,18 @@ def explain_choice(
 ) -> Choice:
     """Say what ``empirical_ntk(..., method="auto")`` would do with these arguments, and what each way would cost.
 
-    `str()` of the result is one paragraph for people. The model is run once, without gradients. The arguments are those
+    `str()` of the result is one paragraph for people. The model is run, without gradients. The arguments are those
     of `empirical_ntk`.
     """
     wanted = chosen_parameters(model, parameters)
     check_batch(x)
+    choices = []
+
+    def note(recording: Recording) -> Tensor:
+        others = x.shape[0] if x2 is None else x2.shape[0]
+        choices.append(choose(recording, probes, others, memory_bytes))
+        return recording.output.tensor[:1].detach()
+
     with torch.no_grad():
-        recording = record(model, x, wanted, outputs)
-    return choose(recording, probes, x.shape[0] if x2 is None else x2.shape[0], memory_bytes)
+        factors_of(model, x, wanted, outputs, note)
+    return choices[-1]

@@ -182,7 +182,8 @@ def prelu(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
     def of_weight() -> Tensor:
         each = gradient.dense() * inputs.clamp(max=0).unsqueeze(1)
         summed = each.flatten(2).sum(2) if slope.numel() == 1 else each.flatten(3).sum(3) if inputs.ndim > 2 else each
-        return summed.reshape(*summed.shape[:2], *slope.shape)
+        result: Tensor = summed.reshape(*summed.shape[:2], *slope.shape)
+        return result
 
     walk.give(weight, of_weight)
     if _is_wanted(x):

@@ -87,8 +87,8 @@ def matching_loss(student_kernel: Tensor, teacher_kernel: Tensor, kind: Kind = "
     kind
         ``"cka"``
             1 - <HSH, HTH>_F / (\|HSH\|_F \|HTH\|_F), H = I - 1/n. Blind to the scale of either kernel and to
-            constants added to it (so to gradients that all samples share). In [0, 1] for positive semi-definite kernels. Source: Cortes et
-            al., JMLR 13 (2012), eq. 2; on networks' kernels: Kornblith et al., ICML 2019.
+            constants added to it (so to gradients that all samples share). In [0, 1] for positive semi-definite
+            kernels. Source: Cortes et al., JMLR 13 (2012), eq. 2; on networks' kernels: Kornblith et al., ICML 2019.
         ``"frobenius"``
             \|S / tr S - T / tr T\|_F^2. Blind to the scale of either kernel, but not to constants added to it.
         ``"mse"``

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -154,7 +155,9 @@ def _tangent(
 
     here = dict(parameters)
     if step is None:
-        _, tangent = torch.func.jvp(function, (here,), (dict(direction),))  # type: ignore[misc]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*torch.jit.script")  # torch's own, at the first call
+            _, tangent = torch.func.jvp(function, (here,), (dict(direction),))  # type: ignore[misc]
         return _checked(tangent, x)
     there = {name: value + step * direction[name] for name, value in here.items()}
     return _checked((function(there) - function(here)) / step, x)

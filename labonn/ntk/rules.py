@@ -62,7 +62,7 @@ def absolute(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
     torch.Tensor.__pow__,
 )
 def pointwise(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
-    """Any function of each element by itself: its derivative is its forward derivative along ones."""
+    """Any function of each element by itself: pulling back ones gives its derivative."""
     x = _only_input(operation)
     if x.tensor.shape != operation.output.tensor.shape:
         raise operation.uncovered("the shape changes")
@@ -70,9 +70,8 @@ def pointwise(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
     def function(tensor: Tensor) -> Tensor:
         return operation.replay(lambda value: tensor if value is x else value.tensor)
 
-    _, derivative = torch.func.jvp(  # type: ignore[misc]
-        function, (x.tensor,), (torch.ones_like(x.tensor),)
-    )
+    _, pull = torch.func.vjp(function, x.tensor)  # type: ignore[misc]
+    (derivative,) = pull(torch.ones_like(x.tensor))
     walk.send(x, gradient.times(derivative))
 
 
@@ -150,11 +149,11 @@ rule(
 @rule(
     *_named("mean", "sum", "softmax", "log_softmax", "amax", "amin", "logsumexp", "narrow", "select", "chunk", "split")
 )
-@rule(*_named("unbind", "flip", "roll", "cumsum"))
+@rule(*_named("unbind"))
 def along_axes(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
     """Reductions and cuts along axes that are named and are not the batch."""
     name = operation.name
-    place = 2 if name in ("chunk", "split", "roll") else 1
+    place = 2 if name in ("chunk", "split") else 1
     axes = (
         operation.args[place]
         if len(operation.args) > place

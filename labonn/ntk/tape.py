@@ -61,7 +61,7 @@ class Operation:
 
     def bind(self, *names: str, **defaults: Any) -> tuple[Any, ...]:
         """Return the arguments of these names in order, whether passed by position or by keyword."""
-        if len(self.args) > len(names):
+        if len(self.args) > len(names) or any(name not in names for name in self.kwargs):
             raise self.uncovered("unexpected arguments")
         given = dict(zip(names, self.args, strict=False)) | self.kwargs
         return tuple(given.get(name, defaults.get(name)) for name in names)
@@ -110,7 +110,11 @@ _DROPOUTS = {
     getattr(F, name)
     for name in ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 } | {torch.dropout}
-_STOPS = {Tensor.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
+_STOPS = {  # what comes out has no derivative: noise added to maps is what it is
+    *(Tensor.detach, Tensor.data.__get__, torch.poisson, torch.bernoulli),  # type: ignore[attr-defined]
+    *(torch.zeros_like, torch.ones_like, torch.empty_like, torch.full_like, torch.rand_like, torch.randn_like),
+    *(Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty, Tensor.new_full, Tensor.new_tensor),
+}
 
 
 _GUARDED = _DROPOUTS | {F.batch_norm}

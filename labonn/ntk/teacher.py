@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from labonn.errors import RecordError
 from labonn.ntk.blocks import DEFAULT_MEMORY_BYTES, ntk_blocks
 from labonn.ntk.exact import Outputs
+from labonn.ntk.probes import Readouts
 from labonn.ntk.validate import Parameters, chosen_parameters
 
 SCHEMA = 1
@@ -43,8 +44,8 @@ class TeacherKernel:
         indices = indices.cpu()
         if self._places is None:
             if isinstance(self._values, Tensor):
-                return self._values[indices][:, indices]
-            rows, back = torch.unique(indices, return_inverse=True)  # type: ignore[no-untyped-call]
+                return self._values[indices.unsqueeze(1), indices]
+            rows, back = torch.unique(indices, return_inverse=True)
             with h5py.File(self._values, "r") as file:
                 block = torch.from_numpy(file["kernel"][rows.numpy()])
             return block[back][:, indices]
@@ -79,7 +80,7 @@ def teacher_kernel(
     ----------
     model, parameters, outputs
         As for `empirical_ntk`. With a `directory`, `outputs` has to be a function of a module, which has a name to be
-        known by.
+        known by, or `Readouts`.
     images
         (N, ...), as the model takes them.
     batches
@@ -153,7 +154,7 @@ def _fill(
 
 
 def _check_batches(batches: Sequence[Tensor]) -> None:
-    if len({len(batch) for batch in batches}) != 1 or any(len(batch.unique()) != len(batch) for batch in batches):
+    if len({len(batch) for batch in batches}) != 1 or any(len(set(batch.tolist())) != len(batch) for batch in batches):
         raise ValueError("fixed batches have to be of one size, at least one of them, each of distinct images")
 
 
@@ -197,6 +198,8 @@ def _key(
     digest.update(" ".join(chosen_parameters(model, parameters)).encode())
     if outputs is not None:
         name = f"{getattr(outputs, '__module__', '')}.{getattr(outputs, '__qualname__', '<')}"
+        if isinstance(outputs, Readouts):
+            name = outputs.key
         if "<" in name:
             raise ValueError(
                 "a kernel on disk is known by the name of its outputs function, so that has to be a function of a "

@@ -44,10 +44,14 @@ def chosen_parameters(model: nn.Module, parameters: Parameters) -> dict[str, nn.
 
 
 def check_batch(x: Tensor, name: str = "x") -> None:
-    """Raise ValueError for an empty batch, half precision, NaN or infinity."""
+    """Raise ValueError for an empty batch, half precision, NaN or infinity, or inference mode."""
     if x.ndim == 0 or x.shape[0] == 0:
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}: the kernel needs a batch of at least one sample, first axis"
+        )
+    if torch.is_inference_mode_enabled() or x.is_inference():
+        raise ValueError(
+            f"{name} or this call is under torch.inference_mode, where changes are not tracked; use no_grad"
         )
     if not x.is_floating_point():
         return
