@@ -131,11 +131,10 @@ def rematch(
 
     with seeded(seed):
         fit(
-            matched.parameters(),
+            {recipe.learning_rate: matched.parameters()},
             teaching.batches(recipe.steps),
             loss_of,
             steps=recipe.steps,
-            learning_rate=recipe.learning_rate,
             on_step=on_step,
         )
     return matched.eval()

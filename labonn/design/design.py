@@ -66,7 +66,8 @@ class Training(Frozen):
     method: Method = "ntkd"
     epochs: PositiveInt = 20
     batch: PositiveInt = Field(128, ge=2)
-    learning_rate: PositiveFloat = 2e-3
+    learning_rate: PositiveFloat = Field(2e-3, description="of the backend, the highest of its cycle")
+    optics_learning_rate: PositiveFloat = Field(5e-3, description="of the kernels, the highest of its cycle")
     ntkd_weight: NonNegativeFloat = Field(1.0, description="beta: weight of the NTK matching loss")
     kd_weight: NonNegativeFloat = Field(
         0.7, description="gamma: weight of Hinton's distillation, where the method has it"

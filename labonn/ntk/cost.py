@@ -12,7 +12,7 @@ from labonn.ntk.tape import Operation, Recording, Value, value_of
 DEFAULT_MEMORY_BYTES = 2_000_000_000
 PATIENCE = 8.0  # how many times the estimate's multiply-adds the exact kernel may take before it is not worth them
 _ONLY_SHAPE = {"flatten", "view", "reshape", "unflatten", "squeeze", "unsqueeze", "permute", "transpose", "contiguous"}
-_WITH_GRADIENT = 3  # each product has two more in the backward pass
+_KEPT_WITH_GRADIENT = 3  # what is kept, its gradient, and what an operation needs while it runs
 
 
 @dataclass(frozen=True)
@@ -109,28 +109,32 @@ def _step_cost(recording: Recording) -> Cost:
 def kernel_cost(recording: Recording, classes: int, others: int) -> Cost:
     """Count the traced kernel of a batch with `others` samples (its own, if as many), following `classes` gradients."""
     n, c = recording.samples, classes
+    pairs = n * others
     work = kept = 0.0
     tail, factored = (
         True,
         False,
     )  # above the last nonlinearity gradients are common; below it, once more, up to a factor
     for layer in reversed(_layers(recording)):
-        work += n * layer.forward
         rows = 1 if tail else n
-        gradient = c if tail or not factored else 1  # class axis of the Gram
-        if layer.weight:
-            if layer.positions == 1:
-                work += n * others * (layer.inner + (0 if tail else gradient * layer.outer))
-            else:
-                written = (n * layer.positions + n * others) * c * layer.outer * layer.inner
-                pairs = n * others * layer.positions**2 * (layer.inner + c * layer.outer)
-                work += min(written, pairs)
-                kept += layer.element * min(n * c * layer.outer * layer.inner, 2 * n * others * layer.positions**2)
+        # forwards; then each product's parts of the backward pass: one for each factor that depends on what is trained,
+        # and one for a Gram matrix of something with itself
+        work += n * layer.forward * (1 + layer.weight + layer.inputs)
         if layer.inputs:
-            work += rows * c * layer.forward
-        kept += layer.element * (n * layer.values + (rows * c if tail or not factored else n + c) * layer.values)
+            work += 3 * rows * c * layer.forward
+        if layer.weight and layer.positions == 1:
+            of_gradients = 0 if tail else layer.outer if factored else c * layer.outer
+            work += pairs * (layer.inner * (1 + layer.inputs) + 2 * of_gradients)
+        elif layer.weight:
+            matrix = c * layer.outer * layer.inner
+            written = n * layer.positions * matrix * (2 + layer.inputs) + 2 * pairs * matrix
+            of_positions = pairs * layer.positions**2 * (layer.inner * (1 + layer.inputs) + 2 * c * layer.outer)
+            work += min(written, of_positions)
+            kept += layer.element * (n * matrix if written <= of_positions else 2 * pairs * layer.positions**2)
+        followed = rows * c if tail or not factored else n + c
+        kept += layer.element * (n + followed) * layer.values
         if layer.forward == layer.values:  # not a layer with a weight: taken for a nonlinearity
             tail, factored = False, tail or factored
         else:
             factored = False
-    return Cost(_WITH_GRADIENT * work, _WITH_GRADIENT * kept + 8.0 * n * others)
+    return Cost(work, _KEPT_WITH_GRADIENT * kept + 8.0 * pairs)

@@ -6,6 +6,8 @@ from torch.nn import functional
 
 from labonn.design import Optic, Sensor
 
+START_SUM = 3.0  # of a kernel, so that the maps of a sparse image begin near one
+
 
 def signed_maps(tiles: Tensor) -> Tensor:
     """Subtract each negative half from its positive one: tiles (N, 2K, H, W) -> feature maps (N, K, H, W)."""
@@ -31,29 +33,32 @@ class Frontend(nn.Module):
         self.tiles = 2 * optic.kernels
         self.sensor = sensor
         start = torch.rand(self.tiles, optic.taps, optic.taps, generator=generator)
-        self.amplitude = nn.Parameter(start * (3.0 / optic.taps**2) ** 0.5 * 1.7)
+        self.free_taps = nn.Parameter(start * 2 * START_SUM / optic.taps**2)
 
     def kernels(self) -> Tensor:
         """The non-negative kernels, (2K, taps, taps)."""
-        return self.amplitude.square()
+        return self.free_taps.abs()  # not a square: taps that fade would become denormal, which is slow
 
     def ideal_tiles(self, images: Tensor) -> Tensor:
         """What noiseless optics would show: images (N, 1, H, W) in [0, 1] -> (N, 2K, H, W), non-negative."""
-        return functional.conv2d(images, self.kernels()[:, None], padding=self.taps // 2)
+        return self._convolve(images, self.kernels())
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature maps (N, K, H, W) of images (N, 1, H, W); noisy in training mode."""
-        tiles = self.ideal_tiles(images)
-        maps = signed_maps(tiles)
-        return maps + self._noise(tiles) if self.training else maps
+        kernels = self.kernels()
+        maps = self._convolve(images, kernels[0::2] - kernels[1::2])  # subtracting first: half the work, the same maps
+        return maps + self._noise(images, kernels) if self.training else maps
 
     @torch.no_grad()
-    def _noise(self, tiles: Tensor) -> Tensor:
-        """Draw what the sensor adds to the signed maps of these tiles, (N, K, H, W)."""
-        gain = self.kernels().sum(dim=(1, 2))
+    def _noise(self, images: Tensor, kernels: Tensor) -> Tensor:
+        """Draw what the sensor adds to the signed maps of these images, (N, K, H, W)."""
+        gain = kernels.sum(dim=(1, 2))
         white_e, read_e = self.sensor.fill * self.sensor.full_well_e, self.sensor.read_noise_e
         scale = 1 / (self.sensor.pixels_per_tap * white_e**2)
-        shot = tiles * (gain * white_e * scale)[:, None, None]
-        read = (gain.square() * read_e**2 * scale)[:, None, None]
-        variance = (shot[:, 0::2] + shot[:, 1::2]).add_(read[0::2] + read[1::2])
+        shot = kernels * (gain * white_e * scale)[:, None, None]
+        read = gain.square() * read_e**2 * scale
+        variance = self._convolve(images, shot[0::2] + shot[1::2]).add_((read[0::2] + read[1::2])[:, None, None])
         return variance.sqrt_().mul_(torch.randn_like(variance))
+
+    def _convolve(self, images: Tensor, kernels: Tensor) -> Tensor:
+        return functional.conv2d(images, kernels[:, None], padding=self.taps // 2)

@@ -1,6 +1,6 @@
 """The loop that every training here goes through."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -31,12 +31,11 @@ def shuffled_batches(count: int, batch: int, steps: int) -> Iterator[Tensor]:
 
 
 def fit(
-    parameters: Iterable[nn.Parameter],
+    parameters: Mapping[float, Iterable[nn.Parameter]],
     batches: Iterable[Tensor],
     loss_of: Callable[[Tensor], Tensor],
     *,
     steps: int,
-    learning_rate: float,
     on_step: Callable[[], None] = lambda: None,
 ) -> list[float]:
     """Adam with a one-cycle learning rate, one step for each batch.
@@ -44,15 +43,13 @@ def fit(
     Parameters
     ----------
     parameters
-        What is trained.
+        What is trained, by the highest learning rate of the cycle.
     batches
         Indices of one batch after the other.
     loss_of
         The loss of a batch, a scalar.
     steps
         How many batches there are.
-    learning_rate
-        The highest of the cycle.
     on_step
         Called after each step.
 
@@ -65,8 +62,8 @@ def fit(
     TrainingError
         If the loss is not finite.
     """
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+    optimizer = torch.optim.Adam([{"params": list(group), "lr": rate} for rate, group in parameters.items()])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, list(parameters), total_steps=steps, pct_start=0.1)
     losses: list[float] = []
     for indices in batches:
         optimizer.zero_grad()
@@ -74,7 +71,7 @@ def fit(
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss became {loss.item()} at step {len(losses) + 1} of {steps}: "
-                f"lower [training] learning_rate (now {learning_rate}), or look for images that are not numbers"
+                f"lower the learning rate ({', '.join(map(str, parameters))}), or look for images that are no numbers"
             )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -70,11 +70,13 @@ def train_student(
             return distillation_loss(student.backend, maps, teaching.lesson(indices, weights), weights)
 
         losses = fit(
-            student.parameters(),
+            {
+                design.training.learning_rate: student.backend.parameters(),
+                design.training.optics_learning_rate: student.frontend.parameters(),
+            },
             teaching.batches(steps),
             loss_of,
             steps=steps,
-            learning_rate=design.training.learning_rate,
             on_step=on_step,
         )
     return TrainedStudent(student.eval(), losses)

@@ -29,11 +29,10 @@ def train_teacher(
             return functional.cross_entropy(teacher(_shifted(images[indices])), labels[indices])
 
         fit(
-            teacher.parameters(),
+            {design.teacher.learning_rate: teacher.parameters()},
             shuffled_batches(len(train), BATCH, steps),
             loss_of,
             steps=steps,
-            learning_rate=design.teacher.learning_rate,
             on_step=on_step,
         )
     return teacher.eval()
