@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from labonn.cli.answer import Answer, Stdout, failure
 from labonn.errors import Aborted, ConfigError, LabonnError
 
-
-# Read by OpenMP when torch is loaded. By default its threads spin while they wait for each other, and a step of training
+# Read by OpenMP when torch is loaded. By default its threads spin while they wait for each other, and a training step
 # takes ten times as long as soon as another process (the simulated world, a browser) wants one of few cores.
 WAIT_WITHOUT_SPINNING = {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 
