@@ -16,6 +16,7 @@ from labonn.ntk.factors import Mode, PositionFactor, class_gram
 
 Pair = tuple[int, int]
 _WORTH_A_CALL = 500_000  # multiply-adds of one sample above which its own call of the CPU's convolution is the fastest
+_TOGETHER, _FEW_CHANNELS, _FEW_POSITIONS = 32, 64, 1024
 _CHUNK_BYTES = 8_000_000  # of gradients written out at once: what a cache holds
 
 
@@ -37,35 +38,53 @@ class Correlation:
         work = outputs[0].numel() * image.shape[1] // self.groups * self.size[0] * self.size[1]
         return self.groups > 1 or (image.device.type == "cpu" and work >= _WORTH_A_CALL)
 
+    def calls(self, outputs: Tensor) -> Iterator[slice]:
+        """Yield the samples that share a call, as its groups: small ones, which alone would get a slow convolution."""
+        few = outputs.shape[1] <= _FEW_CHANNELS and outputs[0, 0].numel() <= _FEW_POSITIONS
+        together = _TOGETHER if few else 1
+        for start in range(0, outputs.shape[0], together):
+            yield slice(start, min(start + together, outputs.shape[0]))
+
     def kernel(self, image: Tensor, outputs: Tensor) -> Tensor:
         """Return the gradient with respect to each sample's kernel, (n, O, I / groups, *size)."""
         shape = (outputs.shape[1], image.shape[1] // self.groups, *self.size)
         if not self.by_sample(image, outputs):
             return torch.bmm(outputs.flatten(2), self.unfold(image).transpose(1, 2)).view(-1, *shape)
         result = image.new_empty((image.shape[0], *shape))
-        for n in range(image.shape[0]):
-            _, result[n], _ = torch.ops.aten.convolution_backward(
-                *(outputs[n : n + 1], image[n : n + 1], result[n], None),
-                *(self.stride, self.padding, self.dilation, False, (0, 0), self.groups, (False, True, False)),
+        for call in self.calls(outputs):
+            many = call.stop - call.start
+            _, found, _ = torch.ops.aten.convolution_backward(
+                *(_joined(outputs[call]), _joined(image[call]), result[call].flatten(0, 1), None),
+                *(self.stride, self.padding, self.dilation, False, (0, 0), self.groups * many, (False, True, False)),
             )
+            result[call] = found.view(many, *shape)
         return result
 
     def outputs(self, image: Tensor, kernel: Tensor, like: Tensor) -> Tensor:
         """Return the correlation of each image with its kernel, of the shape of `like`."""
         if not self.by_sample(image, like):
             return torch.bmm(kernel.flatten(2), self.unfold(image)).view_as(like)
-        geometry = (None, self.stride, self.padding, self.dilation, self.groups)
-        return torch.cat([F.conv2d(image[n : n + 1], kernel[n], *geometry) for n in range(image.shape[0])])
+        result = torch.empty_like(like, memory_format=torch.contiguous_format)
+        for call in self.calls(like):
+            weight, groups = kernel[call].flatten(0, 1), self.groups * (call.stop - call.start)
+            found = F.conv2d(_joined(image[call]), weight, None, self.stride, self.padding, self.dilation, groups)
+            result[call] = found.view_as(result[call])
+        return result
 
     def image(self, outputs: Tensor, kernel: Tensor, like: Tensor) -> Tensor:
         """Return the gradient with respect to each image, of the shape of `like`."""
         if not self.by_sample(like, outputs):
             patches = torch.bmm(kernel.flatten(2).transpose(1, 2), outputs.flatten(2))
             return F.fold(patches, like.shape[2:], self.size, self.dilation, self.padding, self.stride)
-        geometry = (None, self.stride, self.padding, self.missing(like, outputs), self.groups, self.dilation)
-        return torch.cat(
-            [F.conv_transpose2d(outputs[n : n + 1], kernel[n], *geometry) for n in range(outputs.shape[0])]
-        )
+        result = torch.empty_like(like, memory_format=torch.contiguous_format)
+        missing = self.missing(like, outputs)
+        for call in self.calls(outputs):
+            weight, groups = kernel[call].flatten(0, 1), self.groups * (call.stop - call.start)
+            found = F.conv_transpose2d(
+                *(_joined(outputs[call]), weight, None, self.stride, self.padding, missing, groups, self.dilation)
+            )
+            result[call] = found.view_as(result[call])
+        return result
 
     def missing(self, image: Tensor, outputs: Tensor) -> list[int]:
         """Return the rows and columns of the image that no output reaches: the transpose's output padding."""
@@ -79,6 +98,11 @@ class Correlation:
     def unfold(self, image: Tensor) -> Tensor:
         """Return the image's patches, (n, I * size, positions)."""
         return F.unfold(image, self.size, self.dilation, self.padding, self.stride)
+
+
+def _joined(samples: Tensor) -> Tensor:
+    """Put the channels of samples (n, C, H, W) side by side, (1, n C, H, W)."""
+    return samples.reshape(1, -1, *samples.shape[2:])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from labonn.errors import TrainingError
 from labonn.ntk.blocks import DEFAULT_MEMORY_BYTES, blockwise_ntk
 from labonn.ntk.exact import Outputs
-from labonn.ntk.validate import Parameters
+from labonn.ntk.validate import Parameters, listed
 
 logger = logging.getLogger("labonn.ntk")
 
@@ -176,12 +176,11 @@ def fit_ntk_ridge(
     The arguments are those of `blockwise_ntk` and `fit_kernel_ridge`; `memory_bytes` is for the kernel's computation,
     and the regression takes 24 n^2 bytes after it.
     """
+    parameters = listed(parameters)
     kernel = blockwise_ntk(
         model, x, parameters=parameters, outputs=outputs, memory_bytes=memory_bytes, dtype=torch.float64
     )
     ridge = fit_kernel_ridge(kernel, targets, penalties=penalties)
-    if parameters is not None and not isinstance(parameters, nn.Module):
-        parameters = list(parameters)  # type: ignore[assignment]
     return NtkRidge(model, x, ridge, parameters, outputs, memory_bytes)
 
 

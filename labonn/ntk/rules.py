@@ -188,7 +188,9 @@ def max_pool(walk: Walk, operation: Operation, gradient: Cotangent) -> None:
     inputs = x.tensor
     if inputs.ndim != 4 or operation.index:
         raise operation.uncovered("not a batch of images")
-    _, where = F.max_pool2d(inputs.detach(), kernel, stride, padding, dilation, ceil_mode, return_indices=True)
+    where = operation.where
+    if where is None:
+        _, where = F.max_pool2d(inputs.detach(), kernel, stride, padding, dilation, ceil_mode, return_indices=True)
     sides = [(k, k) if isinstance(k, int) else tuple(k) for k in (kernel, stride or kernel, padding, dilation)]
     where = where.flatten(2)
     apart = sides[0] == sides[1] and sides[2] == (0, 0) and sides[3] == (1, 1)

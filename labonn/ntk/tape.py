@@ -43,7 +43,10 @@ class Value:
 
 @dataclass(eq=False, slots=True)
 class Operation:
-    """A call of `func` with `Value`s in place of known tensors; `index` picks from a tuple of results."""
+    """A call of `func` with `Value`s in place of known tensors; `index` picks from a tuple of results.
+
+    `where` says which element of each window max pooling took.
+    """
 
     func: Callable[..., Any]
     args: tuple[Any, ...]
@@ -53,6 +56,7 @@ class Operation:
     index: int | None
     module: str | None
     in_place: bool = False
+    where: Tensor | None = None
 
     @property
     def name(self) -> str:
@@ -199,8 +203,11 @@ class Tape(TorchFunctionMode):
         in_place = _writes(func) or kwargs.get("inplace") is True
         if in_place:
             self._keep_what_is_overwritten(args[0])
-        result = func(*args, **kwargs)
-        self.note(func, swapped, swapped_kwargs, inputs, result, in_place=in_place)
+        if func is F.max_pool2d and not kwargs.get("return_indices") and len(args) < 7:
+            result, where = F.max_pool2d_with_indices(*args, **kwargs)
+        else:
+            result, where = func(*args, **kwargs), None
+        self.note(func, swapped, swapped_kwargs, inputs, result, in_place=in_place, where=where)
         return result
 
     def _keep_what_is_overwritten(self, tensor: Tensor) -> None:
@@ -221,6 +228,7 @@ class Tape(TorchFunctionMode):
         result: Any,
         *,
         in_place: bool = False,
+        where: Tensor | None = None,
     ) -> None:
         """Write down a call that was made, with what it returned."""
         if func is Tensor.__setitem__:
@@ -248,7 +256,7 @@ class Tape(TorchFunctionMode):
                 shape = tuple(tensor.shape)
                 raise self._uncovered(f"{getattr(func, '__name__', func)} gives {shape}: no batch axis in front")
             module = self.modules[-1] if self.modules else None
-            self.operations.append(Operation(func, args, kwargs, inputs, output, index, module, in_place))
+            self.operations.append(Operation(func, args, kwargs, inputs, output, index, module, in_place, where))
 
     def apply(self, function: Callable[[Tensor], Tensor], tensor: Tensor) -> Tensor:
         """Call a function and write it down as one operation; for what cannot be recorded inside."""

@@ -19,7 +19,7 @@ from labonn.errors import RecordError
 from labonn.ntk.blocks import DEFAULT_MEMORY_BYTES, ntk_blocks
 from labonn.ntk.exact import Outputs
 from labonn.ntk.probes import Readouts
-from labonn.ntk.validate import Parameters, chosen_parameters
+from labonn.ntk.validate import Parameters, chosen_parameters, listed
 
 SCHEMA = 1
 OnBlock = Callable[[int, int], None]
@@ -103,6 +103,7 @@ def teacher_kernel(
     RecordError
         If a file left there cannot be read.
     """
+    parameters = listed(parameters)
     if batches is not None:
         _check_batches(batches)
     shape = (len(images), len(images)) if batches is None else (len(batches), len(batches[0]), len(batches[0]))

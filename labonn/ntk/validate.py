@@ -43,6 +43,13 @@ def chosen_parameters(model: nn.Module, parameters: Parameters) -> dict[str, nn.
     return chosen
 
 
+def listed(parameters: Parameters) -> Parameters:
+    """Return the same choice in a form that can be read more than once, where it was an iterator."""
+    if parameters is None or isinstance(parameters, nn.Module):
+        return parameters
+    return list(parameters)  # type: ignore[return-value]
+
+
 def check_batch(x: Tensor, name: str = "x") -> None:
     """Raise ValueError for an empty batch, half precision, NaN or infinity, or inference mode."""
     if x.ndim == 0 or x.shape[0] == 0:

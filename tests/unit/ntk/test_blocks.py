@@ -78,7 +78,7 @@ def test_each_choice_has_a_file_of_its_own(teacher, images, tmp_path):
     teacher_kernel(teacher, images, directory=tmp_path)
     teacher_kernel(teacher, images[:20], directory=tmp_path)
     assert count() == 2
-    teacher_kernel(teacher, images, directory=tmp_path, parameters=teacher[6])
+    teacher_kernel(teacher, images, directory=tmp_path, parameters=teacher[6].parameters())
     teacher_kernel(teacher, images, directory=tmp_path, outputs=nn.functional.relu)
     teacher_kernel(teacher, images, directory=tmp_path, outputs=Readouts(3, 2))
     assert count() == 5

@@ -25,6 +25,8 @@ from tests.unit.ntk.models import (
     relative_error,
 )
 
+WIDE = nn.Conv2d(1, 16, 1), nn.ReLU(), nn.Upsample(scale_factor=2)
+NARROW = nn.Conv2d(24, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
 LAYERS = {
     "linear": (lambda: nn.Sequential(nn.Linear(6, 3)), VECTOR),
     "linear without bias": (lambda: nn.Sequential(nn.Linear(6, 4, bias=False), nn.Tanh(), nn.Linear(4, 2)), VECTOR),
@@ -41,6 +43,14 @@ LAYERS = {
     ),
     "convolution of many multiply-adds": (
         lambda: nn.Sequential(nn.Conv2d(1, 20, 3), nn.ReLU(), nn.Conv2d(20, 40, 3), nn.GELU(), nn.Conv2d(40, 2, 4)),
+        IMAGE,
+    ),
+    "convolution of many multiply-adds, of few channels": (
+        lambda: nn.Sequential(*WIDE, nn.Conv2d(16, 24, 3, padding=1), nn.GELU(), *NARROW),
+        IMAGE,
+    ),
+    "up-convolution of many multiply-adds": (
+        lambda: nn.Sequential(*WIDE, nn.ConvTranspose2d(16, 24, 3, stride=2, padding=1), nn.GELU(), *NARROW),
         IMAGE,
     ),
     "up-convolution": (lambda: after_convolution(nn.ReLU(), nn.ConvTranspose2d(4, 4, 2, stride=2)), IMAGE),
