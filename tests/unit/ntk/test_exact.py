@@ -25,8 +25,13 @@ from tests.unit.ntk.models import (
     relative_error,
 )
 
-WIDE = nn.Conv2d(1, 16, 1), nn.ReLU(), nn.Upsample(scale_factor=2)
-NARROW = nn.Conv2d(24, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+
+def wide(layer):
+    """Return a layer from 16 to 24 channels on 16 x 16 positions, between others."""
+    before = nn.Conv2d(1, 16, 1), nn.ReLU(), nn.Upsample(scale_factor=2)
+    return nn.Sequential(*before, layer, nn.GELU(), nn.Conv2d(24, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
 LAYERS = {
     "linear": (lambda: nn.Sequential(nn.Linear(6, 3)), VECTOR),
     "linear without bias": (lambda: nn.Sequential(nn.Linear(6, 4, bias=False), nn.Tanh(), nn.Linear(4, 2)), VECTOR),
@@ -46,11 +51,11 @@ LAYERS = {
         IMAGE,
     ),
     "convolution of many multiply-adds, of few channels": (
-        lambda: nn.Sequential(*WIDE, nn.Conv2d(16, 24, 3, padding=1), nn.GELU(), *NARROW),
+        lambda: wide(nn.Conv2d(16, 24, 3, padding=1)),
         IMAGE,
     ),
     "up-convolution of many multiply-adds": (
-        lambda: nn.Sequential(*WIDE, nn.ConvTranspose2d(16, 24, 3, stride=2, padding=1), nn.GELU(), *NARROW),
+        lambda: wide(nn.ConvTranspose2d(16, 24, 3, stride=2, padding=1)),
         IMAGE,
     ),
     "up-convolution": (lambda: after_convolution(nn.ReLU(), nn.ConvTranspose2d(4, 4, 2, stride=2)), IMAGE),
