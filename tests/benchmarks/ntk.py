@@ -246,11 +246,41 @@ def ridge() -> tuple[list[Row], str]:
     return [("NTK ridge, 4,000 MNIST images, against scikit-learn: worst difference", "<= 1e-6", "", worst)], text
 
 
+def compiled(rounds: int) -> str:
+    """Say what torch.compile makes of the two-layer kernel and loss, written out by hand for it."""
+    case = two_layer()
+    _, hidden, _, last = case.model
+
+    def by_hand(x: Tensor, target: Tensor) -> Tensor:
+        values = nn.functional.linear(x, hidden.weight, hidden.bias).relu()
+        gates = (values.detach() > 0).float()
+        kernel = 10 * (values @ values.T + 1) + (x @ x.T + 1) * ((gates * last.weight.square().sum(0)) @ gates.T)
+        a, b = (k - k.mean(0) - k.mean(1, keepdim=True) + k.mean() for k in (kernel, target))
+        return 1 - (a * b).sum() / (a.norm() * b.norm())
+
+    def work(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[], None]:
+        def run() -> None:
+            case.model.zero_grad()
+            function(case.x.flatten(1), case.target).backward()
+
+        return run
+
+    made = {"by hand": work(by_hand), "compiled": work(torch.compile(by_hand))}
+    made["ours"] = work(lambda _, target: matching_loss(empirical_ntk(case.model, case.x), target))
+    taken = interleaved(made, rounds)
+    return (
+        "torch.compile, on the two-layer kernel and loss written out by hand: "
+        + ", ".join(f"{name} {1e3 * seconds:.2f} ms" for name, seconds in taken.items())
+        + ". Not enough to make the engine need a compiler."
+    )
+
+
 def main() -> None:
     """Measure everything; print it, and write it unless told not to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25, help="interleaved rounds of the small backend")
     parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile too; needs a C++ compiler")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
@@ -278,16 +308,19 @@ def main() -> None:
             ("segmentation", segmentation()),
         )
     ]
+    if arguments.compile:
+        remark += "\n\n" + compiled(8 * rounds)
+    command = "python -m tests.benchmarks.ntk" + " --compile" * arguments.compile
     today, bias = datetime.datetime.now(datetime.UTC), finite_difference_bias()
     text = "\n".join(
         [
             "## Neural tangent kernels",
             "",
-            f"`python -m tests.benchmarks.ntk`, {today:%Y-%m-%d}, seed {SEED}, one thread of {platform.machine()}, "
-            f"torch {torch.__version__}. Times are of a loss on the kernel with its backward pass, in cross-entropy "
-            "steps (loss, backward, Adam) of the same model and batch, medians of interleaved runs; in brackets, in "
-            "steps without the optimiser's part. Multiply-adds alone: what the ratio would be if every product ran at "
-            "the same speed and nothing else took time.",
+            f"`{command}`, {today:%Y-%m-%d}, seed {SEED}, one thread of {platform.machine()}, torch {torch.__version__}. "
+            "Times are of a loss on the kernel with its backward pass, in cross-entropy steps (loss, backward, Adam) of "
+            "the same model and batch, medians of interleaved runs; in brackets, in steps without the optimiser's part. "
+            "Multiply-adds alone: what the ratio would be if every product ran at the same speed and nothing else took "
+            "time.",
             "",
             "| work | must | try for | measured |",
             "|---|---|---|---|",
