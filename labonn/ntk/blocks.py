@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from labonn.ntk.convolution import ConvolutionFactor
+from labonn.ntk.cost import DEFAULT_MEMORY_BYTES
 from labonn.ntk.exact import Factors, Outputs, contract, factors_of
 from labonn.ntk.factors import DirectFactor, Factor, PositionFactor
 from labonn.ntk.validate import Parameters, check_batch, chosen_parameters
 
-DEFAULT_MEMORY_BYTES = 2_000_000_000
 _WORKSPACE = 3  # what a forward and a backward walk hold besides the factors that they leave, in their sizes
 _TRIED_SAMPLES = 2
 

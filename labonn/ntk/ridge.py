@@ -13,7 +13,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from labonn.errors import TrainingError
-from labonn.ntk.blocks import DEFAULT_MEMORY_BYTES, blockwise_ntk
+from labonn.ntk.blocks import blockwise_ntk
+from labonn.ntk.cost import DEFAULT_MEMORY_BYTES
 from labonn.ntk.exact import Outputs
 from labonn.ntk.validate import Parameters, listed
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from labonn.errors import RecordError
-from labonn.ntk.blocks import DEFAULT_MEMORY_BYTES, ntk_blocks
+from labonn.ntk.blocks import ntk_blocks
+from labonn.ntk.cost import DEFAULT_MEMORY_BYTES
 from labonn.ntk.exact import Outputs
 from labonn.ntk.probes import Readouts
 from labonn.ntk.validate import Parameters, chosen_parameters, listed

@@ -316,11 +316,11 @@ def main() -> None:
         [
             "## Neural tangent kernels",
             "",
-            f"`{command}`, {today:%Y-%m-%d}, seed {SEED}, one thread of {platform.machine()}, torch {torch.__version__}. "
-            "Times are of a loss on the kernel with its backward pass, in cross-entropy steps (loss, backward, Adam) of "
-            "the same model and batch, medians of interleaved runs; in brackets, in steps without the optimiser's part. "
-            "Multiply-adds alone: what the ratio would be if every product ran at the same speed and nothing else took "
-            "time.",
+            f"`{command}`, {today:%Y-%m-%d}, seed {SEED}, one thread of {platform.machine()}, "
+            f"torch {torch.__version__}. Times are of a loss on the kernel with its backward pass, in cross-entropy "
+            "steps (loss, backward, Adam) of the same model and batch, medians of interleaved runs; in brackets, in "
+            "steps without the optimiser's part. Multiply-adds alone: what the ratio would be if every product ran at "
+            "the same speed and nothing else took time.",
             "",
             "| work | must | try for | measured |",
             "|---|---|---|---|",
