@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from labonn.compensation.twin import Twin
 from labonn.errors import ConfigError
+from labonn.ntk import require_trainable_kernel
 from labonn.training import LossWeights, Teaching, distillation_loss
 from labonn.training.fitting import fit, seeded
 
@@ -129,6 +130,8 @@ def rematch(
             batch = batch + noise[indices, :, None, None] * torch.randn_like(batch)
         return distillation_loss(matched, batch, teaching.lesson(indices, recipe.weights), recipe.weights)
 
+    if recipe.weights.ntkd:
+        require_trainable_kernel(matched, maps[: len(captured.indices)])
     with seeded(seed):
         fit(
             {recipe.learning_rate: matched.parameters()},

@@ -1,6 +1,8 @@
 """The optical twin: what the optics really compute, learned from a handful of captures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import exp
 
 import torch
 from torch import Tensor
@@ -18,12 +20,14 @@ RIDGES = (
 )  # tried for the prior's weight, relative to the mean eigenvalue of the images' Gram
 HELD_OUT = 4  # every fourth capture judges the ridge and the twin
 FEWEST_CAPTURES = 4
+FIRST_GAMMA_STEP, LAST_GAMMA_STEP = 0.4, 0.02  # of the logarithm of the display's gamma
+WORTH_A_PARAMETER = 0.005  # part of the held-out residual that a parameter must take away to be believed
 CHUNK_IMAGES = 500
 
 
 @dataclass(frozen=True)
 class Twin:
-    r"""Effective kernels and an offset for each sub-aperture: tile_s = image \star kernel_s + offset_s + noise.
+    r"""Kernels and an offset for each sub-aperture: tile_s = image^gamma \star kernel_s + offset_s + noise.
 
     Attributes
     ----------
@@ -31,6 +35,8 @@ class Twin:
         (T, support, support) float32, in the student's units, gain included.
     offset
         (T,) float32.
+    display_gamma
+        Exponent from an image's values to the light that the display gives; 1 where the captures do not ask for another.
     gain
         (T,) the light that a sub-aperture gathers over what the design says.
     held_out_r2
@@ -45,6 +51,7 @@ class Twin:
 
     kernels: Tensor
     offset: Tensor
+    display_gamma: float
     gain: Tensor
     held_out_r2: Tensor
     map_noise: Tensor
@@ -53,16 +60,13 @@ class Twin:
 
     def tiles(self, images: Tensor) -> Tensor:
         """Predict the optical maps (N, T, H, W) of images (N, 1, H, W), without noise."""
-        return functional.conv2d(images, self.kernels[:, None], self.offset, padding=SUPPORT_TAPS // 2)
+        return _predict(images**self.display_gamma, self.kernels, self.offset)
 
     def maps(self, images: Tensor) -> Tensor:
         """Predict the signed maps (N, K, H, W) of images (N, 1, H, W), without noise."""
         kernels = self.kernels[0::2] - self.kernels[1::2]
         offset = self.offset[0::2] - self.offset[1::2]
-        chunks = [
-            functional.conv2d(chunk, kernels[:, None], offset, padding=SUPPORT_TAPS // 2)
-            for chunk in torch.split(images, CHUNK_IMAGES)
-        ]
+        chunks = [_predict(chunk**self.display_gamma, kernels, offset) for chunk in torch.split(images, CHUNK_IMAGES)]
         return torch.cat(chunks)
 
 
@@ -92,36 +96,69 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
         raise CalibrationError("a captured map is not a number: capture again")
     images, tiles = images.double(), tiles.double()
     prior = _centred(designed_kernels.double())
-
     held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1
-    fitting = _Regression.of(images[~held_out], tiles[~held_out], prior)
-    judging_images, judging_tiles = images[held_out], tiles[held_out]
-    errors = []
-    for ridge in RIDGES:
-        residual = judging_tiles - _predict(judging_images, *fitting.solve(ridge))
-        errors.append(float(residual.square().mean()))
-    ridge = RIDGES[min(range(len(RIDGES)), key=errors.__getitem__)]
 
-    residual = judging_tiles - _predict(judging_images, *fitting.solve(ridge))
-    spread = (judging_tiles - judging_tiles.mean(dim=(0, 2, 3), keepdim=True)).square().mean(dim=(0, 2, 3))
-    held_out_r2 = 1 - residual.square().mean(dim=(0, 2, 3)) / spread.clamp_min(1e-12)
+    def trial(display_gamma: float) -> _Trial:
+        shown = images**display_gamma
+        fitting = _Regression.of(shown[~held_out], tiles[~held_out], prior)
+        return min((_judged(fitting, ridge, shown[held_out], tiles[held_out]) for ridge in RIDGES), key=_error)
+
+    display_gamma, best = _search_gamma(trial)
+    judging = tiles[held_out]
+    spread = (judging - judging.mean(dim=(0, 2, 3), keepdim=True)).square().mean(dim=(0, 2, 3))
+    held_out_r2 = 1 - best.residual.square().mean(dim=(0, 2, 3)) / spread.clamp_min(1e-12)
     if held_out_r2.median() <= 0:
         raise CalibrationError(
             "the captured maps do not follow the images that were shown "
             f"(median held-out R^2 {held_out_r2.median():.2f}): "
             "is the right pattern on the SLM, the display alight, and the camera where it was at calibration?"
         )
-    signed_residual = residual[:, 0::2] - residual[:, 1::2]
-    kernels, offset = _Regression.of(images, tiles, prior).solve(ridge)
+    signed_residual = best.residual[:, 0::2] - best.residual[:, 1::2]
+    kernels, offset = _Regression.of(images**display_gamma, tiles, prior).solve(best.ridge)
     return Twin(
         kernels=kernels.float(),
         offset=offset.float(),
+        display_gamma=display_gamma,
         gain=(kernels.sum(dim=(1, 2)) / prior.sum(dim=(1, 2)).clamp_min(1e-12)).float(),
         held_out_r2=held_out_r2.float(),
         map_noise=signed_residual.square().mean(dim=(0, 2, 3)).sqrt().float(),
-        ridge=ridge,
+        ridge=best.ridge,
         captures=len(images),
     )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """How well captures that were held out are predicted."""
+
+    ridge: float
+    residual: Tensor  # (n, T, H, W)
+    error: float
+
+
+def _error(trial: _Trial) -> float:
+    return trial.error
+
+
+def _judged(fitting: "_Regression", ridge: float, shown: Tensor, tiles: Tensor) -> _Trial:
+    residual = tiles - _predict(shown, *fitting.solve(ridge))
+    return _Trial(ridge, residual, float(residual.square().mean()))
+
+
+def _search_gamma(trial: Callable[[float], _Trial]) -> tuple[float, _Trial]:
+    """The display's gamma that predicts best, by halving steps of its logarithm; 1 unless another is clearly better."""
+    linear = trial(1.0)
+    exponent, best, step = 0.0, linear, FIRST_GAMMA_STEP
+    while step > LAST_GAMMA_STEP:
+        moves = [(candidate, trial(exp(candidate))) for candidate in (exponent - step, exponent + step)]
+        nearest = min(moves, key=lambda move: move[1].error)
+        if nearest[1].error < best.error:
+            exponent, best = nearest
+        else:
+            step /= 2
+    if best.error > (1 - WORTH_A_PARAMETER) * linear.error:
+        return 1.0, linear
+    return exp(exponent), best
 
 
 @dataclass(frozen=True)

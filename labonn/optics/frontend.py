@@ -18,6 +18,7 @@ class Frontend(nn.Module):
     r"""Incoherent convolution of the scene by pairs of non-negative kernels.
 
     tile_s = image \star w_s with w_s >= 0, 'same' size, dark outside the image; feature map k = tile_2k - tile_2k+1.
+    Both halves of a pair gather the same light, so that a plain background cancels in the map.
     The light of one sub-aperture is bounded, so what the sensor sees is image \star w_s / sum(w_s), a number in [0, 1]
     for images in [0, 1]; the sum is a gain applied digitally, and amplifies the noise. In training mode the
     sensor's noise is drawn anew at each call: var = (u F + r^2) / (n F^2) for a reading u = tile_s / sum(w_s), with F
@@ -36,8 +37,11 @@ class Frontend(nn.Module):
         self.free_taps = nn.Parameter(start * 2 * START_SUM / optic.taps**2)
 
     def kernels(self) -> Tensor:
-        """The non-negative kernels, (2K, taps, taps)."""
-        return self.free_taps.abs()  # not a square: taps that fade would become denormal, which is slow
+        """The non-negative kernels, (2K, taps, taps); the two halves of a pair have the same sum."""
+        taps = self.free_taps.abs()  # not a square: taps that fade would become denormal numbers, which are slow
+        sums = taps.sum(dim=(1, 2)).clamp_min(1e-12)
+        pair_mean = (sums[0::2] + sums[1::2]) / 2
+        return taps * (pair_mean.repeat_interleave(2) / sums)[:, None, None]
 
     def ideal_tiles(self, images: Tensor) -> Tensor:
         """What noiseless optics would show: images (N, 1, H, W) in [0, 1] -> (N, 2K, H, W), non-negative."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from labonn.data import Split
 from labonn.design import Design
 from labonn.networks import Student
+from labonn.ntk import require_trainable_kernel
 from labonn.training.fitting import fit, seeded
 from labonn.training.lessons import distillation_loss, loss_weights
 from labonn.training.teaching import Teaching
@@ -54,7 +55,7 @@ def train_student(
     Raises
     ------
     TrainingError
-        If the loss diverges.
+        If the loss diverges, or the method matches a kernel that training cannot change.
     ConfigError
         If the method is unknown.
     """
@@ -63,6 +64,8 @@ def train_student(
     with seeded(seed):
         channels, height, width = train.images.shape[1:]
         student = Student(design, (channels, height, width), classes)
+        if weights.ntkd:
+            require_trainable_kernel(student.backend, student.frontend(images[: design.training.batch]))
         steps = student_steps(design, len(train))
 
         def loss_of(indices: Tensor) -> Tensor:
