@@ -71,8 +71,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     lab.figure("point spread functions", figures.psf_pairs(*psfs), "What was asked of the pattern, and what it gives.")
 
     accuracy = {
-        "teacher": accuracy_percent(teacher, torch.from_numpy(test.images), test.labels),
-        "simulated": accuracy_percent(student, torch.from_numpy(test.images), test.labels),
+        "teacher": accuracy_percent(teacher, torch.from_numpy(data.test.images), data.test.labels),
+        "simulated": accuracy_percent(student, torch.from_numpy(data.test.images), data.test.labels),
     }
     model = store(lab, design, teacher, student, solution, {"accuracy": accuracy, "seed": parameters.seed})
     network = load_deployment(lab, model)

@@ -36,7 +36,7 @@ class Twin:
     offset
         (T,) float32.
     display_gamma
-        Exponent from an image's values to the light that the display gives; 1 where the captures do not ask for another.
+        Exponent from an image's values to the display's light; 1 where the captures do not ask for another.
     gain
         (T,) the light that a sub-aperture gathers over what the design says.
     held_out_r2
