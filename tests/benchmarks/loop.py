@@ -84,9 +84,9 @@ def table(task: str, cells: dict[str, dict[str, Any]]) -> str:
     lines += [
         f"| drop from simulation, points | {_spread(drop)} |",
         "",
-        f"Of the drop {_ratio(back, drop):.0f} % returned, of what can be recovered "
-        f"{_ratio(back, able):.0f} % (ratios of means). The gate released {released} of {len(runs)}. Both protocols of the demo, here with 400 test images in the first, "
-        f"took {statistics.median(run[_SECONDS] for run in runs):.0f} s (median).",
+        f"Of the drop {_ratio(back, drop):.0f} % returned, of what can be recovered {_ratio(back, able):.0f} % "
+        f"(ratios of means). The gate released {released} of {len(runs)}. Both protocols of the demo, here with 400 "
+        f"test images in the first, took {statistics.median(run[_SECONDS] for run in runs):.0f} s (median).",
     ]
     return "\n".join(lines)
 
