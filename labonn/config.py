@@ -1,6 +1,7 @@
 """Reading the TOML files that people write: designs, benches, sweeps.
 
-A file that is wrong is refused as a whole, with one line for each thing that is wrong: file, key, value, what would be right.
+A file that is wrong is refused as a whole, with one line for each thing that is wrong: file, key, value, what would be
+right.
 """
 
 import tomllib

@@ -1,6 +1,6 @@
 """Everything that labonn raises on purpose, and the exit code that each kind ends a command with.
 
-A message says what was being done, with what value, what was expected, and what to try; it is shown to operators as it is.
+A message says what was being done, with what value, what was expected, and what to try; operators see it as it is.
 """
 
 

@@ -64,6 +64,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         "release": network.release(lab, backends[CANDIDATE], calibration, percent) if verdict.released else None,
     }
 
+    network.draw(lab, calibration, "fit")
     simulated = signed_maps(network.ideal_tiles(fit_images[:1]))
     rows = {"simulated": simulated, "captured": captured.maps[:1], "twin": twin.maps(fit_images[:1])}
     maps = {name: values[0].numpy() for name, values in rows.items()}

@@ -36,7 +36,6 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     images, labels = torch.from_numpy(data.train.images), torch.from_numpy(data.train.labels)
     test, classes = data.test.first(parameters.evaluation_images), len(data.classes)
     bench = lab.bench  # opened first: whoever trains for an hour wants to know before that the bench is there
-    lab.figure("layout", figures.layout(layout), "Where the sub-apertures stand on the optic.")
 
     with lab.step("training the teacher", total=teacher_steps(design, len(data.train))) as step:
         teacher = train_teacher(design, data.train, classes, seed=parameters.seed, on_step=step.advance)
@@ -66,9 +65,6 @@ def run(lab: Lab, parameters: Parameters) -> Result:
             seed=parameters.seed,
             on_step=step.advance,
         )
-    lab.figure("phase pattern", figures.phase_pattern(solution.pattern_rad.numpy()), "What the SLM shows.")
-    psfs = (solution.target.numpy(), solution.realised.numpy(), solution.correlation.numpy())
-    lab.figure("point spread functions", figures.psf_pairs(*psfs), "What was asked of the pattern, and what it gives.")
 
     accuracy = {
         "teacher": accuracy_percent(teacher, torch.from_numpy(data.test.images), data.test.labels),
@@ -84,6 +80,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         "simulated": signed_maps(network.ideal_tiles(torch.from_numpy(test.images[:1])))[0].numpy(),
         "captured": signed_maps(examples)[0].numpy(),
     }
+    network.draw(lab, calibration, "examples")
     lab.figure("feature maps", figures.feature_maps(maps), "The first test image, as simulated and as captured.")
     release = network.release(lab, student.backend, calibration, {"accuracy": accuracy})
     return Result(

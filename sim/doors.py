@@ -24,7 +24,7 @@ _MAX_SLEEP_S = 1e9
 Request = dict[str, Any]
 
 
-class Silence(Exception):  # noqa: N818  (not a fault of anybody: the world stays silent on purpose)
+class Silence(Exception):
     """No answer is given."""
 
 

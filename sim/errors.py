@@ -5,5 +5,5 @@ class SimulationError(Exception):
     """A file, a request or a value that the simulated laboratory cannot accept; the message says what and why."""
 
 
-class WorldUnreachable(SimulationError):  # noqa: N818  (as in labonn's tree: what happened, not that it is an error)
+class WorldUnreachable(SimulationError):
     """No simulated laboratory answers: none runs, it has ended, or it did not answer in time."""

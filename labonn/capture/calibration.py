@@ -64,6 +64,12 @@ class Calibration:
         """How many tiles there are."""
         return len(self.affine)
 
+    def tile_outlines_px(self) -> Doubles:
+        """Corners of each tile on the sensor, (T, 4, 2) as (y, x)."""
+        half_y, half_x = self.image_shape[0] / 2, self.image_shape[1] / 2
+        corners = [(-half_y, -half_x, 1), (-half_y, half_x, 1), (half_y, half_x, 1), (half_y, -half_x, 1)]
+        return np.swapaxes(self.affine @ np.array(corners).T, 1, 2)
+
     def save(self, path: Path | str) -> None:
         """Write it to an HDF5 file: whole, or not at all.
 

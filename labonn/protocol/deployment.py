@@ -23,9 +23,11 @@ from labonn.records import (
     current_release,
     load_model,
     make_release,
+    read_frames,
     save_model,
     set_current_release,
 )
+from labonn.report import figures
 from labonn.training import Teaching
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ class Deployment:
     teacher: nn.Module
     student: Student
     pattern_rad: NDArray[np.float32]  # (H, W) of the SLM
+    psf_target: NDArray[np.float32]  # (T, taps, taps)
+    psf_realised: NDArray[np.float32]  # (T, taps, taps), as the search for the pattern expects them
+    psf_correlation: NDArray[np.float32]  # (T,)
 
     @property
     def layout(self) -> Layout:
@@ -99,12 +104,29 @@ class Deployment:
                 step.advance()
         return torch.from_numpy(tiles)
 
+    def draw(self, lab: "Lab", calibration: Calibration, group: str) -> None:
+        """Put layout, pattern, PSFs, and the first frame of a group of captures into the report."""
+        psfs = (self.psf_target, self.psf_realised, self.psf_correlation)
+        frame = read_frames(lab.frames_path, group, ["frame"], stop=1)["frame"][0]
+        lab.figure("layout", figures.layout(self.layout), "Where the sub-apertures stand on the optic.")
+        lab.figure("phase pattern", figures.phase_pattern(self.pattern_rad), "What the SLM shows.")
+        lab.figure(
+            "point spread functions",
+            figures.psf_pairs(*psfs),
+            "What was asked of the pattern, and what it should give.",
+        )
+        lab.figure(
+            "a frame and its tiles",
+            figures.frame_with_tiles(frame, calibration.tile_outlines_px()),
+            f"One image through every sub-aperture: the first of the captures called {group!r}.",
+        )
+
     def release(
         self,
         lab: "Lab",
         backend: nn.Module,
         calibration: Calibration,
-        figures: Mapping[str, Any],
+        measured: Mapping[str, Any],
     ) -> str:
         """Release a backend for this network on this bench, and let the bench use it from now on; gives its id."""
         file = lab.run_record.folder / "calibration.h5"
@@ -116,7 +138,7 @@ class Deployment:
             optic={"design": self.design.name},
             model=self.model,
             backend=backend.state_dict(),
-            figures=figures,
+            figures=measured,
             calibration=file,
         )
         set_current_release(lab.folder, lab.bench_config.name, release.id)
@@ -148,7 +170,12 @@ def store(
         bench=lab.bench_config.name,
         run=lab.run_record.id,
         weights={"teacher": teacher.state_dict(), "student": student.state_dict()},
-        arrays={"pattern_rad": solution.pattern_rad, "psf_target": solution.target, "psf_realised": solution.realised},
+        arrays={
+            "pattern_rad": solution.pattern_rad,
+            "psf_target": solution.target,
+            "psf_realised": solution.realised,
+            "psf_correlation": solution.correlation,
+        },
         description={"design": design.model_dump(mode="json", by_alias=True), **description},
     )
 
@@ -169,7 +196,7 @@ def load_deployment(lab: "Lab", model: str) -> Deployment:
     student = Student(design, (channels, height, width), len(data.classes))
     teacher.load_state_dict(_tensors(stored.weights["teacher"]))
     student.load_state_dict(_tensors(stored.weights["student"]))
-    return Deployment(model, design, data, teacher.eval(), student.eval(), stored.arrays["pattern_rad"])
+    return Deployment(model, design, data, teacher.eval(), student.eval(), **stored.arrays)
 
 
 def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
