@@ -1,0 +1,187 @@
+"""Re-matching in a world that needs no bench: maps with a gain and an offset that the backend was not trained for."""
+
+import importlib
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from labonn.compensation import Captured, Lecture, check_methods, fit_twin, rematch, steps_of
+from labonn.errors import ConfigError, TrainingError
+from labonn.optics import signed_maps
+from labonn.training import Teaching, accuracy_percent
+
+METHODS = ("none", "e2e", "kd", "ntkd", "twin+kd", "twin+ntkd")
+CLASSES, SIDE = 3, 6
+KERNELS = torch.rand(4, 3, 3, generator=torch.Generator().manual_seed(0))
+GAIN = torch.tensor([1.0, 0.3, 0.4, 1.2])[:, None, None]
+OFFSET = torch.tensor([0.0, 0.8, 0.5, 0.0])
+
+
+def pictures(count, seed):
+    """A bright row: its height says which class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, count)
+    images = rng.uniform(0, 0.4, (count, 1, SIDE, SIDE)).astype(np.float32)
+    images[np.arange(count), 0, 2 * labels + rng.integers(0, 2, count)] += 0.5
+    return torch.from_numpy(images), torch.from_numpy(labels)
+
+
+def simulated(images):
+    return nn.functional.conv2d(images, KERNELS[:, None], padding=1)
+
+
+def captured_tiles(images):
+    noise = 0.02 * torch.randn(len(images), 4, SIDE, SIDE, generator=torch.Generator().manual_seed(len(images)))
+    return nn.functional.conv2d(images, (KERNELS * GAIN)[:, None], OFFSET, padding=1) + noise
+
+
+def trained(model, inputs, labels, steps=150):
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), labels).backward()
+        optimizer.step()
+    return model
+
+
+@cache
+def scene():
+    """Backend and teacher are trained without labonn; 24 of 120 training images are captured."""
+    images, labels = pictures(120, seed=1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        width = 2 * SIDE * SIDE
+        backend = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(width, 8), nn.ReLU(), nn.Linear(8, CLASSES))
+        trained(backend, signed_maps(simulated(images)), labels)
+        teacher = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 8), nn.ReLU(), nn.Linear(8, CLASSES))
+        trained(teacher, images, labels)
+    chosen = torch.arange(0, 120, 5)
+    tiles = captured_tiles(images[chosen])
+    teaching = Teaching(teacher.eval(), images, labels, batch=16, cache=None)
+    lecture = Lecture(images, teaching)
+    return backend, Captured(chosen, signed_maps(tiles)), fit_twin(images[chosen], tiles, KERNELS), lecture, teacher
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Cut every method to the steps that this small world needs, or to fewer, where the outcome does not matter."""
+    module = importlib.import_module("labonn.compensation.rematch")  # the package's own name `rematch` is the function
+
+    def cut(steps):
+        recipes = {name: replace(recipe, steps=steps) for name, recipe in module.RECIPES.items()}
+        monkeypatch.setattr(module, "RECIPES", recipes)
+
+    return cut
+
+
+def weights_of(module):
+    return b"".join(value.numpy().tobytes() for value in module.state_dict().values())
+
+
+def accuracy(backend, seed=2):
+    images, labels = pictures(300, seed)
+    return accuracy_percent(backend, signed_maps(captured_tiles(images)), labels.numpy())
+
+
+def everything():
+    """All that re-matching is given, as bytes."""
+    backend, captured, twin, lecture, teacher = scene()
+    tensors = [captured.indices, captured.maps, twin.kernels, twin.offset, twin.map_noise, lecture.images]
+    return weights_of(backend), weights_of(teacher), *(tensor.numpy().tobytes() for tensor in tensors)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_a_copy_of_the_backend_moves(method, brief):
+    brief(steps=20)
+    backend, captured, twin, lecture, _ = scene()
+    before, told = everything(), []
+    new = rematch(backend, method, captured, twin, lecture, seed=0, on_step=lambda: told.append(1))
+    assert everything() == before
+    assert not {id(p) for p in new.parameters()} & {id(p) for p in backend.parameters()}
+    assert (weights_of(new) == weights_of(backend)) is (method == "none")
+    assert not new.training
+    assert len(told) == steps_of(method) == (0 if method == "none" else 20)
+
+
+def test_every_method_reads_the_real_maps_better_and_the_twin_s_best(brief):
+    """On images that nothing was fitted to. In simulation the backend is always right here."""
+    brief(steps=300)
+    backend, captured, twin, lecture, _ = scene()
+    found = {method: accuracy(rematch(backend, method, captured, twin, lecture, seed=0)) for method in METHODS}
+    assert found["none"] < 60
+    assert min(found["e2e"], found["kd"], found["ntkd"]) > found["none"] + 15
+    assert min(found["twin+kd"], found["twin+ntkd"]) > 90
+
+
+@pytest.mark.parametrize("method", ["ntkd", "twin+ntkd"])
+def test_the_same_seed_gives_the_same_backend_whatever_happened_before(method, brief):
+    brief(steps=20)
+    backend, captured, twin, lecture, _ = scene()
+    first, same, other = (weights_of(rematch(backend, method, captured, twin, lecture, seed=s)) for s in (0, 0, 1))
+    assert first == same
+    assert first != other
+
+
+def test_re_matching_leaves_the_world_s_randomness_alone(brief):
+    brief(steps=3)
+    backend, captured, twin, lecture, _ = scene()
+    before = torch.get_rng_state()
+    rematch(backend, "twin+kd", captured, twin, lecture, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("method", ["e2e", "kd", "ntkd"])
+def test_the_methods_on_captures_alone_look_at_nothing_else(method, brief):
+    """No twin, and other images and labels where nothing was captured: the same backend."""
+    brief(steps=20)
+    backend, captured, twin, lecture, teacher = scene()
+    images, labels = pictures(120, seed=1)
+    strange, strange_labels = pictures(120, seed=8)
+    strange[captured.indices], strange_labels[captured.indices] = images[captured.indices], labels[captured.indices]
+    teaching = Teaching(teacher, strange, strange_labels, batch=16, cache=None)
+    first = rematch(backend, method, captured, twin, lecture, seed=0)
+    second = rematch(backend, method, captured, None, Lecture(strange, teaching), seed=0)
+    assert weights_of(first) == weights_of(second)
+
+
+def test_what_was_captured_stands_for_itself(brief):
+    """With every image captured, the twin has nothing to say: not even a wrong one changes the backend."""
+    brief(steps=20)
+    backend, _, twin, lecture, _ = scene()
+    maps = signed_maps(captured_tiles(lecture.images))
+    captured = Captured(torch.arange(len(maps)), maps)
+    wrong = replace(twin, kernels=-5 * twin.kernels, map_noise=twin.map_noise + 3)
+    first, second = (rematch(backend, "twin+kd", captured, t, lecture, seed=0) for t in (twin, wrong))
+    assert weights_of(first) == weights_of(second)
+
+
+def test_a_method_on_the_twin_needs_one():
+    backend, captured, _, lecture, _ = scene()
+    with pytest.raises(ValueError, match="needs a twin"):
+        rematch(backend, "twin+kd", captured, None, lecture, seed=0)
+
+
+def test_a_backend_whose_kernel_cannot_be_trained_is_refused():
+    """One linear layer: its kernel does not contain its weights."""
+    _, captured, twin, lecture, _ = scene()
+    single = nn.Sequential(nn.Flatten(), nn.Linear(2 * SIDE * SIDE, CLASSES))
+    with pytest.raises(TrainingError, match="does not depend on the parameters"):
+        rematch(single, "ntkd", captured, twin, lecture, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "methods"),
+    [("all", METHODS), ("kd", ("kd",)), ("e2e,twin+ntkd", ("e2e", "twin+ntkd")), (" kd , none ", ("kd", "none"))],
+)
+def test_methods_are_named_with_commas(text, methods):
+    assert check_methods(text) == methods
+
+
+@pytest.mark.parametrize("text", ["ntk", "kd,", "kd;e2e", "", "ALL"])
+def test_an_unknown_method_is_answered_with_the_known_ones(text):
+    with pytest.raises(ConfigError, match=r"none, e2e, kd, ntkd, twin\+kd, twin\+ntkd, or all"):
+        check_methods(text)
