@@ -1,7 +1,8 @@
 """What a hybrid optical network is, before anything is trained or built: a frozen specification and its layout."""
 
-from labonn.design.design import Backend, Design, Optic, Sensor, Teacher, Training, load_design
+from labonn.design.design import Backend, Design, Optic, Sensor, Teacher, Training
 from labonn.design.layout import Layout, SubAperture, lay_out
+from labonn.design.reading import load_design
 
 __all__ = [
     "Backend",

@@ -1,13 +1,11 @@
 """The design file: everything that is decided before training."""
 
-from importlib import resources
 from math import floor
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
-from labonn.config import Frozen, read_toml
+from labonn.config import Frozen
 from labonn.errors import ConfigError
 
 Task = Literal["digits", "mnist"]
@@ -94,22 +92,3 @@ class Design(Frozen):
     backend: Backend = Backend()
     teacher: Teacher = Teacher()
     training: Training = Training()
-
-
-def load_design(source: str | Path) -> Design:
-    """Read a design file, or one of the shipped designs by its name.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such file or name, or the file is wrong.
-    """
-    catalogue = resources.files("labonn.design") / "catalogue"
-    path = Path(source)
-    if path.suffix != ".toml" and not path.exists():
-        shipped = sorted(entry.name.removesuffix(".design.toml") for entry in catalogue.iterdir())
-        if str(source) not in shipped:
-            raise ConfigError(f"there is no design {str(source)!r}: give a file, or one of {', '.join(shipped)}")
-        with resources.as_file(catalogue / f"{source}.design.toml") as file:
-            return read_toml(file, Design)
-    return read_toml(path, Design)
