@@ -27,7 +27,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     train = network.data.train
     shown = pick(train, len(train) if parameters.captures == "all" else parameters.captures, parameters.seed)
     calibration = network.calibrate(lab)
-    tiles = network.capture(lab, "training set", train.images[shown], calibration, keep_frames=False)
+    tiles = network.capture(lab, "training-set", train.images[shown], calibration, keep_frames=False)
     captured = Captured(torch.from_numpy(shown), signed_maps(tiles))
     with lab.step("training on the captures", total=steps_of("ceiling")) as step:
         lecture = network.lecture(lab)
