@@ -36,10 +36,13 @@ def test_only_captures_on_which_the_two_differ_count():
     assert apart == together
 
 
-@pytest.mark.parametrize("both_right", [0, 50, 100])
-def test_equal_backends_are_never_released(both_right):
-    assert not verdict(0, 0, 100, both_right).released
-    assert not verdict(7, 7, 100, both_right).released
+@pytest.mark.parametrize("captures", [100, 10_000])
+@pytest.mark.parametrize("exchanged", [0, 7])
+def test_equal_backends_are_never_released(captures, exchanged):
+    """Not even where so many captures agree that the bound lies within the margin."""
+    found = verdict(exchanged, exchanged, captures, both_right=captures // 2)
+    assert found.gain_points == 0
+    assert not found.released
 
 
 def test_a_clear_gain_is_released_and_a_clear_loss_is_not():
