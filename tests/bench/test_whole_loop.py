@@ -1,0 +1,116 @@
+"""The whole loop on the simulated bench: train, deploy, lose accuracy, win it back; and refuse what is no gain."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labonn.design import load_design
+from labonn.protocol import run_protocol
+from labonn.records import current_release, frame_counts, read_frames
+
+pytestmark = pytest.mark.slow
+
+QUICK_TRAINING = {"pattern_steps": "60", "evaluation_images": "60"}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def deployed(world, lab):
+    return run_protocol("train_and_deploy", world.file, lab, QUICK_TRAINING, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def recalibrated(world, lab, deployed):
+    settings = {"captures": "16", "evaluation_images": "100", "validation_captures": "150"}
+    return run_protocol("recalibrate", world.file, lab, settings, quiet=True)
+
+
+def test_the_student_learns_and_loses_on_the_bench(deployed):
+    assert deployed.exit_code == 0, deployed.error
+    accuracy = deployed.result["accuracy"]
+    assert accuracy["teacher"] > 97
+    assert accuracy["simulated"] > 96
+    assert accuracy["deployed"] < accuracy["simulated"]
+
+
+def test_the_pattern_realises_the_kernels(deployed):
+    assert deployed.result["psf_correlation"] > 0.98
+    assert 0.3 < deployed.result["psf_efficiency"] < 1
+
+
+def test_compensation_wins_back_and_is_released(recalibrated, lab, world):
+    assert recalibrated.exit_code == 0, recalibrated.error
+    accuracy = recalibrated.result["accuracy"]
+    assert accuracy["after"] > accuracy["before"]
+    methods = recalibrated.result["evaluation"]["methods"]
+    assert methods["twin+ntkd"] > methods["none"]
+    assert recalibrated.result["released"] is True
+    name = json.loads((recalibrated.run_folder / "run.json").read_text())["bench"]
+    assert current_release(lab, name).id == recalibrated.result["release"]
+
+
+def test_the_answer_has_what_is_promised(recalibrated):
+    answer = recalibrated.as_json()
+    promised = {"run", "status", "captures", "validation_captures", "accuracy", "methods", "released", "release"}
+    assert promised | {"seconds", "report"} <= answer.keys()
+    assert {"capture", "fit", "total"} <= answer["seconds"].keys()
+    assert answer["captures"] == 16
+    assert answer["validation_captures"] == 150
+    assert {"none", "e2e", "twin+ntkd"} <= answer["methods"].keys()
+
+
+def test_every_capture_is_on_disk_with_its_frame(recalibrated):
+    frames = recalibrated.run_folder / "frames.h5"
+    assert frame_counts(frames) == {"fit": 16, "validation": 150, "test": 100}
+    fit = read_frames(frames, "fit", ["frame", "image", "tiles"])
+    assert fit["frame"].shape == (16, 1080, 1080)
+    assert fit["frame"].dtype == np.uint16
+    assert list(fit["image"]) == list(range(16))
+    assert np.isfinite(fit["tiles"]).all()
+
+
+def test_the_report_has_its_pictures(recalibrated):
+    page = Path(recalibrated.report).read_text(encoding="utf-8")
+    for picture in ("layout", "phase pattern", "point spread functions", "a frame and its tiles", "feature maps"):
+        assert picture in page
+    assert page.count("data:image/png;base64,") >= 6
+
+
+def test_what_is_no_gain_is_refused_and_the_release_stands(recalibrated, lab, world):
+    current = recalibrated.result["release"]
+    again = run_protocol("recalibrate", world.file, lab, {"captures": "8", "validation_captures": "30"}, quiet=True)
+    name = json.loads((recalibrated.run_folder / "run.json").read_text())["bench"]
+    if again.result["released"]:  # 30 captures may show a gain by chance; then it must be one, and be in use
+        assert again.result["accuracy"]["after"] > again.result["accuracy"]["before"]
+        assert current_release(lab, name).id == again.result["release"]
+    else:
+        assert (again.exit_code, again.status) == (4, "refused")
+        assert current in again.error
+        assert current_release(lab, name).id == current
+
+
+def test_the_bench_is_dark_afterwards(recalibrated, world):
+    truth = world.truth()
+    assert not truth["shutter_open"]
+
+
+def test_a_bench_without_a_release_says_what_to_do(world, tmp_path):
+    outcome = run_protocol("recalibrate", world.file, tmp_path, {}, quiet=True)
+    assert outcome.exit_code == 1
+    assert "labonn run train_and_deploy" in outcome.error
+
+
+def test_a_design_that_does_not_fit_the_optic_leaves_the_bench_untouched(world, tmp_path):
+    design = tmp_path / "large.design.toml"
+    shipped = Path(load_design.__code__.co_filename).parent / "catalogue" / "digits-mono.design.toml"
+    design.write_text(shipped.read_text().replace("kernel_mm = 2.048", "kernel_mm = 3.0"))
+    outcome = run_protocol("train_and_deploy", world.file, tmp_path, {"design": str(design)}, quiet=True)
+    assert outcome.exit_code == 2
+    assert "fewer kernels" in outcome.error
+    assert json.loads((outcome.run_folder / "run.json").read_text())["status"] == "failed"
