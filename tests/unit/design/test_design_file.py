@@ -73,6 +73,12 @@ def test_a_missing_file_is_named(tmp_path):
         ("taps = 7", "taps = 6", ["optic.taps = 6", "odd"]),
         ("taps = 7", "taps = 33", ["optic.taps = 33", "31"]),
         ("taps = 7", "taps = 0", ["optic.taps = 0"]),
+        (
+            "kernel_mm = 2.048",
+            "kernel_mm = 9.0",
+            ["optic", "9.0 mm does not fit an optic of 8.64 x 8.64 mm", "kernel_mm"],
+        ),
+        ("kernels = 8", "kernels = 9", ["optic", "9 signed kernels need 18", "4 x 4 = 16"]),
         ("kernels = 8", "kernels = 0", ["optic.kernels = 0"]),
         ("kernels = 8", "kernels = 2.5", ["optic.kernels = 2.5"]),
         ("kernel_mm = 2.048", "kernel_mm = -2.048", ["optic.kernel_mm = -2.048", "greater than 0"]),

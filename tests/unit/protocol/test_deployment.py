@@ -51,17 +51,11 @@ def test_what_was_stored_comes_back(lab):
     assert found.pattern_rad.dtype == np.float32
     assert len(found.layout.sub_apertures) == 16
 
-
-def test_the_maps_that_it_expects_carry_no_noise_and_no_gradient(lab):
-    model, *_ = stored_network(lab)
-    found = load_deployment(lab, model)
-    images = torch.from_numpy(found.data.test.images[:3])
-    found.student.train()
-    first, second = found.ideal_tiles(images), found.ideal_tiles(images)
-    assert torch.equal(first, second)
-    assert first.shape == (3, 16, 28, 28)
-    assert first.min() >= 0
-    assert not first.requires_grad
+    found.student.train()  # the maps that it expects carry no noise even then, and no gradient
+    tiles = found.ideal_tiles(images)
+    assert torch.equal(tiles, found.ideal_tiles(images))
+    assert tiles.shape == (20, 16, 28, 28)
+    assert not tiles.requires_grad
 
 
 def test_a_network_that_is_not_there_is_named(lab):
