@@ -16,7 +16,7 @@ from labonn.errors import ConfigError
 class Frozen(BaseModel):
     """A value that is checked when it is made, never changes, and refuses keys that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 FileModel = TypeVar("FileModel", bound=BaseModel)
@@ -38,7 +38,7 @@ def read_toml(path: Path, model: type[FileModel]) -> FileModel:
         If the file cannot be read, is not TOML, or does not fit the model.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

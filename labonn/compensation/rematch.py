@@ -136,7 +136,7 @@ def rematch(
         require_trainable_kernel(matched, maps[: len(captured.indices)])
     with seeded(seed):
         fit(
-            {recipe.learning_rate: matched.parameters()},
+            [(recipe.learning_rate, matched.parameters())],
             teaching.batches(recipe.steps),
             loss_of,
             steps=recipe.steps,

@@ -21,7 +21,9 @@ RIDGES = (
 HELD_OUT = 4  # every fourth capture judges the ridge and the twin
 FEWEST_CAPTURES = 4
 FIRST_GAMMA_STEP, LAST_GAMMA_STEP = 0.4, 0.02  # of the logarithm of the display's gamma
-WORTH_A_PARAMETER = 0.005  # part of the held-out residual that a parameter must take away to be believed
+LARGEST_LOG_GAMMA = 1.1  # a gamma beyond 3 or 1/3 is no display's
+# Part of the held-out residual that a parameter must take away to be believed: with many held out, with one.
+WORTH_A_PARAMETER, WORTH_A_PARAMETER_OF_ONE = 0.005, 0.1
 CHUNK_IMAGES = 500
 
 
@@ -92,8 +94,10 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
     """
     if len(images) < FEWEST_CAPTURES:
         raise CalibrationError(f"an optical twin needs at least {FEWEST_CAPTURES} captures, got {len(images)}")
+    if not torch.isfinite(images).all():
+        raise CalibrationError("an image that was shown has a value that is not a number: check the data set")
     if not torch.isfinite(tiles).all():
-        raise CalibrationError("a captured map is not a number: capture again")
+        raise CalibrationError("a captured map has a value that is not a number: capture again")
     images, tiles = images.double(), tiles.double()
     prior = _centred(designed_kernels.double())
     held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1
@@ -103,15 +107,20 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
         fitting = _Regression.of(shown[~held_out], tiles[~held_out], prior)
         return min((_judged(fitting, ridge, shown[held_out], tiles[held_out]) for ridge in RIDGES), key=_error)
 
-    display_gamma, best = _search_gamma(trial)
-    judging = tiles[held_out]
-    spread = (judging - judging.mean(dim=(0, 2, 3), keepdim=True)).square().mean(dim=(0, 2, 3))
-    held_out_r2 = 1 - best.residual.square().mean(dim=(0, 2, 3)) / spread.clamp_min(1e-12)
-    if held_out_r2.median() <= 0:
+    # Measured from each tile's mean picture: that all images are dark at the edges is not yet following them.
+    spread = (tiles[held_out] - tiles[~held_out].mean(dim=0)).square().mean(dim=(0, 2, 3))
+    if (dead := (spread <= 1e-12).nonzero().flatten().tolist()) != []:
+        raise CalibrationError(
+            f"tiles {', '.join(map(str, dead))} show the same, whatever image is shown: is the shutter open, the "
+            "display alight, and the phase pattern on the SLM? Calibrate again"
+        )
+    display_gamma, best = _search_gamma(trial, int(held_out.sum()))
+    held_out_r2 = 1 - best.residual.square().mean(dim=(0, 2, 3)) / spread
+    if not held_out_r2.median() > 0:
         raise CalibrationError(
             "the captured maps do not follow the images that were shown "
-            f"(median held-out R^2 {held_out_r2.median():.2f}): "
-            "is the right pattern on the SLM, the display alight, and the camera where it was at calibration?"
+            f"(median held-out R^2 {held_out_r2.median():.2f}): does each frame belong to its image, is the right "
+            "pattern on the SLM, and is the camera where it was at calibration?"
         )
     signed_residual = best.residual[:, 0::2] - best.residual[:, 1::2]
     kernels, offset = _Regression.of(images**display_gamma, tiles, prior).solve(best.ridge)
@@ -145,18 +154,20 @@ def _judged(fitting: "_Regression", ridge: float, shown: Tensor, tiles: Tensor) 
     return _Trial(ridge, residual, float(residual.square().mean()))
 
 
-def _search_gamma(trial: Callable[[float], _Trial]) -> tuple[float, _Trial]:
+def _search_gamma(trial: Callable[[float], _Trial], held_out: int) -> tuple[float, _Trial]:
     """The display's gamma that predicts best, by halving steps of its logarithm; 1 unless another is clearly better."""
+    worth = max(WORTH_A_PARAMETER, WORTH_A_PARAMETER_OF_ONE / held_out)
     linear = trial(1.0)
     exponent, best, step = 0.0, linear, FIRST_GAMMA_STEP
     while step > LAST_GAMMA_STEP:
-        moves = [(candidate, trial(exp(candidate))) for candidate in (exponent - step, exponent + step)]
+        candidates = [x for x in (exponent - step, exponent + step) if abs(x) <= LARGEST_LOG_GAMMA]
+        moves = [(candidate, trial(exp(candidate))) for candidate in candidates]
         nearest = min(moves, key=lambda move: move[1].error)
         if nearest[1].error < best.error:
             exponent, best = nearest
         else:
             step /= 2
-    if best.error > (1 - WORTH_A_PARAMETER) * linear.error:
+    if best.error > (1 - worth) * linear.error:
         return 1.0, linear
     return exp(exponent), best
 

@@ -19,10 +19,12 @@ def load_design(source: str | Path) -> Design:
     """
     catalogue = resources.files("labonn.design") / "catalogue"
     path = Path(source)
-    if path.suffix != ".toml" and not path.exists():
+    if path.suffix != ".toml":
         shipped = sorted(entry.name.removesuffix(".design.toml") for entry in catalogue.iterdir())
         if str(source) not in shipped:
-            raise ConfigError(f"there is no design {str(source)!r}: give a file, or one of {', '.join(shipped)}")
+            raise ConfigError(
+                f"there is no design {str(source)!r}: give a file (*.toml), or one of {', '.join(shipped)}"
+            )
         with resources.as_file(catalogue / f"{source}.design.toml") as file:
             return _read(file)
     return _read(path)

@@ -1,6 +1,6 @@
 """The loop that every training here goes through."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -31,7 +31,7 @@ def shuffled_batches(count: int, batch: int, steps: int) -> Iterator[Tensor]:
 
 
 def fit(
-    parameters: Mapping[float, Iterable[nn.Parameter]],
+    parameters: Sequence[tuple[float, Iterable[nn.Parameter]]],
     batches: Iterable[Tensor],
     loss_of: Callable[[Tensor], Tensor],
     *,
@@ -43,7 +43,7 @@ def fit(
     Parameters
     ----------
     parameters
-        What is trained, by the highest learning rate of the cycle.
+        What is trained: groups, each with the highest learning rate of its cycle.
     batches
         Indices of one batch after the other.
     loss_of
@@ -62,8 +62,10 @@ def fit(
     TrainingError
         If the loss is not finite.
     """
-    optimizer = torch.optim.Adam([{"params": list(group), "lr": rate} for rate, group in parameters.items()])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, list(parameters), total_steps=steps, pct_start=0.1)
+    optimizer = torch.optim.Adam([{"params": list(group), "lr": rate} for rate, group in parameters])
+    rates = [rate for rate, _ in parameters]
+    rise = max(0.1, 1.5 / steps)  # at exactly one step of rise, torch divides by zero
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=rise)
     losses: list[float] = []
     for indices in batches:
         optimizer.zero_grad()
@@ -71,7 +73,7 @@ def fit(
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss became {loss.item()} at step {len(losses) + 1} of {steps}: "
-                f"lower the learning rate ({', '.join(map(str, parameters))}), or look for images that are no numbers"
+                f"lower the learning rate ({', '.join(map(str, rates))}), or look for images that are no numbers"
             )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -73,10 +73,10 @@ def train_student(
             return distillation_loss(student.backend, maps, teaching.lesson(indices, weights), weights)
 
         losses = fit(
-            {
-                design.training.learning_rate: student.backend.parameters(),
-                design.training.optics_learning_rate: student.frontend.parameters(),
-            },
+            [
+                (design.training.learning_rate, student.backend.parameters()),
+                (design.training.optics_learning_rate, student.frontend.parameters()),
+            ],
             teaching.batches(steps),
             loss_of,
             steps=steps,

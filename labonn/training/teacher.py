@@ -29,7 +29,7 @@ def train_teacher(
             return functional.cross_entropy(teacher(_shifted(images[indices])), labels[indices])
 
         fit(
-            {design.teacher.learning_rate: teacher.parameters()},
+            [(design.teacher.learning_rate, teacher.parameters())],
             shuffled_batches(len(train), BATCH, steps),
             loss_of,
             steps=steps,

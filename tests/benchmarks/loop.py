@@ -32,32 +32,31 @@ ROWS = {
 
 def measure(task: str, seed: int, folder: Path) -> dict[str, Any]:
     """Run the demo's two protocols and the ceiling on a bench of the seed's own; give the accuracies in per cent."""
-    from labonn.protocol import run_protocol
+    from labonn.protocol import Outcome, run_protocol
 
     benches = shutil.copytree(shipped_bench("mono").parent, folder / "benches")
     bench = benches / "mono.bench.toml"
     bench.write_text(
         bench.read_text(encoding="utf-8").replace('name = "mono"', f'name = "{task}-{seed}"'), encoding="utf-8"
     )
-    results = []
-    for script, settings in (
-        ("train_and_deploy", {"design": f"{task}-mono", "evaluation_images": "400"}),
-        ("recalibrate", {"evaluation_images": "all"}),
-        (str(CEILING), {"captures": CEILING_CAPTURES[task]}),
-    ):
+
+    def run(script: str, settings: dict[str, str]) -> Outcome:
         outcome = run_protocol(script, bench, folder / "lab", {**settings, "seed": str(seed)}, world_seed=seed)
         if outcome.exit_code:
             raise SystemExit(f"{script} on seed {seed} ended with {outcome.exit_code}: {outcome.error}")
-        results.append(outcome)
-    training, recalibration, ceiling = (outcome.result for outcome in results)
+        return outcome
+
+    first = run("train_and_deploy", {"design": f"{task}-mono", "evaluation_images": "400"})
+    second = run("recalibrate", {"evaluation_images": "all"})
+    third = run(str(CEILING), {"captures": CEILING_CAPTURES[task], "test_run": str(second.run_folder)})
+    training, recalibration, ceiling = first.result, second.result, third.result
     return {
         **{name: training["accuracy"][name] for name in ("teacher", "simulated")},
         **recalibration["evaluation"]["methods"],
         "ceiling": ceiling["methods"]["ceiling"],
         "ceiling's captures": ceiling["captures"],
-        "released, in the ceiling's run": ceiling["methods"]["released"],
         "released": recalibration["released"],
-        "demo's seconds": results[0].seconds["total"] + results[1].seconds["total"],
+        "demo's seconds": first.seconds["total"] + second.seconds["total"],
         "psf_correlation": training["psf_correlation"],
     }
 

@@ -1,5 +1,6 @@
 """What the optics allow: capture training images by the thousand and train the backend on them."""
 
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from labonn.compensation import Captured, rematch, steps_of
 from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
 from labonn.protocol.deployment import in_use, load_deployment, pick
+from labonn.records import read_frames
 from labonn.training import accuracy_percent
 
 
@@ -16,7 +18,7 @@ class Parameters(BaseModel):
     """What can be set."""
 
     captures: PositiveInt | Literal["all"] = Field("all", description="training images to capture")
-    evaluation_images: PositiveInt | Literal["all"] = Field("all", description="test images to capture")
+    test_run: Path = Field(description="folder of the recalibration whose captures of the test set are judged by")
     seed: int = Field(0, ge=0, description="of the choice of images and of the training")
 
 
@@ -32,8 +34,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     with lab.step("training on the captures", total=steps_of("ceiling")) as step:
         lecture = network.lecture(lab)
         ceiling = rematch(simulated, "ceiling", captured, None, lecture, seed=parameters.seed, on_step=step.advance)
-    test = network.data.test.first(parameters.evaluation_images)
-    maps = signed_maps(network.capture(lab, "test", test.images, calibration, keep_frames=False))
+    maps = signed_maps(torch.from_numpy(read_frames(parameters.test_run / "frames.h5", "test", ["tiles"])["tiles"]))
+    test = network.data.test.first(len(maps))
     backends = {"none": simulated, "released": released, "ceiling": ceiling}
     return Result(
         captures=len(shown),

@@ -76,7 +76,7 @@ def test_fitting_reaches_the_solution_of_least_squares():
 def test_each_group_learns_at_its_own_rate():
     """Adam's step is as long as its rate, whatever the gradient; the rates of a cycle keep their ratio."""
     slow, fast = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-    fit({1e-3: [slow], 1e-2: [fast]}, [torch.arange(1)] * 4, lambda _: -(slow + 7 * fast).sum(), steps=4)
+    fit([(1e-3, [slow]), (1e-2, [fast])], [torch.arange(1)] * 4, lambda _: -(slow + 7 * fast).sum(), steps=4)
     assert slow.item() > 0
     assert fast.item() == pytest.approx(10 * slow.item(), rel=1e-3)
 
@@ -92,7 +92,7 @@ def test_a_loss_that_is_no_number_ends_the_training_before_it_spoils_a_weight(wr
         return (weight * next(values)).sum()
 
     with pytest.raises(TrainingError, match=r"at step 3 of 5: lower the learning rate \(0\.01\)"):
-        fit({0.01: [weight]}, [torch.arange(1)] * 5, loss_of, steps=5)
+        fit([(0.01, [weight])], [torch.arange(1)] * 5, loss_of, steps=5)
     assert weight.item() == seen[-1]
 
 
