@@ -20,6 +20,7 @@ RIDGES = (
 )  # tried for the prior's weight, relative to the mean eigenvalue of the images' Gram
 HELD_OUT = 4  # every fourth capture judges the ridge and the twin
 FEWEST_CAPTURES = 4
+LEAST_R2 = 0.1  # a twin that predicts less of the held-out captures predicts nothing
 FIRST_GAMMA_STEP, LAST_GAMMA_STEP = 0.4, 0.02  # of the logarithm of the display's gamma
 LARGEST_LOG_GAMMA = 1.1  # a gamma beyond 3 or 1/3 is no display's
 # Part of the held-out residual that a parameter must take away to be believed: with many held out, with one.
@@ -107,8 +108,9 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
         fitting = _Regression.of(shown[~held_out], tiles[~held_out], prior)
         return min((_judged(fitting, ridge, shown[held_out], tiles[held_out]) for ridge in RIDGES), key=_error)
 
-    # Measured from each tile's mean picture: that all images are dark at the edges is not yet following them.
-    spread = (tiles[held_out] - tiles[~held_out].mean(dim=0)).square().mean(dim=(0, 2, 3))
+    # From the tile's mean or its mean picture, whichever is closer: dark edges alone are not following the images.
+    means = (tiles[~held_out].mean(dim=(0, 2, 3), keepdim=True), tiles[~held_out].mean(dim=0, keepdim=True))
+    spread = torch.stack([(tiles[held_out] - mean).square().mean(dim=(0, 2, 3)) for mean in means]).amin(dim=0)
     if (dead := (spread <= 1e-12).nonzero().flatten().tolist()) != []:
         raise CalibrationError(
             f"tiles {', '.join(map(str, dead))} show the same, whatever image is shown: is the shutter open, the "
@@ -116,7 +118,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
         )
     display_gamma, best = _search_gamma(trial, int(held_out.sum()))
     held_out_r2 = 1 - best.residual.square().mean(dim=(0, 2, 3)) / spread
-    if not held_out_r2.median() > 0:
+    if not held_out_r2.median() > LEAST_R2:
         raise CalibrationError(
             "the captured maps do not follow the images that were shown "
             f"(median held-out R^2 {held_out_r2.median():.2f}): does each frame belong to its image, is the right "

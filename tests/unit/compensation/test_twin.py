@@ -96,10 +96,39 @@ def test_it_knows_how_much_it_cannot_predict():
     """Noise, and what fitting 290 unknowns to three quarters of the captures makes of it."""
     images, noise = pictures(24), 0.1
     twin = fit_twin(images, world(images, noise), designed())
-    variance = world(images).var(dim=(0, 2, 3)) + noise**2
+    clean, held_out = world(images), torch.arange(24) % 4 == 3
+    from_mean_picture = clean[held_out] - clean[~held_out].mean(dim=0)
+    variance = from_mean_picture.square().mean(dim=(0, 2, 3)) + noise**2 * (1 + 1 / 18)
     unpredicted = noise**2 * (1 + (SUPPORT**2 + 1) / (18 * SIDE**2))
     np.testing.assert_allclose(1 - twin.held_out_r2, unpredicted / variance, rtol=0.08)
     np.testing.assert_allclose(twin.map_noise, np.sqrt(2 * unpredicted), rtol=0.08)  # a map is a difference of tiles
+
+
+def test_captures_of_a_closed_shutter_are_refused():
+    with pytest.raises(CalibrationError, match="show the same"):
+        fit_twin(pictures(16), torch.zeros(16, TILES, SIDE, SIDE), designed())
+
+
+def test_one_dead_tile_is_named():
+    images = pictures(16)
+    tiles = world(images)
+    tiles[:, 2] = 0.3
+    with pytest.raises(CalibrationError, match="tiles 2 show the same"):
+        fit_twin(images, tiles, designed())
+
+
+def test_frames_that_come_one_image_late_are_refused():
+    images = pictures(16)
+    with pytest.raises(CalibrationError, match="does each frame belong to its image"):
+        fit_twin(images, world(images).roll(1, 0), designed())
+
+
+def test_an_image_that_is_not_a_number_is_refused():
+    images = pictures(16)
+    tiles = world(images)
+    images[3, 0, 5, 5] = torch.nan
+    with pytest.raises(CalibrationError, match="not a number"):
+        fit_twin(images, tiles, designed())
 
 
 @pytest.mark.parametrize("seed", [30, 40, 50])

@@ -60,7 +60,7 @@ def test_fitting_reaches_the_solution_of_least_squares():
     weight = nn.Parameter(torch.zeros(3))
     told = []
     losses = fit(
-        {0.05: [weight]},
+        [(0.05, [weight])],
         [torch.arange(40)] * 400,
         lambda indices: (x[indices] @ weight - y[indices]).square().mean(),
         steps=400,
