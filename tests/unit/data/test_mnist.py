@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from contextlib import suppress
 from math import prod
 
 import numpy as np
@@ -49,6 +50,16 @@ def test_a_file_that_was_cut_anywhere_is_refused(file, length):
     file.write_bytes(gzip.compress(idx(CONTENT))[:length])
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: .*fetch it again"):
         read_idx(file, CONTENT.shape)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(0, 8 * len(gzip.compress(idx(CONTENT), mtime=0)) - 1))
+def test_a_bit_that_flipped_is_harmless_or_refused(file, bit):
+    packed = bytearray(gzip.compress(idx(CONTENT), mtime=0))
+    packed[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(packed)
+    with suppress(DataError):
+        np.testing.assert_array_equal(read_idx(file, CONTENT.shape), CONTENT)
 
 
 @settings(deadline=None, max_examples=60)

@@ -84,6 +84,7 @@ def test_a_missing_file_is_named(tmp_path):
         ("kernel_mm = 2.048", "kernel_mm = -2.048", ["optic.kernel_mm = -2.048", "greater than 0"]),
         ("kernel_mm = 2.048", 'kernel_mm = "2 mm"', ["optic.kernel_mm = '2 mm'"]),
         ("kernel_mm = 2.048", "kernel_mm = nan", ["optic.kernel_mm = nan"]),
+        ("spacing_mm = 0.064", "spacing_mm = inf", ["optic.spacing_mm = inf", "finite"]),
         ("spacing_mm = 0.064", "spacing_mm = -0.1", ["optic.spacing_mm = -0.1"]),
         ("aperture_mm = [8.64, 8.64]", "aperture_mm = [8.64]", ["optic.aperture_mm"]),
         ('task = "digits"', 'task = "cats"', ["task = 'cats'", "'digits' or 'mnist'"]),

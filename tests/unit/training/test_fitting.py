@@ -114,3 +114,18 @@ def test_answers_come_in_evaluation_mode_in_order_and_leave_no_trace(training):
     assert not answers.requires_grad
     assert all(module.training is training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 9, 10, 11, 20])
+def test_any_number_of_steps_is_trained(steps):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    assert (
+        len(fit([(0.1, [weight])], [torch.arange(1)] * steps, lambda _: (weight - 1).square().sum(), steps=steps))
+        == steps
+    )
+
+
+def test_groups_with_equal_rates_are_all_trained():
+    first, second = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
+    fit([(0.1, [first]), (0.1, [second])], [torch.arange(1)] * 4, lambda _: -(first + second).sum(), steps=4)
+    assert first.item() == second.item() > 0
