@@ -63,7 +63,9 @@ class Caller:
         except LabonnError:
             raise
         except Exception as error:
-            raise InstrumentError(f"{self._name}: {doing}: {_sentence(error)}") from error
+            raise InstrumentError(
+                f"{self._name}: {doing}: {_sentence(error)}; check that it is on, connected, and as the bench file says"
+            ) from error
 
     def stop(self) -> None:
         """Let the thread end after the calls that are queued."""
