@@ -1,13 +1,10 @@
 """A data set: images and labels in three splits that never change."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-from labonn.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -49,19 +46,3 @@ class DataSet:
     train: Split
     validation: Split
     test: Split
-
-
-def load(name: str) -> DataSet:
-    """Read a data set.
-
-    Raises
-    ------
-    DataError
-        If there is none of that name, or its files are missing or damaged.
-    """
-    from labonn.data import digits, mnist
-
-    readers: dict[str, Callable[[], DataSet]] = {"digits": digits.read, "mnist": mnist.read}
-    if name not in readers:
-        raise DataError(f"there is no data set {name!r}: known are {', '.join(readers)}")
-    return readers[name]()
