@@ -27,7 +27,7 @@ class _Recipe:
     learning_rate: float
 
 
-# On a handful of captures a long training only memorises them; on the twin's maps it pays (reference: docs/results.md).
+# On a handful of captures a long training only memorises them; on the twin's maps, of the whole training set, it pays.
 RECIPES: Mapping[str, _Recipe] = {
     "e2e": _Recipe(False, LossWeights(task=1.0), 300, 1e-3),
     "kd": _Recipe(False, LossWeights(task=1.0, kd=0.7), 300, 1e-3),

@@ -10,6 +10,7 @@ import os
 import shutil
 import statistics
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def measure(task: str, seed: int, folder: Path) -> dict[str, Any]:
         "ceiling's captures": ceiling["captures"],
         "released": recalibration["released"],
         "demo's seconds": first.seconds["total"] + second.seconds["total"],
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "psf_correlation": training["psf_correlation"],
     }
 
@@ -68,7 +70,7 @@ def table(task: str, cells: dict[str, dict[str, Any]]) -> str:
     lines = [
         f"## The whole loop, {task}, bench `mono`",
         "",
-        f"`python -m tests.benchmarks.loop {task}`; seeds of training and world: {', '.join(sorted(cells, key=int))}; "
+        f"`python -m tests.benchmarks.loop {task}`, {max(run['date'] for run in runs)}; seeds of training and world: {', '.join(sorted(cells, key=int))}; "
         "accuracy on the whole test set in per cent, mean and standard deviation over seeds.",
         "",
         "| | accuracy | by seed |",
