@@ -70,8 +70,9 @@ def table(task: str, cells: dict[str, dict[str, Any]]) -> str:
     lines = [
         f"## The whole loop, {task}, bench `mono`",
         "",
-        f"`python -m tests.benchmarks.loop {task}`, {max(run['date'] for run in runs)}; seeds of training and world: {', '.join(sorted(cells, key=int))}; "
-        "accuracy on the whole test set in per cent, mean and standard deviation over seeds.",
+        f"`python -m tests.benchmarks.loop {task}`, {max(run['date'] for run in runs)}; seeds of training and world: "
+        f"{', '.join(sorted(cells, key=int))}; accuracy on the whole test set in per cent, mean and standard deviation "
+        "over seeds.",
         "",
         "| | accuracy | by seed |",
         "|---|---|---|",
