@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from labonn.config import Frozen, read_toml
+from labonn.instruments.condition import Condition
 
 
 class World(Frozen):
@@ -19,9 +20,30 @@ class Roles(Frozen):
     """Which instrument does what; each names a table under [instruments]."""
 
     display: str
-    slm: str
     camera: str
     shutter: str
+    slm: str | None = Field(None, description="the frontend, where it is not a fixed [optic]")
+    light: str | None = Field(None, description="the source, where labonn can switch it")
+    meter: str | None = None
+    thermometer: str | None = None
+
+    def named(self) -> dict[str, str]:
+        """Role -> instrument, for every role that is filled."""
+        return {role: name for role, name in self.model_dump().items() if name is not None}
+
+
+class Optic(Frozen):
+    """The frontend's optic: what a run is recorded under, and what stands in place of an SLM."""
+
+    serial_number: str = Field(min_length=1)
+    description: str = ""
+
+
+class Interlocks(Frozen):
+    """What must hold while the bench may be lit."""
+
+    period_ms: float = Field(250.0, ge=20, le=60_000, description="how often the readings are taken")
+    conditions: tuple[Condition, ...] = Field(min_length=1)
 
 
 class Geometry(Frozen):
@@ -55,12 +77,14 @@ class BenchConfig(Frozen):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="unique on this machine")
     world: World | None = None
     roles: Roles
+    optic: Optic | None = None
     instruments: dict[str, InstrumentEntry]
     geometry: Geometry
+    interlocks: Interlocks | None = None
 
     @model_validator(mode="after")
     def _roles_and_instruments_match(self) -> Self:
-        roles: dict[str, str] = self.roles.model_dump()
+        roles = self.roles.named()
         for role, name in roles.items():
             if name not in self.instruments:
                 known = ", ".join(sorted(self.instruments)) or "none"
@@ -69,6 +93,19 @@ class BenchConfig(Frozen):
             raise ValueError("roles: one instrument cannot have two roles")
         if idle := sorted(set(self.instruments) - set(roles.values())):
             raise ValueError(f"instruments.{idle[0]}: no role names it; add it under [roles] or remove the table")
+        if self.roles.slm is None and self.optic is None:
+            raise ValueError("roles.slm: a bench has an SLM, or a fixed [optic] with its serial_number")
+        return self
+
+    @model_validator(mode="after")
+    def _interlocks_name_instruments(self) -> Self:
+        for condition in self.interlocks.conditions if self.interlocks else ():
+            if condition.instrument not in self.instruments:
+                known = ", ".join(sorted(self.instruments))
+                raise ValueError(
+                    f"interlocks.conditions {str(condition)!r}: there is no [instruments.{condition.instrument}];"
+                    f" there are: {known}"
+                )
         return self
 
 

@@ -92,7 +92,7 @@ class Camera(Instrument):
             If no frame arrives within the exposure and `timeout_ms`, or if it is not of the shape, type and bit depth
             that the camera and the bench file promise.
         """
-        raw = self._call("taking a frame", self._snap_hw, extra_ms=self._exposure_ms)
+        raw = self._act("taking a frame", self._snap_hw, extra_ms=self._exposure_ms)
         return self._checked(raw)
 
     def _prepare(self) -> None:

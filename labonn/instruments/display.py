@@ -42,4 +42,5 @@ class Display(Modulator):
     def make_dark(self) -> None:
         """Show black, without waiting."""
         if self._connected:
-            self._show_levels(np.zeros(self.shape, np.uint8), wait=False)
+            black = np.zeros(self.shape, np.uint8)
+            self._call("showing black", lambda: self._show_hw(black))

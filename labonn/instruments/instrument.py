@@ -14,6 +14,7 @@ from labonn.config import Frozen
 from labonn.errors import InstrumentError
 from labonn.instruments.calls import Caller
 from labonn.instruments.clock import Clock
+from labonn.instruments.guard import Guard
 
 T = TypeVar("T")
 
@@ -58,6 +59,9 @@ class Site:
     """The bench file's folder: relative paths in the file start there."""
     clock: Clock
     shared: Shared = field(default_factory=Shared)
+    guard: Guard = field(default_factory=Guard)
+    only_dark: bool = False
+    """Whether the instruments here are connected for nothing but to make the bench dark."""
 
 
 class Instrument(ABC):
@@ -65,7 +69,8 @@ class Instrument(ABC):
 
     Public methods validate and wait; the `_..._hw` hooks of a driver talk to the instrument and do nothing else. Each
     runs in the instrument's own thread under a time limit, and whatever it raises reaches the operator as an
-    `InstrumentError` that names the instrument and what it was doing.
+    `InstrumentError` that names the instrument and what it was doing. What reads, or makes darker, goes through `_call`;
+    everything else goes through `_act`, which refuses once the bench's guard has tripped.
 
     Parameters
     ----------
@@ -78,6 +83,8 @@ class Instrument(ABC):
     """
 
     kind: ClassVar[str]
+    readings: ClassVar[tuple[str, ...]] = ()
+    """Names of its properties that an interlock may watch."""
     table_model: ClassVar[type[InstrumentTable]] = InstrumentTable
 
     def __init__(self, name: str, table: InstrumentTable, site: Site) -> None:
@@ -133,6 +140,17 @@ class Instrument(ABC):
         if not self._connected:
             raise InstrumentError(f"{self}: {doing}: it is not connected")
         return self._caller.call(doing, hook, self.table.timeout_ms + extra_ms)
+
+    def _act(self, doing: str, hook: Callable[[], T], extra_ms: float = 0.0) -> T:
+        def unless_tripped() -> T:
+            # Asked in the instrument's thread: what trips the guard queues its darkness behind whatever came before.
+            self.site.guard.check()
+            return hook()
+
+        return self._call(doing, unless_tripped, extra_ms)
+
+    def get_ready(self) -> None:  # noqa: B027 - most have nothing that takes long
+        """Do what takes long and needs no instrument (loading libraries), so that `connect` is quick."""
 
     @abstractmethod
     def _connect_hw(self) -> None: ...

@@ -55,7 +55,7 @@ class Modulator(Instrument):
             raise InstrumentError(f"{self}: reports a size of {self._shape[0]} x {self._shape[1]} px")
 
     def _show_levels(self, levels: NDArray[np.uint8], wait: bool) -> None:
-        self._call("showing a picture", lambda: self._show_hw(levels))
+        self._act("showing a picture", lambda: self._show_hw(levels))
         if wait:
             self.site.clock.sleep_ms(self.settle_ms)
 

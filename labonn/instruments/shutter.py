@@ -1,7 +1,7 @@
 """What a shutter is: closed is dark, and closed is proven by reading it back."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -20,7 +20,15 @@ class Shutter(Instrument):
 
     kind: ClassVar[str] = "shutter"
     table_model: ClassVar[type[InstrumentTable]] = ShutterTable
+    readings: ClassVar[tuple[str, ...]] = ("is_open",)
     table: ShutterTable
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.found_open = False
+        """Whether it was open when it was connected."""
+        self.told_open = False
+        """Whether it was last told to be open."""
 
     @property
     def is_open(self) -> bool:
@@ -41,12 +49,14 @@ class Shutter(Instrument):
             self.close()
 
     def _prepare(self) -> None:
+        self.found_open = self.is_open
         self.close()
 
     def _move(self, *, opening: bool) -> None:
         doing = "opening" if opening else "closing"
-
-        self._call(doing, lambda: self._set_open_hw(opening))
+        carry_out = self._act if opening else self._call
+        self.told_open = opening
+        carry_out(doing, lambda: self._set_open_hw(opening))
         self.site.clock.sleep_ms(self.table.settle_ms)
         if self._call("reading its position", self._is_open_hw) != opening:
             raise InstrumentError(

@@ -1,0 +1,56 @@
+"""What forbids light: once tripped, nothing on the bench moves any more but towards dark."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from labonn.errors import LabonnError
+
+logger = logging.getLogger(__name__)
+
+
+class Guard:
+    """The one place through which a bench is stopped from elsewhere: an interlock, another shell, the operator's page.
+
+    The first error that trips it is what every later act on an instrument raises, so that the run ends by it wherever
+    it is. Safe to use from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._error: LabonnError | None = None
+        self._darken: Callable[[], None] = lambda: None
+
+    @property
+    def error(self) -> LabonnError | None:
+        """What tripped it; None while it has not tripped."""
+        return self._error
+
+    def darkens_with(self, darken: Callable[[], None]) -> None:
+        """Say what makes the bench dark."""
+        self._darken = darken
+
+    def trip(self, error: LabonnError) -> None:
+        """Forbid everything but darkness from now on, and make the bench dark; returns when that has been tried.
+
+        Raises
+        ------
+        InstrumentError
+            If the bench could not be made dark.
+        """
+        with self._lock:
+            self._error = self._error or error
+        logger.error("%s", error)
+        self._darken()
+
+    def check(self) -> None:
+        """Raise what tripped it, if anything has.
+
+        Raises
+        ------
+        LabonnError
+            What was given to `trip`.
+        """
+        if self._error is not None:
+            # A fresh one each time: a traceback of its own, and notes that are not another's.
+            raise type(self._error)(*self._error.args)
