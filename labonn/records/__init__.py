@@ -1,7 +1,9 @@
 """What a laboratory keeps: runs with their frames and logs, models, releases. All of it files, nothing unpickled."""
 
+from labonn.records.checks import LastGood, last_good_check, save_good_check
 from labonn.records.frames import FrameFile, frame_counts, read_frames
 from labonn.records.logs import logging_to
+from labonn.records.lost import close_lost_runs
 from labonn.records.models import ModelCard, StoredModel, load_model, newest_model, save_model
 from labonn.records.releases import (
     Release,
@@ -16,6 +18,7 @@ from labonn.records.weights import Weights, read_weights, write_weights
 
 __all__ = [
     "FrameFile",
+    "LastGood",
     "ModelCard",
     "Release",
     "Run",
@@ -23,9 +26,11 @@ __all__ = [
     "Status",
     "StoredModel",
     "Weights",
+    "close_lost_runs",
     "current_release",
     "find_run",
     "frame_counts",
+    "last_good_check",
     "list_releases",
     "load_model",
     "logging_to",
@@ -35,6 +40,7 @@ __all__ = [
     "read_release",
     "read_run",
     "read_weights",
+    "save_good_check",
     "save_model",
     "set_current_release",
     "write_weights",

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 from pydantic import Field, ValidationError
 
 import labonn
@@ -19,9 +21,9 @@ from labonn.config import Frozen, explain
 from labonn.errors import RecordError
 from labonn.records.disk import json_bytes, new_id, plain, utc_now, write_atomically
 
-Status = Literal["running", "done", "failed", "refused", "aborted"]
+Status = Literal["running", "done", "failed", "refused", "aborted", "lost"]
 
-_RECORD = "run.json"
+RECORD = "run.json"
 
 
 class RecordedFigure(Frozen):
@@ -53,6 +55,9 @@ class RunRecord(Frozen):
     parameters: dict[str, Any] = Field(default_factory=dict)
     seed: int | None = None
     operator: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    process_started: float | None = None  # seconds since 1970, as the system says: a pid is given again to others
     versions: dict[str, str] = Field(default_factory=dict)
     git_commit: str | None = None  # of labonn's own checkout, "-dirty" if it was changed
     instruments: dict[str, Any] | None = None  # a snapshot of every instrument's settings
@@ -62,7 +67,7 @@ class RunRecord(Frozen):
     stop_monotonic_s: float | None = None
     status: Status = "running"
     exit_code: int | None = None
-    reason: str | None = None  # why it failed, was refused or aborted
+    reason: str | None = None  # why it failed, was refused, aborted or lost
     seconds: dict[str, float] = Field(default_factory=dict)  # step -> how long it took
     notes: dict[str, Any] = Field(default_factory=dict)
     figures: list[RecordedFigure] = Field(default_factory=list)
@@ -103,6 +108,9 @@ class Run:
             id=run_id,
             protocol=protocol,
             operator=_operator(),
+            host=platform.node() or None,
+            pid=os.getpid(),
+            process_started=psutil.Process().create_time(),
             versions=software_versions(),
             git_commit=_git_commit(),
             start_utc=now,
@@ -133,7 +141,7 @@ class Run:
             key: plain(value) for key, value in facts.items()
         }
         self.record = RunRecord.model_validate(content)
-        write_atomically(self.folder / _RECORD, json_bytes(self.record.model_dump(by_alias=True)))
+        write_atomically(self.folder / RECORD, json_bytes(self.record.model_dump(by_alias=True)))
 
     def note(self, key: str, value: Any) -> None:
         """Keep a figure or a remark."""
@@ -171,7 +179,7 @@ def read_run(folder: Path) -> RunRecord:
     RecordError
         If the folder is no run's, or the record is damaged or of a newer labonn.
     """
-    path = folder / _RECORD
+    path = folder / RECORD
     try:
         return RunRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
@@ -190,10 +198,10 @@ def find_run(lab_dir: Path, run: str) -> Path:
     RecordError
         If no run or more than one fits.
     """
-    if Path(run, _RECORD).is_file():
+    if Path(run, RECORD).is_file():
         return Path(run).absolute()
     runs = lab_dir.absolute() / "runs"
-    names = sorted(path.parent.name for path in runs.glob(f"*/{_RECORD}"))
+    names = sorted(path.parent.name for path in runs.glob(f"*/{RECORD}"))
     if run in names:
         return runs / run
     fitting = [name for name in names if name.startswith(run) or name.endswith(run)]

@@ -99,3 +99,13 @@ def test_the_log_is_json_line_by_line_with_both_times(tmp_path):
     assert lines[0]["utc"].endswith("+00:00")
     assert lines[1]["monotonic_s"] >= lines[0]["monotonic_s"]
     assert "ValueError: oh\nno" in lines[1]["traceback"]
+
+
+def test_a_record_of_before_it_said_which_process_still_reads(tmp_path):
+    run = Run.start(tmp_path, "p")
+    content = json.loads((run.folder / "run.json").read_text())
+    for key in ("pid", "process_started", "host"):
+        del content[key]
+    (run.folder / "run.json").write_text(json.dumps(content))
+    record = read_run(run.folder)
+    assert (record.id, record.pid, record.host) == (run.id, None, None)
