@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labonn.errors import Aborted
+from labonn.errors import Aborted, LabonnError
+from labonn.protocol.pausing import Pause
 from labonn.protocol.progress import Screen, Step
 from labonn.records import FrameFile, Run
 from labonn.records.disk import plain
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _FIGURES = "figures"
 _FRAMES = "frames.h5"
+_CONTROL = "control"
+_PAUSED = "paused"
 
 
 class Lab:
@@ -52,6 +55,8 @@ class Lab:
         self._held.callback(self._frames.close)  # comes last: the bench, entered later, is made dark before
         self._bench: Bench | None = None
         self._stop_reason: str | None = None
+        self._steps: list[Step] = []  # those that go on, the innermost last
+        self._pause = Pause()
 
     @property
     def bench(self) -> "Bench":
@@ -65,8 +70,12 @@ class Lab:
         if self._bench is None:
             from labonn.instruments import open_bench
 
-            self._bench = self._held.enter_context(open_bench(self.bench_path, world_seed=self._world_seed))
+            self._bench = self._held.enter_context(
+                open_bench(self.bench_path, world_seed=self._world_seed, control_folder=self.folder / _CONTROL)
+            )
+            self._bench.control.attach(self.status, self._pause.ask, self._pause.end)
             self.run_record.change(instruments=self._bench.settings())
+            self._say_how_it_was_found(self._bench)
         return self._bench
 
     @property
@@ -85,22 +94,51 @@ class Lab:
         begin_s = time.perf_counter()
         try:
             with self._screen.step(name, total, self.checkpoint) as step:
-                yield step
+                self._steps.append(step)
+                try:
+                    yield step
+                finally:
+                    self._steps.remove(step)
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin_s
         self._frames.flush()
         self.run_record.change(seconds=self.seconds)
 
     def checkpoint(self) -> None:
-        """Let a request to stop take effect here; loops that take long and do not `advance` call it.
+        """Let a request to pause or to stop take effect here; loops that take long and do not `advance` call it.
+
+        While the run is paused, this waits, with the shutter closed.
 
         Raises
         ------
         Aborted
             If the run was asked to stop.
+        InterlockTripped
+            If a reading left its range, so that the bench was made dark.
         """
-        if self._stop_reason is not None:
-            raise Aborted(self._stop_reason)
+        self._check()
+        if self._pause.state == "pausing":
+            self._hold()
+
+    @property
+    def tripped(self) -> LabonnError | None:
+        """What made the bench dark under the run, if anything has: an interlock, or somebody who asked for it."""
+        return None if self._bench is None else self._bench.guard.error
+
+    def status(self) -> dict[str, Any]:
+        """Say where the run is, for whoever asks from elsewhere; may be called from any thread."""
+        record, step = self.run_record.record, next(iter(self._steps[-1:]), None)
+        return {
+            "run": record.id,
+            "protocol": record.protocol,
+            "operator": record.operator,
+            "since_utc": record.start_utc.isoformat(timespec="seconds"),
+            "state": self._pause.state,
+            "step": None if step is None else step.name,
+            "done": None if step is None else step.done,
+            "total": None if step is None else step.total,
+            "seconds": round(time.monotonic() - record.start_monotonic_s, 1),
+        }
 
     def stop(self, reason: str) -> None:
         """Ask the run to stop at its next checkpoint; may be called from any thread."""
@@ -145,6 +183,37 @@ class Lab:
         """
         trace = None if error is None else error.__traceback__
         self._held.__exit__(type(error) if error else None, error, trace)
+
+    def _check(self) -> None:
+        if self._bench is not None:
+            self._bench.guard.check()
+        if self._stop_reason is not None:
+            raise Aborted(self._stop_reason)
+
+    def _hold(self) -> None:
+        begin_s = time.perf_counter()
+        logger.info("paused")
+        self._screen.line("paused, and dark")
+        for step in self._steps:
+            step.say(_PAUSED)
+        try:
+            self._pause.hold(None if self._bench is None else self._bench.shutter, self._check)
+        finally:
+            paused_s = time.perf_counter() - begin_s
+            self.seconds[_PAUSED] = self.seconds.get(_PAUSED, 0.0) + paused_s
+            for step in self._steps:
+                step.say("")
+        logger.info("resumed after %.1f s", paused_s)
+        self._screen.line(f"resumed after {paused_s:.1f} s")
+
+    def _say_how_it_was_found(self, bench: "Bench") -> None:
+        if bench.left_by is None and not bench.found_lit:
+            return
+        by = f"by {bench.left_by}, which ended without closing it" if bench.left_by else "by whoever used it last"
+        found = f"bench {bench.name!r} was left {'LIT ' if bench.found_lit else ''}{by}; it is dark now"
+        logger.warning("%s", found)
+        self._screen.line(found)
+        self.run_record.note("how the bench was found", found)
 
 
 def _file_name(name: str) -> str:

@@ -11,7 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 class Step:
     """A step of a run while it goes on."""
 
-    def __init__(self, checkpoint: Callable[[], None], show: Callable[[int, str | None], None]) -> None:
+    def __init__(
+        self,
+        checkpoint: Callable[[], None],
+        show: Callable[[int, str | None], None],
+        name: str = "",
+        total: int | None = None,
+    ) -> None:
+        self.name = name
+        self.total = total
+        self.done = 0
+        """How many of `total` are done."""
         self._checkpoint = checkpoint
         self._show = show
 
@@ -20,9 +30,10 @@ class Step:
 
         Raises
         ------
-        Aborted
-            If the run was asked to stop.
+        Aborted, InterlockTripped
+            If the run was asked to stop, or the bench had to be made dark.
         """
+        self.done += n
         self._show(n, None)
         self._checkpoint()
 
@@ -50,7 +61,7 @@ class Screen:
                 yield step
         else:
             self.line(f"{name}{f' ({total})' if total else ''} ...")
-            yield Step(checkpoint, lambda n, text: None)
+            yield Step(checkpoint, lambda n, text: None, name, total)
         self.line(f"{name}: {time.perf_counter() - begin_s:.1f} s")
 
     @contextmanager
@@ -70,4 +81,4 @@ class Screen:
                 if text is not None:
                     progress.update(task, remark=text)
 
-            yield Step(checkpoint, show)
+            yield Step(checkpoint, show, name, total)

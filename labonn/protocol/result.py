@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from labonn.errors import Aborted, LabonnError, ReleaseRefused
+from labonn.errors import Aborted, InstrumentError, LabonnError, ReleaseRefused
 from labonn.protocol.script import Script, last_line_in
 from labonn.records import Status
 from labonn.records.disk import plain
@@ -17,7 +17,8 @@ class Result(BaseModel):
     """What a protocol found: any names and values, ``Result(drift=0.2, due=False)``.
 
     A protocol whose gate refused returns ``Result(status="refused", reason=..., ...)``: the run ends as refused, with
-    exit code 4, and its figures are kept as those of any other. Without ``status`` the run is done.
+    exit code 4, and its figures are kept as those of any other. ``status="failed"`` ends it with exit code 1, or with
+    3 where ``exit_code=3`` says that it was an instrument. Without ``status`` the run is done.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", arbitrary_types_allowed=True)
@@ -76,8 +77,12 @@ def as_result(returned: Any) -> dict[str, Any]:
             f"run() returned {type(returned).__name__}; a Result, a pydantic model or a mapping is expected"
         )
     result: dict[str, Any] = plain(returned)
-    if result.get("status", "done") not in ("done", "refused"):
-        raise LabonnError(f"run() returned status {result['status']!r}; 'refused' or 'done' is expected, or none")
+    if result.get("status", "done") not in ("done", "refused", "failed"):
+        raise LabonnError(
+            f"run() returned status {result['status']!r}; 'done', 'refused' or 'failed' is expected, or none"
+        )
+    if result.get("status") == "failed" and result.get("exit_code", 1) not in (1, InstrumentError.exit_code):
+        raise LabonnError(f"run() returned exit_code {result['exit_code']!r}; a failed run ends with 1 or 3")
     return result
 
 
@@ -85,6 +90,8 @@ def ending_of_result(result: Mapping[str, Any]) -> Ending:
     """Say how a run ended whose script returned."""
     if result.get("status") == "refused":
         return Ending("refused", ReleaseRefused.exit_code, result.get("reason") or "the gate refused the new release")
+    if result.get("status") == "failed":
+        return Ending("failed", result.get("exit_code", 1), result.get("reason") or "the protocol says that it failed")
     return Ending("done", 0)
 
 

@@ -17,7 +17,7 @@ from labonn.protocol.result import Ending, Outcome, as_result, ending_of_error, 
 from labonn.protocol.script import Script, load_script
 from labonn.protocol.settings import make_parameters
 from labonn.protocol.write_report import write_report
-from labonn.records import Run, logging_to
+from labonn.records import Run, RunRecord, close_lost_runs, logging_to
 from labonn.records.runs import software_versions
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def run_protocol(
     """Run a protocol, record it, and say how it ended.
 
     Whatever the script does, and on Ctrl-C and SIGTERM, the bench is left dark, the run is closed with its status and
-    reason, and its report is written with what there is; nothing of that raises.
+    reason, and its report is written with what there is; nothing of that raises. Earlier runs of this laboratory whose
+    process is gone are closed as lost before.
 
     Parameters
     ----------
@@ -92,6 +93,7 @@ def run_protocol(
 
     loaded = load_script(script)
     parameters = make_parameters(loaded.parameters, settings or {})
+    lost = close_lost_runs(lab_dir)
     run = Run.start(
         lab_dir,
         loaded.name,
@@ -103,6 +105,8 @@ def run_protocol(
     )
     with logging_to(run.folder / "log.jsonl"):
         screen = Screen(quiet=quiet)
+        for record in lost:
+            _say_lost(record, run.folder.parent / record.id, screen)
         return _carry_out(loaded, parameters, bench_path, lab_dir.absolute(), run, screen, world_seed)
 
 
@@ -127,12 +131,13 @@ def _carry_out(
     with leaving.active():
         try:
             config = read_bench(bench_path)
-            run.change(bench=config.name)
+            run.change(bench=config.name, optic=config.optic)
             lab = Lab(lab_dir, bench_path, config, run, screen, world_seed=world_seed)
             with _lost_interrupts_to(lab.stop):
                 result = as_result(script.run(lab, parameters))
         except BaseException as ended_by:  # noqa: BLE001 - however it ended, it is closed and recorded below
             error = ended_by
+        error = _what_made_it_dark(lab, error)
         with leaving.protected():
             if lab is not None:
                 error = _close(lab, error)
@@ -140,6 +145,29 @@ def _carry_out(
             return _record(
                 run, ending, error, result, {} if lab is None else lab.seconds, time.perf_counter() - begin_s
             )
+
+
+def _what_made_it_dark(lab: Lab | None, error: BaseException | None) -> BaseException | None:
+    """Give what tripped the bench's guard, if anything has: whatever the script ended by then came of that."""
+    tripped = None if lab is None else lab.tripped
+    if tripped is None or (type(error), str(error)) == (type(tripped), str(tripped)):
+        return error
+    cause = type(tripped)(*tripped.args)
+    if error is not None:
+        cause.add_note(f"then: {type(error).__name__}: {error}")
+        cause.__cause__ = error
+    return cause
+
+
+def _say_lost(record: RunRecord, folder: Path, screen: Screen) -> None:
+    """Tell of an earlier run that was found lost, and write its report."""
+    said = f"run {record.id} is closed as lost: {record.reason}"
+    logger.warning("%s", said)
+    screen.line(said)
+    try:
+        write_report(folder)
+    except Exception:
+        logger.exception("the report of run %s could not be written", record.id)
 
 
 def _close(lab: Lab, error: BaseException | None) -> BaseException | None:

@@ -59,7 +59,7 @@ def _is_gone(record: RunRecord) -> bool:
         process = psutil.Process(record.pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return True
-        return abs(process.create_time() - record.process_started) > _SAME_START_S
+        return bool(abs(process.create_time() - record.process_started) > _SAME_START_S)
     except psutil.NoSuchProcess:
         return True
     except psutil.AccessDenied:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from labonn.instruments.guard import Guard
+
 BENCH = Path(__file__).parents[2] / "sim" / "benches" / "mono.bench.toml"
 
 HEAD = '''"""What the test does."""
@@ -26,12 +28,53 @@ class Parameters(BaseModel):
 '''
 
 
+class Control:
+    """Stands in for the door through which other processes ask."""
+
+    def attach(self, status, pause, resume):
+        self.status, self.pause, self.resume = status, pause, resume
+
+
+class Shutter:
+    """Stands in for a shutter that obeys."""
+
+    def __init__(self, events):
+        self.events = events
+        self.told_open = False
+
+    def open(self):
+        self.told_open = True
+        self.events.append("open")
+
+    def close(self):
+        self.told_open = False
+        self.events.append("closed")
+
+
+class Tripping(Guard):
+    """A guard of a bench that is always dark."""
+
+    def __init__(self, events):
+        super().__init__()
+        self.events = events
+
+    def trip(self, error):
+        super().trip(error)
+        self.events.append("tripped")
+
+
 class Bench:
     """Stands in for an open bench, and remembers what became of it."""
 
     def __init__(self):
+        self.name = "mono"
         self.events = []
         self.fails_to_go_dark = None
+        self.control = Control()
+        self.guard = Tripping(self.events)
+        self.shutter = Shutter(self.events)
+        self.left_by = None
+        self.found_lit = False
 
     def settings(self):
         return {"camera": {"exposure_ms": 12.5}}
@@ -43,8 +86,9 @@ def bench(monkeypatch):
     stand_in = Bench()
 
     @contextmanager
-    def open_bench(path, *, world_seed=None):
+    def open_bench(path, *, world_seed=None, control_folder=None):
         stand_in.events.append(("opened", Path(path).name, world_seed))
+        stand_in.control_folder = control_folder
         try:
             yield stand_in
         finally:

@@ -84,7 +84,10 @@ def test_a_run_that_ends_well_is_recorded_whole(carry_out, bench):
         ("raise SystemExit(0)", "failed", 1, "SystemExit"),
         ("return Result(status='refused', reason='worse by 2 points')", "refused", 4, "worse by 2 points"),
         ("return [1, 2]", "failed", 1, "run() returned list"),
-        ("return Result(status='finished')", "failed", 1, "'refused' or 'done' is expected"),
+        ("return Result(status='finished')", "failed", 1, "'refused' or 'failed' is expected"),
+        ("return Result(status='failed', reason='too dim')", "failed", 1, "too dim"),
+        ("return Result(status='failed', reason='no answer', exit_code=3)", "failed", 3, "no answer"),
+        ("return Result(status='failed', exit_code=0)", "failed", 1, "ends with 1 or 3"),
     ],
 )
 def test_every_ending_has_its_status_its_exit_code_and_its_reason(carry_out, bench, ending, status, exit_code, reason):
