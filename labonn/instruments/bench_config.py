@@ -26,6 +26,7 @@ class Roles(Frozen):
     light: str | None = Field(None, description="the source, where labonn can switch it")
     meter: str | None = None
     thermometer: str | None = None
+    stage: str | None = Field(None, description="a motorised axis, such as the camera's focus")
 
     def named(self) -> dict[str, str]:
         """Role -> instrument, for every role that is filled."""

@@ -30,6 +30,7 @@ class Caller:
     def __init__(self, name: str) -> None:
         self._name = name
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._under_way = ""
 
@@ -41,9 +42,10 @@ class Caller:
         InstrumentError
             If it takes longer than `limit_ms`, or raises anything that is not one of labonn's own errors.
         """
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=f"calls to {self._name}", daemon=True)
-            self._thread.start()
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=f"calls to {self._name}", daemon=True)
+                self._thread.start()
         blocked_by = self._under_way
         future: Future[T] = Future()
         self._calls.put((future, self._noting(doing, function)))
@@ -69,9 +71,10 @@ class Caller:
 
     def stop(self) -> None:
         """Let the thread end after the calls that are queued."""
-        if self._thread is not None:
-            self._calls.put(None)
-            self._thread = None
+        with self._starting:
+            if self._thread is not None:
+                self._calls.put(None)
+                self._thread = None
 
     def _noting(self, doing: str, function: Callable[[], T]) -> Callable[[], T]:
         def noted() -> T:

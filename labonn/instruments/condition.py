@@ -1,9 +1,9 @@
 """A condition of an interlock: one line of a bench file, such as `laser.power_mw <= 20`.
 
-    INSTRUMENT.READING <= NUMBER            also <, >, >=
-    INSTRUMENT.READING between NUMBER and NUMBER
-    INSTRUMENT.interlock is closed          also open; its own interlock input
-    SHUTTER closes when told                its reading never says open after it was told to close
+INSTRUMENT.READING <= NUMBER            also <, >, >=
+INSTRUMENT.READING between NUMBER and NUMBER
+INSTRUMENT.interlock is closed          also open; its own interlock input
+SHUTTER closes when told                its reading never says open after it was told to close
 """
 
 import operator

@@ -9,6 +9,10 @@ from labonn.errors import LabonnError
 logger = logging.getLogger(__name__)
 
 
+def _nothing() -> None:
+    pass
+
+
 class Guard:
     """The one place through which a bench is stopped from elsewhere: an interlock, another shell, the operator's page.
 
@@ -19,16 +23,20 @@ class Guard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._error: LabonnError | None = None
-        self._darken: Callable[[], None] = lambda: None
+        self._darken: Callable[[], None] = _nothing
+        self._before_light: Callable[[], None] = _nothing
+        self._after_dark: Callable[[], None] = _nothing
 
     @property
     def error(self) -> LabonnError | None:
         """What tripped it; None while it has not tripped."""
         return self._error
 
-    def darkens_with(self, darken: Callable[[], None]) -> None:
-        """Say what makes the bench dark."""
-        self._darken = darken
+    def set_up(
+        self, darken: Callable[[], None], before_light: Callable[[], None], after_dark: Callable[[], None]
+    ) -> None:
+        """Say what makes the bench dark, and what must be done before it is lit and after it is proven dark."""
+        self._darken, self._before_light, self._after_dark = darken, before_light, after_dark
 
     def trip(self, error: LabonnError) -> None:
         """Forbid everything but darkness from now on, and make the bench dark; returns when that has been tried.
@@ -54,3 +62,18 @@ class Guard:
         if self._error is not None:
             # A fresh one each time: a traceback of its own, and notes that are not another's.
             raise type(self._error)(*self._error.args)
+
+    def before_light(self) -> None:
+        """Ask for leave to light the bench: for instruments, before they let light out.
+
+        Raises
+        ------
+        LabonnError
+            What tripped the guard, or why nothing would make the bench dark if this process were killed.
+        """
+        self.check()
+        self._before_light()
+
+    def after_dark(self) -> None:
+        """Say that the bench is dark, proven: for the shutter, when it says that it is closed."""
+        self._after_dark()

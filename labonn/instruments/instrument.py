@@ -69,8 +69,8 @@ class Instrument(ABC):
 
     Public methods validate and wait; the `_..._hw` hooks of a driver talk to the instrument and do nothing else. Each
     runs in the instrument's own thread under a time limit, and whatever it raises reaches the operator as an
-    `InstrumentError` that names the instrument and what it was doing. What reads, or makes darker, goes through `_call`;
-    everything else goes through `_act`, which refuses once the bench's guard has tripped.
+    `InstrumentError` that names the instrument and what it was doing. What reads or darkens goes through `_call`,
+    everything else through `_act`, which refuses once the bench's guard has tripped.
 
     Parameters
     ----------

@@ -107,6 +107,7 @@ class Light(Instrument):
         if self.is_on:
             return
         power_mw = self.working_power_mw
+        self.site.guard.before_light()
         self._act(f"setting its power to {power_mw:g} mW", lambda: self._set_power_mw_hw(power_mw))
         self._act("turning on", lambda: self._set_on_hw(True))
         if not self._reports_on():

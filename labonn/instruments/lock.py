@@ -7,12 +7,14 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from labonn.errors import BenchInUse, InstrumentError
@@ -20,6 +22,7 @@ from labonn.errors import BenchInUse, InstrumentError
 logger = logging.getLogger(__name__)
 
 _SCHEMA = 1
+_SAME_START_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,20 @@ class Holder:
     user: str
     command: str
     since_utc: str
+    control: Mapping[str, Any] | None = None
+    """Where it can be reached, if it can: `port` and `secret_file`."""
+    started_s: float = 0.0
+    """When the process began, as the operating system says: a process number is used again."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether that process still exists."""
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.started_s) < _SAME_START_S
+        except psutil.AccessDenied:
+            return True
+        except psutil.NoSuchProcess:
+            return False
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.user}: {self.command}) since {self.since_utc}"
@@ -58,8 +75,31 @@ def bench_lock(name: str) -> Iterator[Holder | None]:
     InstrumentError
         If the lock cannot be made.
     """
+    with exclusively(name):
+        lost = holder_of(name)
+        if lost is not None:
+            logger.warning("bench %r was held by %s, which ended without letting go of it", name, lost)
+        holder_path = lock_folder() / f"{name}.json"
+        _write(holder_path, _this_process())
+        try:
+            yield lost
+        finally:
+            with contextlib.suppress(OSError):
+                holder_path.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusively(name: str) -> Iterator[None]:
+    """Keep every other process from the bench, without becoming its holder.
+
+    Raises
+    ------
+    BenchInUse
+        If a living process holds it.
+    InstrumentError
+        If the lock cannot be made.
+    """
     folder = lock_folder()
-    holder_path = folder / f"{name}.json"
     lock = FileLock(folder / f"{name}.lock", timeout=0, mode=0o666)
     try:
         _make_folder(folder)
@@ -72,14 +112,8 @@ def bench_lock(name: str) -> Iterator[Holder | None]:
     except OSError as error:
         raise InstrumentError(f"bench {name!r} cannot be locked in {folder}: {error}") from error
     try:
-        lost = holder_of(name)
-        if lost is not None:
-            logger.warning("bench %r was held by %s, which ended without letting go of it", name, lost)
-        _write(holder_path, _this_process())
-        yield lost
+        yield
     finally:
-        with contextlib.suppress(OSError):
-            holder_path.unlink(missing_ok=True)
         lock.release()
 
 
@@ -87,9 +121,40 @@ def holder_of(name: str) -> Holder | None:
     """Who is written down as the holder of a bench; None where nobody is."""
     try:
         content = json.loads((lock_folder() / f"{name}.json").read_text(encoding="utf-8"))
-        return Holder(int(content["pid"]), str(content["user"]), str(content["command"]), str(content["since_utc"]))
+        control = content.get("control")
+        return Holder(
+            int(content["pid"]),
+            str(content["user"]),
+            str(content["command"]),
+            str(content["since_utc"]),
+            dict(control) if control else None,
+            float(content.get("started_s", 0.0)),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def leave_note(name: str, text: str) -> None:
+    """Leave word of what happened to a bench that nobody holds, for whoever opens it next."""
+    path = lock_folder() / f"{name}.note.json"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    path.write_text(json.dumps({"schema": _SCHEMA, "written_utc": now, "text": text}), encoding="utf-8")
+
+
+def take_note(name: str) -> str | None:
+    """Take the word that was left, with its time; None where there is none."""
+    path = lock_folder() / f"{name}.note.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        path.unlink()
+        return f"{content['written_utc']}: {content['text']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_down_control(name: str, control: Mapping[str, Any]) -> None:
+    """Say where this process, which holds the bench, can be reached."""
+    _write(lock_folder() / f"{name}.json", replace(holder_of(name) or _this_process(), control=dict(control)))
 
 
 def _this_process() -> Holder:
@@ -98,7 +163,8 @@ def _this_process() -> Holder:
     except (OSError, KeyError, ImportError):
         user = "unknown user"
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]).strip() or Path(sys.executable).name
-    return Holder(os.getpid(), user, command[:200], datetime.now(UTC).isoformat(timespec="seconds"))
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return Holder(os.getpid(), user, command[:200], since, started_s=psutil.Process().create_time())
 
 
 def _make_folder(folder: Path) -> None:

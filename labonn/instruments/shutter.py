@@ -1,5 +1,6 @@
 """What a shutter is: closed is dark, and closed is proven by reading it back."""
 
+import time
 from abc import abstractmethod
 from typing import Any, ClassVar
 
@@ -7,6 +8,9 @@ from pydantic import Field
 
 from labonn.errors import InstrumentError
 from labonn.instruments.instrument import Instrument, InstrumentTable
+
+# This computer's time, beyond the shutter's own, in which a reading may still be from before the command.
+_GRACE_S = 0.2
 
 
 class ShutterTable(InstrumentTable):
@@ -20,7 +24,7 @@ class Shutter(Instrument):
 
     kind: ClassVar[str] = "shutter"
     table_model: ClassVar[type[InstrumentTable]] = ShutterTable
-    readings: ClassVar[tuple[str, ...]] = ("is_open",)
+    readings: ClassVar[tuple[str, ...]] = ("is_open", "obeys")
     table: ShutterTable
 
     def __init__(self, *arguments: Any) -> None:
@@ -29,11 +33,18 @@ class Shutter(Instrument):
         """Whether it was open when it was connected."""
         self.told_open = False
         """Whether it was last told to be open."""
+        self._told_s = 0.0
 
     @property
     def is_open(self) -> bool:
         """Whether the shutter says that it is open."""
         return self._call("reading its position", self._is_open_hw)
+
+    @property
+    def obeys(self) -> bool:
+        """Whether it is closed when it was told to be, once it has had time to move; what interlocks watch."""
+        moving_s = self.table.settle_ms / 1e3 + _GRACE_S
+        return not self.is_open or self.told_open or time.monotonic() - self._told_s < moving_s
 
     def open(self) -> None:
         """Let light in, and wait until the shutter says so."""
@@ -55,13 +66,17 @@ class Shutter(Instrument):
     def _move(self, *, opening: bool) -> None:
         doing = "opening" if opening else "closing"
         carry_out = self._act if opening else self._call
-        self.told_open = opening
+        if opening:
+            self.site.guard.before_light()
+        self.told_open, self._told_s = opening, time.monotonic()
         carry_out(doing, lambda: self._set_open_hw(opening))
         self.site.clock.sleep_ms(self.table.settle_ms)
         if self._call("reading its position", self._is_open_hw) != opening:
             raise InstrumentError(
                 f"{self}: {doing}: it says that it is still {'closed' if opening else 'OPEN'}; check it by eye"
             )
+        if not opening:
+            self.site.guard.after_dark()
 
     @abstractmethod
     def _is_open_hw(self) -> bool: ...

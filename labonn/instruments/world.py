@@ -3,21 +3,26 @@
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from labonn.errors import InstrumentError
+from labonn.errors import ConfigError, InstrumentError
+from labonn.instruments.bench_config import InstrumentEntry
 
 _START_LIMIT_S = 120.0
 _SLICE_S = 0.2
+_DOOR = re.compile(r"\$\{([a-z_]+)\.([a-z]+)\}")
+
+Doors = Mapping[str, Mapping[str, Any]]
 
 # Kept so that a world that ends while this process runs does not stay behind as a zombie.
 _started: list[subprocess.Popen[bytes]] = []
@@ -30,6 +35,8 @@ class RunningWorld:
     bench: str
     pid: int
     clock_address: str
+    doors: Doors
+    """Where its instruments answer: door -> "host", "port", "pty"."""
 
 
 def start_world(bench_file: Path, seed: int | None = None) -> RunningWorld:
@@ -60,7 +67,8 @@ def start_world(bench_file: Path, seed: int | None = None) -> RunningWorld:
             raise InstrumentError(f"the simulated bench of {bench_file} was not ready after {_START_LIMIT_S:g} s")
         try:
             said = json.loads(line)
-            world = RunningWorld(str(said["bench"]), int(said["pid"]), str(said["clock"]))
+            doors = {str(door): dict(where) for door, where in said.get("doors", {}).items()}
+            world = RunningWorld(str(said["bench"]), int(said["pid"]), str(said["clock"]), doors)
         except (ValueError, KeyError, TypeError) as error:
             process.wait(timeout=10)
             complaints.seek(0)
@@ -77,6 +85,33 @@ def start_world(bench_file: Path, seed: int | None = None) -> RunningWorld:
     else:
         process.wait(timeout=10)
     return world
+
+
+def fill_in(entry: InstrumentEntry, doors: Doors, where: str) -> InstrumentEntry:
+    """Put the doors of the world into an instrument's table: `${laser.port}` becomes the port of the door `laser`.
+
+    Raises
+    ------
+    ConfigError
+        If the world has no such door.
+    """
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: filled(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [filled(inner) for inner in value]
+        return _DOOR.sub(found, value) if isinstance(value, str) else value
+
+    def found(match: re.Match[str]) -> str:
+        door, part = match.groups()
+        try:
+            return str(doors[door][part])
+        except KeyError:
+            known = ", ".join(f"{name}.{key}" for name, keys in doors.items() for key in keys) or "none"
+            raise ConfigError(f"{where}: {match.group()}: the world has no such door; it has: {known}") from None
+
+    return InstrumentEntry.model_validate(filled(entry.model_dump()))
 
 
 @contextmanager

@@ -1,0 +1,160 @@
+"""Watching the readings on which the interlocks of a bench depend, in threads of their own.
+
+Each instrument is watched by itself, so that one that hangs hides no other, and none slows a capture. What cannot be
+read twice in a row is taken for tripped: a bench that nobody can see is not one to keep lit.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import groupby
+
+from labonn.errors import ConfigError, InstrumentError, InterlockTripped
+from labonn.instruments.bench_config import Interlocks
+from labonn.instruments.calls import Caller
+from labonn.instruments.condition import Condition
+from labonn.instruments.guard import Guard
+from labonn.instruments.instrument import Instrument
+
+logger = logging.getLogger(__name__)
+
+_MOST_MISSED = 2
+_LEAST_LIMIT_MS = 100.0
+_END_LIMIT_S = 5.0
+
+
+def check_interlocks(interlocks: Interlocks, instruments: Mapping[str, Instrument], where: str) -> None:
+    """Refuse a condition on a reading that its instrument does not have.
+
+    Raises
+    ------
+    ConfigError
+        If there is one.
+    """
+    for condition in interlocks.conditions:
+        known = instruments[condition.instrument].readings
+        if condition.reading not in known:
+            raise ConfigError(
+                f"{where}: interlocks.conditions {str(condition)!r}: {condition.instrument} is a"
+                f" {instruments[condition.instrument].kind}, whose readings are: {', '.join(known) or 'none'}"
+            )
+
+
+class Watch:
+    """The interlocks of an open bench.
+
+    Parameters
+    ----------
+    interlocks
+        Conditions, and how often they are looked at.
+    instruments
+        The bench's instruments by name, connected.
+    guard
+        What is tripped, with an `InterlockTripped` that says which reading and when.
+    """
+
+    def __init__(self, interlocks: Interlocks, instruments: Mapping[str, Instrument], guard: Guard) -> None:
+        self._period_s = interlocks.period_ms / 1e3
+        self._guard = guard
+        self._ended = threading.Event()
+        by_name = sorted(interlocks.conditions, key=lambda condition: condition.instrument)
+        self._watched = [
+            (instruments[name], tuple(conditions)) for name, conditions in groupby(by_name, lambda c: c.instrument)
+        ]
+        self._threads = [
+            threading.Thread(
+                target=self._watch, args=(instrument, conditions), name=f"interlocks of {instrument.name}", daemon=True
+            )
+            for instrument, conditions in self._watched
+        ]
+
+    def start(self) -> None:
+        """Check everything once, then watch.
+
+        Raises
+        ------
+        InterlockTripped
+            If a condition does not hold now.
+        InstrumentError
+            If a reading cannot be had.
+        """
+        for instrument, conditions in self._watched:
+            for condition in conditions:
+                value = getattr(instrument, condition.reading)
+                if not condition.allows(value):
+                    raise _tripped(condition, instrument, value)
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Watch no more; may be called twice, and before `start`."""
+        self._ended.set()
+        for thread in self._threads:
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(_END_LIMIT_S)
+
+    def _watch(self, instrument: Instrument, conditions: tuple[Condition, ...]) -> None:
+        # The instrument's own limit may be seconds; a reading that takes longer than a period is one that is missing.
+        caller = Caller(f"interlock of {instrument}")
+        missed = 0
+        due_s = time.monotonic()
+        try:
+            while not self._ended.wait(max(0.0, due_s - time.monotonic())):
+                due_s = max(due_s + self._period_s, time.monotonic())
+                try:
+                    self._look(instrument, conditions, caller)
+                    missed = 0
+                except InstrumentError as error:
+                    missed += 1
+                    logger.warning("%s", error)
+                    if missed >= _MOST_MISSED:
+                        self._trip(_unreadable(instrument, missed, error))
+                if self._guard.error is not None:
+                    return
+        finally:
+            caller.stop()
+
+    def _look(self, instrument: Instrument, conditions: tuple[Condition, ...], caller: Caller) -> None:
+        limit_ms = max(_LEAST_LIMIT_MS, 1e3 * self._period_s)
+        for condition in conditions:
+            reading = condition.reading
+
+            def read(reading: str = reading) -> object:
+                return getattr(instrument, reading)
+
+            value = caller.call(f"reading {reading}", read, limit_ms)
+            if not condition.allows(value):
+                self._trip(_tripped(condition, instrument, value))
+                return
+
+    def _trip(self, error: InterlockTripped) -> None:
+        if self._ended.is_set():
+            return
+        begin_s = time.perf_counter()
+        try:
+            self._guard.trip(error)
+        except InstrumentError as failure:
+            logger.critical("%s", failure)
+        else:
+            logger.error("the bench was made dark %.0f ms after that reading", 1e3 * (time.perf_counter() - begin_s))
+
+
+def _tripped(condition: Condition, instrument: Instrument, value: object) -> InterlockTripped:
+    said = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return InterlockTripped(
+        f"interlock {str(condition)!r}: {condition.instrument}.{condition.reading} was {said} at {_now()};"
+        f" the bench was made dark; find out why {instrument} reads so before you run again"
+    )
+
+
+def _unreadable(instrument: Instrument, times: int, error: InstrumentError) -> InterlockTripped:
+    return InterlockTripped(
+        f"interlock: {instrument} could not be read {times} times in a row, the last at {_now()}, so the bench was made"
+        f" dark: {error}"
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

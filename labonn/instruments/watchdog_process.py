@@ -1,0 +1,123 @@
+"""The watchdog's own process: `python -m labonn.instruments.watchdog_process`.
+
+`labonn.instruments.watchdog` starts it. It reads an errand, then lines: "armed" (answered; light comes), "dark" (the
+shutter is closed), "alive" and "bye". An end of its input without "bye" is a holder that was killed; silence is one
+that hangs.
+"""
+
+import json
+import logging
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import Literal
+
+import psutil
+
+from labonn.errors import BenchInUse, LabonnError
+from labonn.instruments.darkness import WayToDark
+from labonn.instruments.lock import holder_of, leave_note
+from labonn.instruments.watchdog import DARK_LIMIT_S, LIT_LIMIT_S, Errand
+
+logger = logging.getLogger(__name__)
+
+Reason = Literal["was killed", "hung"]
+
+_KILL_LIMIT_S = 1.0
+_SAME_START_S = 1.0
+_SLICE_S = 0.01
+_RETRY_S = 0.2
+_GIVE_UP_S = 120.0
+
+
+def main() -> int:
+    """Watch one holder of one bench; return the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="labonn's watchdog: %(message)s")
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    errand = Errand.model_validate(json.loads(sys.stdin.buffer.readline()))
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(lines,), daemon=True).start()
+    way = WayToDark(errand.bench_file, errand.doors)
+    way.get_ready()
+    reason = _watch(lines)
+    if reason is None:
+        return 0
+    began_s = time.monotonic()
+    _end(errand)
+    return _darken(way, errand, reason, began_s)
+
+
+def _read(lines: "queue.SimpleQueue[str | None]") -> None:
+    for line in sys.stdin.buffer:
+        lines.put(line.decode().strip())
+    lines.put(None)
+
+
+def _watch(lines: "queue.SimpleQueue[str | None]") -> Reason | None:
+    """Wait until the holder says goodbye (None), is killed, or hangs."""
+    limit_s = DARK_LIMIT_S
+    while True:
+        try:
+            line = lines.get(timeout=limit_s)
+        except queue.Empty:
+            return "hung"
+        if line is None:
+            return "was killed"
+        if line == "bye":
+            return None
+        if line == "armed":
+            limit_s = LIT_LIMIT_S
+            print("armed", flush=True)
+        elif line == "dark":
+            limit_s = DARK_LIMIT_S
+
+
+def _end(errand: Errand) -> None:
+    """Kill the holder if it still exists: it may hold the ports, and the lock."""
+    try:
+        holder = psutil.Process(errand.holder_pid)
+        if abs(holder.create_time() - errand.holder_started_s) > _SAME_START_S:
+            return
+        holder.kill()
+        deadline = time.monotonic() + _KILL_LIMIT_S
+        # One whose parent has not asked for its end yet stays as a zombie, which holds nothing.
+        while holder.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(_SLICE_S)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.Error as error:
+        logger.warning("process %d could not be ended: %s", errand.holder_pid, error)
+
+
+def _darken(way: WayToDark, errand: Errand, reason: Reason, began_s: float) -> int:
+    failure = ""
+    while time.monotonic() - began_s < _GIVE_UP_S:
+        try:
+            was_lit = way.make_dark()
+        except BenchInUse as error:
+            holder = holder_of(way.name)
+            if holder is not None and holder.pid != errand.holder_pid and holder.lives:
+                return 0  # it made the bench dark when it opened it, and is responsible now
+            failure = str(error)
+        except LabonnError as error:
+            failure = str(error)
+            logger.warning("%s", error)
+        else:
+            found = "it was lit" if was_lit else "it was dark already"
+            leave_note(
+                way.name,
+                f"process {errand.holder_pid} {reason}, and the watchdog made the bench dark"
+                f" {time.monotonic() - began_s:.1f} s later ({found})",
+            )
+            return 0
+        time.sleep(_RETRY_S)
+    leave_note(way.name, f"process {errand.holder_pid} {reason}, and the watchdog could NOT make it dark: {failure}")
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
