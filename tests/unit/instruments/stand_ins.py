@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from labonn.instruments import SLM, Camera, Clock, Display, Shutter, Site
+from labonn.instruments import SLM, Camera, Clock, Display, Light, PowerMeter, Shutter, Site, Stage, Thermometer
 
 
 class CountingClock(Clock):
@@ -87,6 +87,64 @@ class BareShutter(_Bare, Shutter):
     def _set_open_hw(self, opening: bool) -> None:
         if not self.stuck:
             self.position = opening
+
+
+class BareLight(_Bare, Light):
+    """Gives `gives` times the power that it is told, unless its key is off."""
+
+    on = False
+    told_mw = 0.0
+    gives = 1.0
+    key = True
+    closed = True
+    stuck = False
+
+    def _is_on_hw(self) -> bool:
+        return self.on
+
+    def _set_on_hw(self, on: bool) -> None:
+        if not self.stuck:
+            self.on = on and self.key
+
+    def _power_mw_hw(self) -> float:
+        return self.gives * self.told_mw if self.on else 0.0
+
+    def _set_power_mw_hw(self, power_mw: float) -> None:
+        self.told_mw = power_mw
+
+    def _interlock_closed_hw(self) -> bool:
+        return self.closed
+
+
+class BareMeter(_Bare, PowerMeter):
+    value: Any = 1.0
+    wavelength_nm = 0.0
+
+    def _power_mw_hw(self) -> float:
+        if isinstance(self.value, Exception):
+            raise self.value
+        return float(self.value)
+
+    def _set_wavelength_nm_hw(self, wavelength_nm: float) -> None:
+        self.wavelength_nm = wavelength_nm
+
+
+class BareThermometer(_Bare, Thermometer):
+    value = 21.0
+
+    def _celsius_hw(self) -> float:
+        return self.value
+
+
+class BareStage(_Bare, Stage):
+    at_um = 0.0
+    slip_um = 0.0
+
+    def _position_um_hw(self) -> float:
+        return self.at_um
+
+    def _move_to_um_hw(self, position_um: float) -> None:
+        self.at_um = position_um + self.slip_um
 
 
 def connected(kind: type[Any], **table: Any) -> Any:

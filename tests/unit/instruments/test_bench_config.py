@@ -80,3 +80,37 @@ def test_a_wrong_file_is_refused_with_its_name_and_key(tmp_path: Path, old: str,
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.bench\.toml: cannot be read"):
         read_bench(tmp_path / "nowhere.bench.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('slm = "slm"\n', "", r"instruments.slm: no role names it"),
+        ('slm = "slm"\n', 'stage = "slm"\n', r"roles.slm: a bench has an SLM, or a fixed \[optic\]"),
+        (
+            "[geometry]",
+            '[interlocks]\nconditions = ["laser.power_mw <= 20"]\n[geometry]',
+            r"'laser.power_mw <= 20': there is no \[instruments.laser\]; there are: camera, panel",
+        ),
+        (
+            "[geometry]",
+            '[interlocks]\nconditions = ["shutter is shut"]\n[geometry]',
+            "'shutter is shut': is no condition",
+        ),
+        ("[geometry]", "[interlocks]\nconditions = []\n[geometry]", "interlocks.conditions"),
+        ("[geometry]", '[interlocks]\nperiod_ms = 1\nconditions = ["a.b < 1"]\n[geometry]', "interlocks.period_ms = 1"),
+        ("[geometry]", "[optic]\n[geometry]", "optic.serial_number: is missing"),
+    ],
+)
+def test_interlocks_and_optics_that_cannot_be_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in GOOD
+    with pytest.raises(ConfigError, match=said):
+        read_bench(write(tmp_path, GOOD.replace(old, new)))
+
+
+def test_a_fixed_optic_takes_the_place_of_an_slm(tmp_path: Path) -> None:
+    fixed = GOOD.replace('slm = "slm"\n', "").replace('[instruments.slm]\ndriver = "micromanager"\n', "")
+    config = read_bench(write(tmp_path, fixed + '[optic]\nserial_number = "MO-0042"\n'))
+    assert config.roles.slm is None
+    assert config.optic is not None
+    assert config.optic.serial_number == "MO-0042"

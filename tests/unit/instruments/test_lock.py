@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,25 @@ def test_a_damaged_note_is_no_obstacle(folder: Path) -> None:
     (folder / "trial.json").write_text("{", encoding="utf-8")
     with bench_lock("trial") as lost:
         assert lost is None
+
+
+def test_word_that_is_left_is_taken_once(folder: Path) -> None:
+    assert lock.take_note("trial") is None
+    lock.leave_note("trial", "made dark by the watchdog")
+    assert str(lock.take_note("trial")).endswith(": made dark by the watchdog")
+    assert lock.take_note("trial") is None
+
+
+def test_a_process_number_that_is_used_again_is_not_the_holder(folder: Path) -> None:
+    with bench_lock("trial"):
+        holder = holder_of("trial")
+    assert holder is not None
+    assert holder.lives
+    assert not replace(holder, started_s=holder.started_s - 100).lives
+
+
+def test_the_way_to_dark_makes_nobody_the_holder(folder: Path) -> None:
+    with lock.exclusively("trial"):
+        assert holder_of("trial") is None
+        with pytest.raises(BenchInUse), bench_lock("trial"):
+            pass
