@@ -25,6 +25,7 @@ from sim.world_file import BenchFile, WorldFile, read_bench
 
 log = logging.getLogger("sim")
 _STARTING_S = 30.0
+_ENDING_S = 15.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,9 +75,10 @@ def _live(bench: BenchFile, world_file: WorldFile, seed: int | None, idle_s: flo
     doors = {door: server.address for door, server in servers.items()}
     info = {"ready": True, "bench": bench.name, "pid": os.getpid(), "seed": world.seed, **doors}
     registry.publish(info)
+    warming = threading.Thread(target=_warm_up, args=(world,), daemon=True)
     try:
         print(json.dumps(info), flush=True)
-        threading.Thread(target=_warm_up, args=(world,), daemon=True).start()
+        warming.start()
         while presence.idle_s() < idle_s:
             time.sleep(min(0.2, idle_s))
     finally:
@@ -85,6 +87,8 @@ def _live(bench: BenchFile, world_file: WorldFile, seed: int | None, idle_s: flo
             server.shutdown()
         with suppress(OSError):  # Windows keeps a mapped file until its process has ended
             memory.unlink()
+        if warming.is_alive():  # torch aborts a process that ends while it computes
+            warming.join(_ENDING_S)
 
 
 def _warm_up(world: World) -> None:

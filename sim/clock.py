@@ -16,13 +16,17 @@ class Clock(Protocol):
         """Return when the moment is reached; at once if it has passed."""
         ...
 
+    def let_pass_until_s(self, moment_s: float) -> None:
+        """Return when the moment is reached, without making it come faster than real time does."""
+        ...
+
 
 class VirtualClock:
     """Time passes only when somebody waits for it, and then at once."""
 
     def __init__(self) -> None:
         self._now_s = 0.0
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def now_s(self) -> float:
         """Seconds since the world began."""
@@ -33,6 +37,13 @@ class VirtualClock:
         """Make it that moment."""
         with self._lock:
             self._now_s = max(self._now_s, moment_s)
+            self._lock.notify_all()
+
+    def let_pass_until_s(self, moment_s: float) -> None:
+        """Wait until others have made it that moment, but not for longer than that takes in real time."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._now_s >= moment_s, max(0.0, moment_s - self._now_s))
+        self.sleep_until_s(moment_s)
 
 
 class RealClock:
@@ -49,3 +60,7 @@ class RealClock:
         """Sleep until that moment."""
         while (left_s := moment_s - self.now_s()) > 0:
             time.sleep(left_s)
+
+    def let_pass_until_s(self, moment_s: float) -> None:
+        """Sleep until that moment."""
+        self.sleep_until_s(moment_s)

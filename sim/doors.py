@@ -9,16 +9,23 @@ import json
 import logging
 import math
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from sim.camera import Snap
 from sim.errors import SimulationError
+from sim.fault_plan import FaultPlan
 from sim.shared_pixels import lay_out, open_places
 from sim.truth import truth
 from sim.world import World
+from sim.world_file import explain
 
 log = logging.getLogger(__name__)
 FRAME_PLACES = 4
+_LONGEST_WAIT_S = 0.2  # for a trigger: a client asks again, so that it can be stopped
 _MAX_SLEEP_S = 1e9
 
 Request = dict[str, Any]
@@ -77,6 +84,10 @@ class DevicesDoor(JsonDoor):
                 "hello": self._hello,
                 "show": self._show,
                 "snap": self._snap,
+                "arm": self._arm,
+                "next": self._next,
+                "trigger": self._trigger,
+                "triggering": self._triggering,
                 "exposure": self._exposure,
                 "shutter": self._shutter,
             }
@@ -101,39 +112,118 @@ class DevicesDoor(JsonDoor):
         return {}
 
     def _snap(self, _: Request) -> Request:
-        if not self._world.camera_delivers:
+        self._check_delivery()
+        snap = self._world.camera.snap()
+        if snap is None:
             raise Silence
-        snap = self._world.snap()
+        return self._delivered(snap)
+
+    def _arm(self, _: Request) -> Request:
+        """Be ready for triggers from now on."""
+        return {"pulse": self._world.camera.pulse, "mode": self._world.camera.trigger_mode}
+
+    def _next(self, request: Request) -> Request:
+        """Give the next frame of a sequence, or say that there is no trigger yet."""
+        self._check_delivery()
+        camera = self._world.camera
+        if camera.trigger_mode == "Internal":
+            after_s = request.get("after_s")
+            return self._delivered(camera.next_free(None if after_s is None else _number(after_s, "after_s")))
+        wait_s = min(_number(request.get("wait_s", _LONGEST_WAIT_S), "wait_s"), _LONGEST_WAIT_S)
+        taken = camera.next_triggered(int(request["pulse"]), wait_s)
+        if taken is None:
+            return {"waiting": True}
+        snap, pulse = taken
+        return {"pulse": pulse, **({"waiting": True} if snap is None else self._delivered(snap))}
+
+    def _trigger(self, _: Request) -> Request:
+        self._world.camera.trigger("Software")
+        return {}
+
+    def _triggering(self, request: Request) -> Request:
+        camera = self._world.camera
+        if "mode" in request:
+            camera.set_trigger_mode(str(request["mode"]))
+        if "delay_ms" in request:
+            camera.set_trigger_delay_ms(_number(request["delay_ms"], "delay_ms"))
+        return {"mode": camera.trigger_mode, "delay_ms": camera.trigger_delay_ms}
+
+    def _check_delivery(self) -> None:
+        if not self._world.camera.delivers:
+            raise Silence
+
+    def _delivered(self, snap: Snap) -> Request:
         place = snap.number % FRAME_PLACES
         self._arrays[f"frame {place}"][:] = snap.frame
         return {"place": place, "number": snap.number, "start_s": snap.start_s, "exposure_ms": snap.exposure_ms}
 
     def _exposure(self, request: Request) -> Request:
         if "ms" in request:
-            self._world.set_exposure_ms(_number(request["ms"], "ms"))
-        return {"ms": self._world.exposure_ms}
+            self._world.camera.set_exposure_ms(_number(request["ms"], "ms"))
+        return {"ms": self._world.camera.exposure_ms}
 
     def _shutter(self, request: Request) -> Request:
+        light = self._world.illumination
         if "open" in request:
-            self._world.set_shutter(_truth_value(request["open"], "open"))
-        return {"open": self._world.shutter_is_open}
+            light.set_shutter(_truth_value(request["open"], "open"))
+        return {"open": light.shutter.is_open(inf)}
 
 
 class TestDoor(JsonDoor):
-    """What only tests may ask: the truth, and changes of the world."""
+    """What only tests may ask: the truth, and changes of the world.
+
+    Parameters
+    ----------
+    world
+        What it is about.
+    connections
+        Says how many clients each door has.
+    """
 
     __test__ = False  # it is not a test, whatever its name says
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, connections: Callable[[], dict[str, int]] = dict) -> None:
         self._world = world
-        super().__init__({"truth": lambda _: truth(world), "set": self._set, "psf": self._psf})
+        light, camera = world.illumination, world.camera
+        self._switches: dict[str, Callable[[Any], None]] = {
+            "camera.delivers": lambda value: setattr(camera, "delivers", _truth_value(value, "camera.delivers")),
+            "laser.interlock_closed": lambda value: light.set_interlock(_truth_value(value, "laser.interlock_closed")),
+            "laser.fault": lambda value: light.set_laser_fault(str(value)),
+            "laser.ignores_off": lambda value: light.set_ignores_off(_truth_value(value, "laser.ignores_off")),
+            "shutter.stuck": lambda value: setattr(light.shutter, "stuck", _truth_value(value, "shutter.stuck")),
+        }
+        super().__init__(
+            {
+                "truth": lambda _: {**truth(world), "connections": connections()},
+                "set": self._set,
+                "faults": self._faults,
+                "trigger": self._trigger,
+                "psf": self._psf,
+            }
+        )
 
     def _set(self, request: Request) -> Request:
         values = dict(request["values"]) if "values" in request else {str(request["path"]): request["value"]}
-        if "camera.delivers" in values:
-            self._world.camera_delivers = _truth_value(values.pop("camera.delivers"), "camera.delivers")
+        switched = {path: values.pop(path) for path in self._switches if path in values}
         if values:
             self._world.change(values)
+        for path, value in switched.items():
+            self._switches[path](value)
+        return {}
+
+    def _faults(self, request: Request) -> Request:
+        """Put a plan into force, an empty one for no more faults; without one, say what was injected."""
+        if "plan" in request:
+            try:
+                plan = FaultPlan.model_validate(request["plan"])
+            except ValidationError as error:
+                raise SimulationError(explain(error, "the plan")) from error
+            self._world.faults.follow(plan)
+        return self._world.faults.report()
+
+    def _trigger(self, _: Request) -> Request:
+        """Give a pulse on the camera's trigger input, as the display does when it shows another picture."""
+        self._world.camera.trigger("External")
         return {}
 
     def _psf(self, request: Request) -> Request:

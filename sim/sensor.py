@@ -47,7 +47,7 @@ class Sensor:
         self._pool = self._places.standard_normal(3 * shape[0] * shape[1], np.float32)
 
     def expose(
-        self, light: Floats | None = None, open_ms: float = 0.0, exposure_ms: float = 0.0, mean_radiance: float = 0.0
+        self, light: Floats | None = None, lit_ms: float = 0.0, exposure_ms: float = 0.0, mean_radiance: float = 0.0
     ) -> Frame:
         """Take one frame: grey levels, (H, W), right aligned in 16 bits.
 
@@ -55,8 +55,8 @@ class Sensor:
         ----------
         light
             Light on the sensor in units of white, (H, W); None: no light at all.
-        open_ms
-            How long the light reached the sensor during the exposure.
+        lit_ms
+            How long the light reached the sensor during the exposure, counted at the source's nominal power.
         exposure_ms
             The exposure.
         mean_radiance
@@ -64,7 +64,7 @@ class Sensor:
         """
         stray = self._world.effects.stray_light
         veil = stray.veil * mean_radiance if stray.on else 0.0
-        lit_ms = open_ms * self._power() if light is not None else 0.0
+        lit_ms = lit_ms * self._power() if light is not None else 0.0
         frame = np.empty(self._world.camera.shape, np.uint16)
         place = int(self._places.integers(0, self._pool.size - frame.size))
         normals = self._pool[place : place + frame.size].reshape(frame.shape)

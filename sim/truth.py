@@ -1,5 +1,6 @@
 """What really is the case in a world, for tests that check what labonn believes."""
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,32 @@ def truth(world: World) -> dict[str, Any]:
     """Everything but pixels, as JSON values."""
     shown = {device: world.shown(device) for device in world.panel_shapes()}
     geometry, draws, file = world.optics.geometry, world.optics.draws, world.file
-    lit = world.shutter_is_open and bool(shown["display"].any())
+    light, camera = world.illumination, world.camera
+    laser = light.laser
+    now_s = world.clock.now_s()
+    lit = light.lit
     return {
         "bench": world.name,
         "seed": world.seed,
-        "now_s": world.clock.now_s(),
-        "light_on": True,  # the mono world's source has no switch: the shutter makes it dark
-        "shutter_open": world.shutter_is_open,
+        "now_s": now_s,
+        "light_on": light.light_on,
+        "laser_power_mw": light.laser_power_mw(),
+        "laser_told_mw": None if laser is None else laser.told_mw,
+        "interlock_closed": None if laser is None else laser.interlock_closed,
+        "laser_fault": None if laser is None else laser.fault,
+        "shutter_open": light.shutter.is_open(inf),
+        "shutter_told_open": light.shutter.told_open,
         "lit": lit,
         "dark": not lit,
-        "camera_delivers": world.camera_delivers,
-        "exposure_ms": world.exposure_ms,
-        "frames": world.frames,
+        "time_lit_s": light.darkness.lit_s(now_s),
+        "lit_since_unix_s": light.darkness.lit_since_unix_s,
+        "dark_since_unix_s": light.darkness.dark_since_unix_s,
+        "celsius": world.warmth.celsius(),
+        "camera_delivers": camera.delivers,
+        "exposure_ms": camera.exposure_ms,
+        "trigger_mode": camera.trigger_mode,
+        "frames": camera.frames,
+        "faults": world.faults.report(),
         "shown": {
             device: {"key": content_key(levels), "mean_level": float(levels.mean()), "max_level": int(levels.max())}
             for device, levels in shown.items()

@@ -5,20 +5,25 @@ Each effect is a table with a key `on`. Units stand in the names. A key that is 
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from sim.errors import SimulationError
+from sim.fault_plan import FaultPlan
+from sim.frozen import Frozen
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 BENCH_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-
-
-class Frozen(BaseModel):
-    """A value that is checked when it is made, never changes, and refuses keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Slm(Frozen):
@@ -75,6 +80,44 @@ class Shutter(Frozen):
     """The mechanical shutter in front of the display's light."""
 
     travel_ms: NonNegativeFloat  # a command to open or close takes this long
+
+
+class Laser(Frozen):
+    """What gives the source its light. Without this table the source is always on, and has no doors."""
+
+    nominal_power_mw: PositiveFloat  # at which white is `source.white_e_per_ms`
+    rated_power_mw: PositiveFloat  # what its maker sells it for; it can be set up to a tenth more
+    response_ms: NonNegativeFloat  # time constant of its power after a command; off is at once
+    warm_up_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0  # of its power is missing while it is cold
+    warm_up_s: PositiveFloat = 120.0  # time constant of warming up, and of cooling down
+    emission_delay_s: NonNegativeFloat = 0.0  # between the command and the light, where the law wants one
+
+    @property
+    def most_mw(self) -> float:
+        """The highest power that it can be set to."""
+        return 1.1 * self.rated_power_mw
+
+    @model_validator(mode="after")
+    def _gives_its_nominal_power(self) -> Self:
+        if self.nominal_power_mw > self.most_mw:
+            raise ValueError(f"nominal_power_mw is more than 1.1 x rated_power_mw = {self.most_mw:g}")
+        return self
+
+
+class Meter(Frozen):
+    """The power meter, at a beam splitter behind the shutter; it is calibrated to show what the laser gives."""
+
+    noise_mw: NonNegativeFloat = 0.001  # standard deviation of a reading
+    wavelength_nm: Annotated[float, Field(ge=400.0, le=1100.0)] = 635.0  # what its sensor is corrected for, until set
+
+
+class Thermometer(Frozen):
+    """The thermometer on the bench."""
+
+    celsius: Annotated[float, Field(ge=-50.0, le=150.0)] = 21.5
+    noise_celsius: NonNegativeFloat = 0.005
+    swing_celsius: NonNegativeFloat = 0.0  # half of what lies between the warmest and the coldest of a period
+    swing_h: PositiveFloat = 24.0
 
 
 class Effect(Frozen):
@@ -258,6 +301,10 @@ class WorldFile(Frozen):
     display: Display
     camera: Camera
     shutter: Shutter
+    laser: Laser | None = None
+    meter: Meter = Meter()
+    thermometer: Thermometer = Thermometer()
+    faults: FaultPlan = FaultPlan()
     effects: Effects
 
 

@@ -19,7 +19,7 @@ def world():
 
 
 def lit(world):
-    world.set_shutter(True)
+    world.illumination.set_shutter(True)
     return world
 
 
@@ -34,13 +34,13 @@ def wait_ms(world, milliseconds):
 def test_a_closed_shutter_is_dark(world):
     world.show("display", white(world))
     wait_ms(world, 100)
-    assert np.unique(world.snap().frame).tolist() == [60]
+    assert np.unique(world.camera.snap().frame).tolist() == [60]
 
 
 def test_a_dark_frame_does_not_wait_for_a_pattern_that_is_being_computed(world):
     frames = []
     with world.optics._lock:
-        taker = threading.Thread(target=lambda: frames.append(world.snap()), daemon=True)
+        taker = threading.Thread(target=lambda: frames.append(world.camera.snap()), daemon=True)
         taker.start()
         taker.join(10)
     assert len(frames) == 1
@@ -49,16 +49,16 @@ def test_a_dark_frame_does_not_wait_for_a_pattern_that_is_being_computed(world):
 def test_an_open_shutter_is_not(world):
     lit(world).show("display", white(world))
     wait_ms(world, 100)
-    assert world.snap().frame.max() > 500
+    assert world.camera.snap().frame.max() > 500
 
 
 def test_time_passes_while_a_frame_is_taken_and_a_shutter_moves(world):
-    world.set_shutter(True)
+    world.illumination.set_shutter(True)
     assert world.clock.now_s() == pytest.approx(6e-3)
-    snap = world.snap()
+    snap = world.camera.snap()
     assert snap.start_s == pytest.approx(6e-3)
     assert world.clock.now_s() == pytest.approx(6e-3 + 20e-3 + 8e-3)
-    world.set_shutter(True)
+    world.illumination.set_shutter(True)
     assert world.clock.now_s() == pytest.approx(34e-3), "it is open already"
 
 
@@ -72,16 +72,16 @@ def test_showing_takes_no_time(world):
 def test_a_frame_that_is_taken_too_early_is_the_mixture_of_old_and_new(panel, brightness):
     """Closed form: the old one's share over [0, T] after the command, with latency L and time constant tau."""
     world = lit(World("trial", QUIET, 0, VirtualClock()))
-    world.set_exposure_ms(10.0)
+    world.camera.set_exposure_ms(10.0)
     new = np.zeros(world.panel_shapes()[panel], np.uint8)
     new[:, : new.shape[1] // 3] = brightness
     world.show("display", white(world) // 2)
     wait_ms(world, 200)
-    before = world.snap().frame.astype(float)
+    before = world.camera.snap().frame.astype(float)
     world.show(panel, new)
-    early = world.snap().frame.astype(float)
+    early = world.camera.snap().frame.astype(float)
     wait_ms(world, 200)
-    after = world.snap().frame.astype(float)
+    after = world.camera.snap().frame.astype(float)
     latency, tau, exposure = 4.0, 2.6, 10.0
     old = (latency + tau * (1 - np.exp(-(exposure - latency) / tau))) / exposure
     assert np.abs(before - after).max() > 100
@@ -91,9 +91,11 @@ def test_a_frame_that_is_taken_too_early_is_the_mixture_of_old_and_new(panel, br
 def test_half_open_lets_through_half(world):
     lit(world).show("display", white(world))
     wait_ms(world, 200)
-    full = world.snap().frame.astype(float) - 60
-    world._shutter.show("closed", world.clock.now_s() + 4e-3)  # the blade arrives 6 ms later: at half of the exposure
-    half = world.snap().frame.astype(float) - 60
+    full = world.camera.snap().frame.astype(float) - 60
+    world.illumination.shutter.move(
+        False, world.clock.now_s() + 4e-3
+    )  # the blade arrives 6 ms later: at half of the exposure
+    half = world.camera.snap().frame.astype(float) - 60
     assert half.sum() / full.sum() == pytest.approx(0.5, abs=0.01)
 
 
@@ -102,16 +104,16 @@ def test_a_longer_exposure_is_brighter_in_proportion(world):
     wait_ms(world, 200)
     sums = []
     for exposure_ms in (2.0, 6.0):
-        world.set_exposure_ms(exposure_ms)
-        sums.append((world.snap().frame.astype(float) - 60).sum())
+        world.camera.set_exposure_ms(exposure_ms)
+        sums.append((world.camera.snap().frame.astype(float) - 60).sum())
     assert sums[1] / sums[0] == pytest.approx(3.0, rel=0.01)
 
 
 @pytest.mark.parametrize("exposure_ms", [0.0, -1.0, 1e9, float("nan")])
 def test_an_exposure_that_cannot_be_is_refused(world, exposure_ms):
     with pytest.raises(SimulationError, match="exposes"):
-        world.set_exposure_ms(exposure_ms)
-    assert world.exposure_ms == 20.0
+        world.camera.set_exposure_ms(exposure_ms)
+    assert world.camera.exposure_ms == 20.0
 
 
 def test_pixels_that_do_not_fit_are_refused(world):
@@ -124,10 +126,10 @@ def test_pixels_that_do_not_fit_are_refused(world):
 def test_values_change_while_it_lives(world):
     lit(world).show("display", white(world))
     wait_ms(world, 100)
-    bright = world.snap().frame.mean() - 60
+    bright = world.camera.snap().frame.mean() - 60
     world.change({"source.white_e_per_ms": QUIET.source.white_e_per_ms / 2, "effects.vignetting.on": True})
-    assert world.snap().frame.mean() - 60 == pytest.approx(bright / 2, rel=0.02)
-    assert world.shutter_is_open
+    assert world.camera.snap().frame.mean() - 60 == pytest.approx(bright / 2, rel=0.02)
+    assert world.illumination.shutter.is_open(world.clock.now_s())
 
 
 @pytest.mark.parametrize(
@@ -166,5 +168,5 @@ def test_the_truth_is_plain_json(world):
 def test_in_real_time_an_exposure_takes_its_time():
     world = World("trial", QUIET, 0, RealClock())
     began = world.clock.now_s()
-    world.snap()
+    world.camera.snap()
     assert world.clock.now_s() - began >= 28e-3

@@ -8,6 +8,7 @@ import sim
 from sim.world_file import WorldFile
 
 BENCHES = Path(sim.__file__).parent / "benches"
+LASER = {"nominal_power_mw": 15.0, "rated_power_mw": 20.0, "response_ms": 2.0}
 NOISE = ("shot_noise", "read_noise", "dark_current", "pixel_gain", "column_offset", "light_noise")
 SMALL = {
     "slm.shape": [96, 96],
@@ -28,7 +29,11 @@ def content(changes: dict[str, Any] | None = None, off: tuple[str, ...] | str = 
     values: dict[str, Any] = tomllib.loads((BENCHES / "mono.world.toml").read_text(encoding="utf-8"))
     for effect in values["effects"] if off == "all" else off:
         values["effects"][effect]["on"] = False
+    values.pop("laser", None)  # the source is always on, unless a test gives it a laser
     for path, value in (changes or {}).items():
+        if path in ("laser", "meter", "thermometer", "faults"):
+            values[path] = value
+            continue
         *tables, key = path.split(".")
         table = values
         for name in tables:
