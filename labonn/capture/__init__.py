@@ -4,6 +4,7 @@ from labonn.capture.calibrate import calibrate
 from labonn.capture.calibration import Calibration
 from labonn.capture.loop import CapturedImage, capture
 from labonn.capture.registration import Registration
+from labonn.capture.retakes import CaptureCounts, Fault
 from labonn.capture.scene import scene_of
 
-__all__ = ["Calibration", "CapturedImage", "Registration", "calibrate", "capture", "scene_of"]
+__all__ = ["Calibration", "CaptureCounts", "CapturedImage", "Fault", "Registration", "calibrate", "capture", "scene_of"]

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from labonn.capture.calibration import Calibration
 from labonn.capture.flat_field import flat_field
+from labonn.capture.frame_check import saturated_px
 from labonn.capture.gain import fit_gains
 from labonn.capture.geometry import find_geometry, nominal_affine
 from labonn.capture.light import choose_exposure, light, take_dark, take_stack
+from labonn.capture.loop import take_images
 from labonn.capture.registration import Registration
+from labonn.capture.retakes import CaptureCounts
 from labonn.capture.scene import fiducial_scene, plain_scene, scene_of
 from labonn.design import Layout
 from labonn.errors import CalibrationError
@@ -148,12 +151,10 @@ def _capture_probes(
 ) -> tuple[NDArray[np.float32], bool]:
     """Capture the probe images; give their maps in counts, (N, T, h, w), and whether any of them saturated."""
     captured = []
-    for image in probe_images:
-        bench.display.show(scene_of(image, bench))
-        frame = bench.camera.snap()
-        if np.count_nonzero(frame >= bench.camera.saturation) > _MOST_SATURATED * frame.size:
+    for shot in take_images(bench, probe_images, registration, CaptureCounts(), most_saturated=1.0):
+        if saturated_px(shot.frame, bench.camera.saturation) > _MOST_SATURATED * shot.frame.size:
             return np.empty(0, np.float32), True
-        captured.append(registration.tiles(frame))
+        captured.append(shot.tiles)
     return np.stack(captured), False
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labonn.capture.frame_check import FrameCheck
+from labonn.capture.retakes import CaptureCounts, Taker
 from labonn.errors import CalibrationError, InstrumentError
 from labonn.instruments import Bench
 
@@ -22,8 +24,20 @@ _LONGEST_MS = 1_000.0
 
 @contextmanager
 def light(bench: Bench) -> Iterator[None]:
-    """Open the shutter, and close it however this ends."""
+    """Turn the light on and open the shutter; close the shutter however this ends.
+
+    The light stays on behind it, because it is steady only when it is warm; closing the bench turns it off.
+
+    Raises
+    ------
+    ConfigError
+        If the bench file does not arm the light.
+    InstrumentError
+        If one of them does not do as it is told.
+    """
     try:
+        if bench.light is not None:
+            bench.light.turn_on()
         bench.shutter.open()
         yield
     finally:
@@ -40,11 +54,18 @@ class Stack:
 
 
 def take_stack(bench: Bench, count: int) -> Stack:
-    """Take frames of what is shown now and average them; at least two."""
+    """Take frames of what is shown now and average them; at least two.
+
+    Raises
+    ------
+    StaleFrameError, InstrumentError
+        As `Taker.take` does.
+    """
+    taker = _taker(bench)
     total = np.zeros(bench.camera.shape, np.float64)
     square = np.zeros(bench.camera.shape, np.float64)
-    for _ in range(count):
-        frame = bench.camera.snap().astype(np.float64)
+    for number in range(count):
+        frame = taker.take(f"frame {number} of {count}")[0].astype(np.float64)
         total += frame
         square += frame**2
     variance = (square - total**2 / count) / (count - 1)
@@ -77,12 +98,14 @@ def choose_exposure(bench: Bench, scene: NDArray[np.float32], what: str) -> floa
     ------
     CalibrationError
         If none is found: no light arrives, or too much at the shortest exposure.
+    StaleFrameError, InstrumentError
+        As `Taker.take` does.
     """
     camera = bench.camera
     bench.display.show(scene)
     peak = 0.0
     for _ in range(_MOST_TRIES):
-        frame = camera.snap()
+        frame, _ = _taker(bench).take(what)
         # Some of the sensor always lies between the pictures.
         black = float(np.quantile(frame, 0.02))
         peak = (float(np.quantile(frame, _QUANTILE)) - black) / (camera.saturation - black)
@@ -100,3 +123,10 @@ def choose_exposure(bench: Bench, scene: NDArray[np.float32], what: str) -> floa
         f"no exposure fits {what}: at {camera.exposure_ms:g} ms its brightest part uses {100 * peak:.1f} % of the"
         f" camera's range; {'reduce' if peak > _TARGET else 'check that the shutter opens and that there is'} the light"
     )
+
+
+def _taker(bench: Bench) -> Taker:
+    """Begin with frames of what is shown now, with the exposure that is set now; either may be too much for them."""
+    taker = Taker(bench, FrameCheck(bench.camera.saturation, most_saturated=1.0), CaptureCounts())
+    taker.flush()
+    return taker

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from labonn.capture.frame_check import MOST_SATURATED, FrameCheck, saturated_px
+from labonn.capture.freshness import Freshness
 from labonn.capture.light import light
 from labonn.capture.registration import Registration
-from labonn.capture.scene import scene_of
-from labonn.errors import CalibrationError, StaleFrameError
+from labonn.capture.retakes import CaptureCounts, Fault, Finding, Frame, Taker
+from labonn.capture.scene import plain_scene, scene_of
+from labonn.errors import CalibrationError
 from labonn.instruments import Bench
 
 
@@ -26,6 +29,8 @@ class CapturedImage:
     """The raw frame, (H, W), where frames are kept."""
     saturated_px: int
     """Pixels of the frame at the camera's limit."""
+    retakes: tuple[Fault, ...]
+    """What was wrong with the frames that were thrown away for this one; mostly nothing."""
     taken_utc: str
     taken_s: float
     """The bench's clock when the frame had arrived."""
@@ -38,10 +43,13 @@ def capture(
     *,
     keep_frames: bool = False,
     on_frame: Callable[[int], None] | None = None,
+    counts: CaptureCounts | None = None,
 ) -> Iterator[CapturedImage]:
     """Capture images one after another, with the phase pattern that is on the SLM.
 
-    Every image that is asked for is delivered, in order, or an error is raised. The light is on only while this runs.
+    Every image that is asked for is delivered, in order, or an error is raised. A frame that is dropped, repeats the
+    one before, has rows missing, is of an image that was shown before, or is saturated is taken again; after three in a
+    row the camera is given up. The shutter is open only while this runs.
 
     Parameters
     ----------
@@ -55,15 +63,17 @@ def capture(
         Whether to hand on the raw frames too.
     on_frame
         Told how many images are done, after each.
+    counts
+        Is kept up to date: frames asked for, delivered, and taken again.
 
     Raises
     ------
     CalibrationError
         If the calibration was made with other images or another camera.
     StaleFrameError
-        If the camera delivers the same frame twice for different images.
+        If the camera goes on delivering frames of something else than what is shown.
     InstrumentError
-        If an instrument fails.
+        If an instrument fails, or the camera goes on delivering no frames or spoilt ones.
     """
     calibration = registration.calibration
     if images.ndim != 3 or images.shape[1:] != calibration.image_shape:
@@ -74,26 +84,56 @@ def capture(
             " recalibrate"
         )
     bench.camera.exposure_ms = calibration.exposure_ms
-    before: NDArray[np.uint16] | None = None
     with light(bench):
-        for index, image in enumerate(images):
-            bench.display.show(scene_of(image, bench))
-            frame = bench.camera.snap()
+        for shot in take_images(bench, images, registration, counts or CaptureCounts(), MOST_SATURATED):
             taken_s = bench.clock.now_s()
-            # Noise makes no two exposures alike: a frame that repeats the last one was not taken for this image.
-            if before is not None and np.array_equal(frame, before) and not np.array_equal(image, images[index - 1]):
-                raise StaleFrameError(
-                    f"{bench.camera}: delivered the same frame for images {index - 1} and {index}; check its trigger"
-                    " and buffers"
-                )
-            before = frame
             yield CapturedImage(
-                index=index,
-                tiles=registration.tiles(frame),
-                frame=frame if keep_frames else None,
-                saturated_px=int(np.count_nonzero(frame >= bench.camera.saturation)),
+                index=shot.index,
+                tiles=shot.tiles,
+                frame=shot.frame if keep_frames else None,
+                saturated_px=saturated_px(shot.frame, bench.camera.saturation),
+                retakes=shot.retakes,
                 taken_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
                 taken_s=taken_s,
             )
             if on_frame is not None:
-                on_frame(index + 1)
+                on_frame(shot.index + 1)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame of an image, known to be of it."""
+
+    index: int
+    frame: Frame
+    tiles: NDArray[np.float32]
+    retakes: tuple[Fault, ...]
+
+
+def take_images(
+    bench: Bench,
+    images: NDArray[np.float32],
+    registration: Registration,
+    counts: CaptureCounts,
+    most_saturated: float,
+) -> Iterator[Shot]:
+    """Show images and take a frame of each, with the exposure and the light as they are; otherwise as `capture`."""
+    saturation = bench.camera.saturation
+    freshness = Freshness(registration.calibration, saturation)
+    taker = Taker(bench, FrameCheck(saturation, most_saturated, registration.calibration), counts)
+    # Whatever the camera and the display still hold of the past is black from here on, and known to be.
+    bench.display.show(plain_scene(0.0, bench))
+    taker.flush()
+    for index, image in enumerate(images):
+        scene = scene_of(image, bench)
+        maps: list[NDArray[np.float32]] = []
+
+        def examine(frame: Frame, index: int = index, maps: list[NDArray[np.float32]] = maps) -> Finding | None:
+            maps[:] = [registration.tiles(frame)]
+            return freshness.examine(f"image {index}", images[index], maps[0])
+
+        def show(scene: NDArray[np.float32] = scene) -> None:
+            bench.display.show(scene)
+
+        frame, retakes = taker.take(f"image {index}", show, examine)
+        yield Shot(index, frame, maps[0], retakes)

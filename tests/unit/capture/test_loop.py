@@ -1,59 +1,33 @@
-from types import SimpleNamespace
+"""Every image is delivered once, in order, by a frame of its own, or the capture ends in an error that says why."""
+
 from typing import Any
 
 import numpy as np
 import pytest
 
-from labonn.capture import Registration, capture
-from labonn.errors import InstrumentError, StaleFrameError
+from labonn.capture import CaptureCounts, Registration, capture
+from labonn.errors import InstrumentError, InterlockTripped, StaleFrameError
 
-from ..instruments.stand_ins import BareCamera, BareDisplay, BareShutter, CountingClock, connected
-from .test_registration import calibration
+from .eyes import WHITE, seeing_bench, seeing_calibration
 
-IMAGES = np.random.default_rng(0).uniform(size=(3, 8, 8)).astype(np.float32)
-
-
-class Eye(BareCamera):
-    """Delivers one frame of a list after the other."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.frames: list[np.ndarray] = []
-
-    def _shape_hw(self) -> tuple[int, int]:
-        return 90, 100
-
-    def _snap_hw(self) -> Any:
-        return self.frames.pop(0)
+IMAGES = np.random.default_rng(0).uniform(size=(6, 8, 8)).astype(np.float32)
 
 
-class Screen(BareDisplay):
-    def _shape_hw(self) -> tuple[int, int]:
-        return 20, 18
+def shots_of(bench: Any, images: np.ndarray = IMAGES, **options: Any) -> list[Any]:
+    return list(capture(bench, images, Registration(seeing_calibration()), **options))
 
 
-def bench_with(frames: list[np.ndarray]) -> Any:
-    camera = connected(Eye)
-    camera.frames = frames
-    geometry = SimpleNamespace(display_px_per_tap=2)
-    return SimpleNamespace(
-        name="trial",
-        camera=camera,
-        display=connected(Screen, pitch_um=8.0, settle_ms=16.7),
-        shutter=connected(BareShutter),
-        clock=CountingClock(),
-        config=SimpleNamespace(geometry=geometry),
-    )
-
-
-def frames(*levels: int) -> list[np.ndarray]:
-    return [np.full((90, 100), level, np.uint16) for level in levels]
+def assert_right(shots: list[Any], images: np.ndarray = IMAGES) -> None:
+    assert [shot.index for shot in shots] == list(range(len(images)))
+    for shot, image in zip(shots, images, strict=True):
+        # Eight bits of the display, and the noise of the mean of 64 pixels.
+        np.testing.assert_allclose(shot.tiles[0], image, atol=0.5 / 255 + 6 / (8 * WHITE))
 
 
 def test_shows_each_image_in_the_middle_and_delivers_each_once() -> None:
-    bench = bench_with(frames(160, 260, 4095))
-    shots = []
-    for shot in capture(bench, IMAGES, Registration(calibration())):
+    bench = seeing_bench()
+    shots, counts = [], CaptureCounts()
+    for shot in capture(bench, IMAGES, Registration(seeing_calibration()), counts=counts):
         np.testing.assert_array_equal(
             bench.display.shown[2:18, 1:17], np.rint(IMAGES[shot.index] * 255).repeat(2, axis=0).repeat(2, axis=1)
         )
@@ -61,24 +35,133 @@ def test_shows_each_image_in_the_middle_and_delivers_each_once() -> None:
         assert bench.shutter.is_open
         shots.append(shot)
     assert not bench.shutter.is_open
-    np.testing.assert_allclose([shot.tiles.mean() for shot in shots], [100, 200, 4035], rtol=1e-5)
-    assert [shot.saturated_px for shot in shots] == [0, 0, 9000]
-    assert bench.camera.exposure_ms == calibration().exposure_ms
-    assert bench.display.site.clock.slept_ms == pytest.approx(3 * 16.7)
+    assert_right(shots)
+    assert counts.summary() == {"asked": 6, "delivered": 6}
+    assert all(shot.retakes == () for shot in shots)
+    assert bench.camera.exposure_ms == seeing_calibration().exposure_ms
+    assert bench.display.site.clock.slept_ms == pytest.approx(7 * 16.7), "black before the first, and six images"
+    assert bench.camera.taken == 6, "one before the first, and six images"
 
 
-def test_the_same_frame_for_another_image_is_stale() -> None:
-    with pytest.raises(StaleFrameError, match="same frame for images 1 and 2"):
-        list(capture(bench_with(frames(100, 200, 200)), IMAGES, Registration(calibration())))
+@pytest.mark.parametrize("at", [0, 3])
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        ("dropped", "dropped"),
+        ("duplicated", "duplicated"),
+        ("torn", "duplicated"),
+        ("truncated", "truncated"),
+        ("grey", "truncated"),
+        ("stale", "stale"),
+        ("saturated", "saturated"),
+    ],
+)
+def test_a_spoilt_frame_is_taken_again_and_counted(
+    wrong: str, fault: str, at: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts = CaptureCounts()
+    shots = shots_of(seeing_bench({at: wrong}), counts=counts)
+    assert_right(shots)
+    assert [list(shot.retakes) for shot in shots] == [[fault] if index == at else [] for index in range(6)]
+    assert counts.summary() == {"asked": 6, "delivered": 6, fault: 1}
+    assert f"camera: image {at}: " in caplog.text
 
 
-def test_the_same_frame_for_the_same_image_is_not() -> None:
-    same = IMAGES[[0, 1, 1]]
-    assert len(list(capture(bench_with(frames(100, 200, 200)), same, Registration(calibration())))) == 3
-
-
-def test_a_camera_that_stops_delivering_ends_the_capture_in_the_dark() -> None:
-    bench, delivered = bench_with(frames(100, 200)), []
-    with pytest.raises(InstrumentError, match="camera: taking a frame"):
-        delivered.extend(capture(bench, IMAGES, Registration(calibration())))
+@pytest.mark.parametrize(
+    ("wrong", "kind", "said"),
+    [
+        (
+            "dropped",
+            InstrumentError,
+            r"image 2: taking a frame: the camera did not deliver; .*connected.*tried 3",
+        ),
+        ("duplicated", StaleFrameError, "image 2: 90 of 90 rows are those of the frame before.*its trigger"),
+        ("truncated", InstrumentError, "image 2: 7 of 90 rows hold no picture; tried 3 times.*its cable"),
+        ("stale", StaleFrameError, r"image 2: the frame shows image 1, .*\(stale, stale, stale\).*settle_ms"),
+        ("saturated", InstrumentError, "image 2: 33 % of the pixels are saturated .*dim the light"),
+    ],
+)
+def test_a_camera_that_goes_on_so_is_given_up_in_the_dark(wrong: str, kind: type, said: str) -> None:
+    bench = seeing_bench(dict.fromkeys((2, 3, 4), wrong))
+    delivered: list[Any] = []
+    with pytest.raises(InstrumentError, match=said) as caught:
+        delivered.extend(capture(bench, IMAGES, Registration(seeing_calibration())))
+    assert type(caught.value) is kind
+    assert len(delivered) == 2
     assert not bench.shutter.is_open
+
+
+def test_two_in_a_row_are_survived_whatever_they_are() -> None:
+    shots = shots_of(seeing_bench({1: "dropped", 2: "stale", 4: "truncated", 5: "duplicated"}))
+    assert_right(shots)
+    assert [len(shot.retakes) for shot in shots] == [0, 2, 2, 0, 0, 0]
+
+
+def test_a_camera_that_is_always_one_image_late_costs_a_retake_each() -> None:
+    bench = seeing_bench()
+    see, shown = bench.camera._sees, bench.display.pictures
+    bench.camera._sees = lambda picture: see(shown[-2] if len(shown) > 1 else picture)
+    shots = shots_of(bench)
+    assert_right(shots)
+    assert all("stale" in shot.retakes for shot in shots)
+
+
+def test_the_same_image_twice_is_not_stale() -> None:
+    same = IMAGES[[0, 1, 1, 0, 0]]
+    shots = shots_of(seeing_bench(), same)
+    assert_right(shots, same)
+    assert all(shot.retakes == () for shot in shots)
+
+
+def test_black_images_are_not_stale_and_what_is_stale_among_them_is_found() -> None:
+    images = IMAGES.copy()
+    images[[1, 2, 5]] = 0
+    shots = shots_of(seeing_bench({1: "stale"}), images)
+    assert_right(shots, images)
+    assert [len(shot.retakes) for shot in shots] == [0, 1, 0, 0, 0, 0]
+
+
+def test_what_the_last_capture_left_in_the_camera_is_not_taken_for_the_first_image() -> None:
+    bench = seeing_bench()
+    shots_of(bench)
+    bench.camera.taken, bench.camera.wrongs = -1, {-1: "duplicated", 0: "duplicated"}
+    assert_right(shots_of(bench, IMAGES[::-1]), IMAGES[::-1])
+
+
+def test_a_tripped_interlock_is_not_tried_again() -> None:
+    bench = seeing_bench()
+
+    def trip() -> Any:
+        raise InterlockTripped("laser.power_mw was 24")
+
+    bench.camera._snap_hw = trip
+    with pytest.raises(InterlockTripped, match="was 24"):
+        shots_of(bench)
+    assert not bench.shutter.is_open
+
+
+def test_a_call_that_blocks_the_camera_s_thread_is_survived_when_it_returns_in_time() -> None:
+    bench = seeing_bench(timeout_ms=400.0)
+    snap, late = bench.camera._snap_hw, [0.0, 0.6]
+
+    def slow() -> Any:
+        import time
+
+        time.sleep(late.pop(0) if late else 0.0)
+        return snap()
+
+    bench.camera._snap_hw = slow
+    counts = CaptureCounts()
+    assert_right(shots_of(bench, counts=counts))
+    assert counts.retaken == {"dropped": 1}
+
+
+def test_one_that_never_returns_is_named() -> None:
+    import threading
+
+    bench, forever = seeing_bench(timeout_ms=150.0), threading.Event()
+    bench.camera._snap_hw = forever.wait
+    with pytest.raises(InstrumentError, match=r"camera: .*it has not come back from taking a frame.*tried 3 times"):
+        shots_of(bench)
+    assert not bench.shutter.is_open
+    forever.set()
