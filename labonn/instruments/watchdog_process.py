@@ -7,6 +7,7 @@ that hangs.
 
 import json
 import logging
+import os
 import queue
 import signal
 import sys
@@ -120,4 +121,5 @@ def _darken(way: WayToDark, errand: Errand, reason: Reason, began_s: float) -> i
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Not sys.exit: it would wait for the thread that waits for the holder's next line.
+    os._exit(main())
