@@ -106,3 +106,78 @@ def report(
     from labonn.cli.running import report_command
 
     return report_command(run, lab)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make, or to write into.")],
+    lab: Annotated[
+        Path | None,
+        typer.Option("--lab", metavar="DIR", envvar="LABONN_LAB", help="The laboratory's folder; DIR/lab by default."),
+    ] = None,
+    json: Json = False,
+) -> Answer:
+    """Begin a laboratory: a commented bench file and a design file to edit. Nothing that is there is overwritten."""
+    from labonn.cli.init import init_command
+
+    return init_command(folder, lab)
+
+
+bench_app = typer.Typer(help="The bench itself: make it dark, check it.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.command()
+def dark(bench: Bench, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Make it dark, whoever holds it, and when nobody does; a run that holds it ends as aborted."""
+    from labonn.cli.benches import dark_command
+
+    return dark_command(bench)
+
+
+@bench_app.command()
+def check(bench: Bench, settings: Settings = None, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Open every instrument, measure what can be measured, say what is wrong and what to do.
+
+    Compares with the last good check of this bench. Ends with 0 if nothing failed (what has drifted is a warning), 1 if
+    a measurement is out of its limits, 3 if an instrument failed outright.
+    """
+    from labonn.cli.benches import check_command
+
+    return check_command(bench, lab, settings or [])
+
+
+control_app = typer.Typer(help="The run that holds a bench, from any shell.", no_args_is_help=True)
+app.add_typer(control_app, name="control")
+
+
+@control_app.command()
+def status(bench: Bench, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Say who holds the bench since when, and where its run is."""
+    from labonn.cli.controlling import control_command
+
+    return control_command("status", bench)
+
+
+@control_app.command()
+def pause(bench: Bench, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Hold the run at its next checkpoint, with the shutter closed."""
+    from labonn.cli.controlling import control_command
+
+    return control_command("pause", bench)
+
+
+@control_app.command()
+def resume(bench: Bench, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Let a paused run go on."""
+    from labonn.cli.controlling import control_command
+
+    return control_command("resume", bench)
+
+
+@control_app.command()
+def abort(bench: Bench, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Make the bench dark at once, and end the run."""
+    from labonn.cli.controlling import control_command
+
+    return control_command("abort", bench)

@@ -75,7 +75,7 @@ class Lab:
             )
             self._bench.control.attach(self.status, self._pause.ask, self._pause.end)
             self.run_record.change(instruments=self._bench.settings())
-            self._say_how_it_was_found(self._bench)
+            self._note_how_it_was_found(self._bench)
         return self._bench
 
     @property
@@ -206,14 +206,15 @@ class Lab:
         logger.info("resumed after %.1f s", paused_s)
         self._screen.line(f"resumed after {paused_s:.1f} s")
 
-    def _say_how_it_was_found(self, bench: "Bench") -> None:
-        if bench.left_by is None and not bench.found_lit:
+    def _note_how_it_was_found(self, bench: "Bench") -> None:
+        """Keep, in the record, what `open_bench` has said of a bench that was not left as it should be."""
+        if bench.left_by is None and bench.left_note is None and not bench.found_lit:
             return
         by = f"by {bench.left_by}, which ended without closing it" if bench.left_by else "by whoever used it last"
-        found = f"bench {bench.name!r} was left {'LIT ' if bench.found_lit else ''}{by}; it is dark now"
-        logger.warning("%s", found)
-        self._screen.line(found)
-        self.run_record.note("how the bench was found", found)
+        note = f"; {bench.left_note}" if bench.left_note else ""
+        self.note(
+            "how the bench was found", f"left {'LIT ' if bench.found_lit else ''}{by}{note}; dark since it was opened"
+        )
 
 
 def _file_name(name: str) -> str:

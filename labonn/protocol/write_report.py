@@ -1,6 +1,8 @@
 """The report of a run, from what lies in its folder; so it can be made again at any time."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from labonn.records import RunRecord, read_run
 from labonn.records.disk import write_atomically
@@ -20,9 +22,9 @@ def write_report(run_folder: Path) -> Path:
     record = read_run(run_folder)
     page = Page(f"{record.protocol} on {record.bench}" if record.bench else record.protocol)
     _ending(page, record)
-    if record.result:
+    if facts := _facts(record.result or {}):
         page.heading("Result")
-        page.facts(flatten({key: value for key, value in record.result.items() if key not in ("status", "reason")}))
+        page.facts(facts)
     for table in record.tables:
         page.heading(table.name)
         page.table(table.rows)
@@ -43,6 +45,16 @@ def write_report(run_folder: Path) -> Path:
     path = run_folder / REPORT
     write_atomically(path, page.html().encode("utf-8"))
     return path
+
+
+def _facts(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a result says in single values: its rows are in the run's tables, its ending in the banner."""
+    own = {key: value for key, value in result.items() if key not in ("status", "reason", "exit_code")}
+    return flatten({key: value for key, value in own.items() if not _is_rows(value)})
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
 
 
 def _ending(page: Page, record: RunRecord) -> None:

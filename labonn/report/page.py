@@ -9,6 +9,15 @@ from typing import Any
 
 from labonn.report.style import STYLE
 
+_GOOD, _BAD = "\u2713", "\u2717"
+STATES = {
+    "ok": ("good", _GOOD),
+    "drifted": ("warn", "\u25b3"),
+    "failed": ("bad", _BAD),
+    "skipped": ("neutral", "\u2013"),
+}
+"""What a column called ``state`` may say, how it looks, and the sign before it."""
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -44,14 +53,20 @@ class Page:
 
     def banner(self, kind: str, text: str) -> None:
         """Add a line that stands out: `kind` is ``good``, ``bad`` or ``neutral``, and is not told by colour alone."""
-        sign = {"good": "\u2713", "bad": "\u2717"}.get(kind, "\u2022")
+        sign = {"good": _GOOD, "bad": _BAD}.get(kind, "\u2022")
         self._parts.append(f'<p class="banner {escape(kind)}"><span>{sign}</span> {escape(text)}</p>')
 
     def table(self, rows: Sequence[Mapping[str, Any]], caption: str = "") -> None:
-        """Add a table; the columns are the rows' keys in the order in which they first come."""
+        """Add a table; the columns are the rows' keys in the order in which they first come.
+
+        A column called ``state`` stands out where it says one of those in `STATES`, by a sign and by colour.
+        """
         columns = list(dict.fromkeys(key for row in rows for key in row))
         head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-        body = "".join(f"<tr>{''.join(_cell(row.get(column)) for column in columns)}</tr>" for row in rows)
+        body = "".join(
+            f"<tr>{''.join((_state if column == 'state' else _cell)(row.get(column)) for column in columns)}</tr>"
+            for row in rows
+        )
         title = f"<caption>{escape(caption)}</caption>" if caption else ""
         self._parts.append(
             f'<div class="wide"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -85,7 +100,7 @@ class Page:
 
 def show(value: Any) -> str:
     """Write a value for people: four significant digits, no trailing zeros, a dash for nothing."""
-    if value is None:
+    if value is None or value == []:
         return "\u2013"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -112,3 +127,10 @@ def flatten(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _cell(value: Any) -> str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return f"<td{' class=number' if number else ''}>{escape(show(value))}</td>"
+
+
+def _state(value: Any) -> str:
+    if value not in STATES:
+        return _cell(value)
+    kind, sign = STATES[value]
+    return f'<td class="state {kind}"><span>{sign}</span> {escape(value)}</td>'

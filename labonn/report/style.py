@@ -15,10 +15,10 @@ SERIES = (BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE)
 
 STYLE = """
 :root { --ground: #fff; --ink: #1c1e21; --soft: #5b6169; --line: #dfe2e6; --card: #f6f7f9;
-        --good: #00664a; --bad: #a84300; }
+        --good: #00664a; --bad: #a84300; --warn: #8a6100; }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #16181b; --ink: #e6e8ea; --soft: #a0a6ad; --line: #33373c; --card: #1f2226;
-          --good: #4cc9a0; --bad: #ff9a5c; }
+          --good: #4cc9a0; --bad: #ff9a5c; --warn: #e8c14a; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
@@ -39,6 +39,8 @@ th, td { text-align: left; vertical-align: top; padding: .35rem 1.1rem .35rem 0;
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 .facts th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 td.number { font-variant-numeric: tabular-nums; text-align: right; }
+td.state { white-space: nowrap; font-weight: 600; } td.state.neutral { color: var(--soft); font-weight: 400; }
+td.state.good { color: var(--good); } td.state.warn { color: var(--warn); } td.state.bad { color: var(--bad); }
 .facts td.number { text-align: left; }
 figure { margin: 1.25rem 0 2rem; }
 figure img { display: block; max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line);

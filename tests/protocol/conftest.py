@@ -74,6 +74,7 @@ class Bench:
         self.guard = Tripping(self.events)
         self.shutter = Shutter(self.events)
         self.left_by = None
+        self.left_note = None
         self.found_lit = False
 
     def settings(self):

@@ -172,12 +172,13 @@ def test_ctrl_c_gets_through_a_pause(carry_out, bench):
     assert time.monotonic() - begin_s < LIMIT_S
 
 
-def test_a_bench_that_was_left_lit_is_told(carry_out, bench):
+def test_a_bench_that_was_left_lit_is_on_record(carry_out, bench):
     bench.left_by, bench.found_lit = "process 123 (someone: labonn run) since 10:00", True
+    bench.left_note = "its watchdog closed the shutter"
     record = read_run(carry_out("lab.bench").run_folder)
     assert record.notes == {
-        "how the bench was found": "bench 'mono' was left LIT by process 123 (someone: labonn run) since 10:00,"
-        " which ended without closing it; it is dark now"
+        "how the bench was found": "left LIT by process 123 (someone: labonn run) since 10:00, which ended without"
+        " closing it; its watchdog closed the shutter; dark since it was opened"
     }
 
 

@@ -1,0 +1,149 @@
+"""Open every instrument of a bench, measure what can be measured without a network, say what is wrong."""
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from labonn.capture import health, settling
+from labonn.capture.checklist import NOT_HERE, Checklist, State
+from labonn.protocol import Lab, Result
+from labonn.records import last_good_check, save_good_check
+from labonn.report import figures, readable_checks, readable_instruments
+
+SHORT_MS = 2.0  # exposures that look at the display while it settles
+
+
+class Parameters(BaseModel):
+    """What can be set."""
+
+    delays: int = Field(24, ge=8, le=200, description="at how many moments to look at the display while it settles")
+    frames: int = Field(20, ge=3, description="frames to take for the frame rate")
+    meter_share: float = Field(1.0, gt=0, le=1, description="how much of the light reaches the power meter")
+    readout_ms: float | None = Field(None, gt=0, description="the camera's readout time, from its data sheet")
+    accept_drift: bool = Field(False, description="take what drifted for good from now on")
+
+
+def run(lab: Lab, parameters: Parameters) -> Result:
+    """Identify, dark, light, display, frame rate; each is tried whatever became of those before it."""
+    last_good = last_good_check(lab.folder, lab.bench_config.name)
+    instruments, checks = (Checklist({} if last_good is None else last_good.values) for _ in range(2))
+    with lab.step("opening every instrument"):
+        bench = lab.bench
+    for instrument in bench.instruments:
+        with instruments.measuring(str(instrument)):
+            instruments.add(health.identity(instrument))
+    check_temperature(lab, checks)
+    dark_level = check_darkness(lab, checks)
+    exposure_ms = check_light(lab, checks, dark_level, parameters)
+    check_display(lab, checks, exposure_ms, parameters)
+    bench.make_dark()
+    compared_with = None if last_good is None else last_good.run
+    return conclude(lab, instruments, checks, compared_with, accept_drift=parameters.accept_drift)
+
+
+def check_temperature(lab: Lab, checks: Checklist) -> None:
+    """Read the thermometer."""
+    if lab.bench.thermometer is None:
+        checks.skip(NOT_HERE, "temperature")
+        return
+    with lab.step("temperature"), checks.measuring("temperature"):
+        checks.add(health.temperature(lab.bench))
+
+
+def check_darkness(lab: Lab, checks: Checklist) -> float | None:
+    """Measure dark level and read noise; give the level."""
+    level = None
+    with lab.step("dark frames"), checks.measuring("dark frames"):
+        dark = health.dark_frames(lab.bench)
+        checks.add(*health.dark_checks(dark, lab.bench))
+        lab.figure("dark frame", figures.dark_frame(dark.frame, dark.level), "Shutter closed, light off.")
+        level = dark.level
+    return level
+
+
+def check_light(lab: Lab, checks: Checklist, dark_level: float | None, parameters: Parameters) -> float | None:
+    """Compare light and shutter with meter and camera; give the exposure that fits a white display."""
+    bench = lab.bench
+    if bench.light is None:
+        checks.skip(NOT_HERE, "light")
+    elif not bench.light.armed:
+        checks.skip(f"not armed: [instruments.{bench.light.name}] has no max_power_mw", "light")
+        return None
+    if bench.meter is None:
+        checks.skip(NOT_HERE, "meter")
+    if dark_level is None:
+        checks.skip("needs the dark frames", "light and shutter")
+        return None
+    exposure_ms = None
+    with lab.step("light and shutter"), checks.measuring("light and shutter"):
+        health.turn_light_on(bench)
+        levels = health.light_levels(bench, dark_level)
+        checks.add(*health.light_checks(levels, bench, parameters.meter_share))
+        checks.add(*health.interlock_readings(bench))
+        draw_light(lab, levels, parameters.meter_share)
+        exposure_ms = levels.exposure_ms
+    return exposure_ms
+
+
+def draw_light(lab: Lab, levels: health.LightLevels, meter_share: float) -> None:
+    """Draw what meter and camera saw, where the light's power could be told."""
+    if levels.low is None:
+        return
+    points = (levels.closed, levels.low, levels.open)
+    told_mw = [0.0, *(point.told_mw or 0.0 for point in points[1:])]
+    meter_mw = [point.meter_mw for point in points if point.meter_mw is not None]
+    picture = figures.light_and_meter(
+        told_mw, meter_mw or None, [point.signal for point in points], meter_share=meter_share
+    )
+    lab.figure("light", picture, "Closed shutter, half power, full power. Dashed: in proportion.")
+
+
+def check_display(lab: Lab, checks: Checklist, exposure_ms: float | None, parameters: Parameters) -> None:
+    """Measure how fast the display follows, and the camera's frame rate."""
+    bench = lab.bench
+    if exposure_ms is None:
+        checks.skip("needs the light", "display", "frame rate")
+        return
+    delays_ms = np.linspace(0, 2 * max(bench.display.settle_ms, SHORT_MS), parameters.delays)
+    with lab.step("display", total=len(delays_ms)) as step, checks.measuring("display"):
+        response = settling.measure_step(bench, min(SHORT_MS, exposure_ms), delays_ms, step.advance)
+        checks.add(*settling.step_checks(response, bench))
+        lab.note("settle time by", response.by)
+        picture = figures.step_response(
+            response.delay_ms + response.exposure_ms / 2,
+            response.level,
+            fitted_level=response.fitted_level,
+            latency_ms=response.latency_ms - response.command_ms,
+            settled_ms=response.settled_ms,
+            promised_ms=bench.display.settle_ms,
+        )
+        lab.figure("display", picture, f"From black to white, seen in exposures of {response.exposure_ms:g} ms.")
+    with lab.step("frame rate"), checks.measuring("frame rate"):
+        bench.camera.exposure_ms = bench.camera.table.exposure_ms
+        rate = health.frame_rate(bench, parameters.frames)
+        checks.add(*health.frame_rate_checks(rate, parameters.readout_ms))
+
+
+def conclude(
+    lab: Lab, instruments: Checklist, checks: Checklist, compared_with: str | None, *, accept_drift: bool
+) -> Result:
+    """Keep the tables, and the check itself as the last good one if it is; say how it ended."""
+    who, what = ([judged.as_row() for judged in part.judged] for part in (instruments, checks))
+    lab.table("Checks", readable_checks(what))
+    lab.table("Instruments", readable_instruments(who))
+    failed, drifted = (instruments.names(state) + checks.names(state) for state in (State.FAILED, State.DRIFTED))
+    good = not failed and (accept_drift or not drifted)
+    if good:
+        values = instruments.values() | checks.values()
+        save_good_check(lab.folder, lab.bench_config.name, lab.run_record.id, values)
+    result = {
+        "failed": failed,
+        "drifted": drifted,
+        "good": good,
+        "compared_with": compared_with,
+        "checks": what,
+        "instruments": who,
+    }
+    if not failed:
+        return Result(**result)
+    exit_code = 3 if instruments.instrument_failed or checks.instrument_failed else 1
+    return Result(**result, status="failed", exit_code=exit_code, reason="failed: " + ", ".join(failed))
