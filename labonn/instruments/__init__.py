@@ -2,7 +2,7 @@
 
 from labonn.instruments.bench import Bench
 from labonn.instruments.bench_config import BenchConfig, Geometry, read_bench
-from labonn.instruments.camera import Camera, CameraTable
+from labonn.instruments.camera import Camera, CameraTable, Frame
 from labonn.instruments.clock import Clock, SystemClock, WorldClock
 from labonn.instruments.control import NotHeld, ask_holder
 from labonn.instruments.darkness import Darkened, darken_bench
@@ -29,6 +29,7 @@ __all__ = [
     "Clock",
     "Darkened",
     "Display",
+    "Frame",
     "Geometry",
     "Guard",
     "Holder",

@@ -1,18 +1,39 @@
 """What a camera is: frames of counts, right-aligned, of the shape that was promised, or an error."""
 
+import logging
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from labonn.errors import ConfigError, InstrumentError
 from labonn.instruments.instrument import Instrument, InstrumentTable
 
+logger = logging.getLogger(__name__)
+
+Roi = tuple[int, int, int, int]
+"""Top, left, height, width, in pixels."""
+Trigger = Literal["internal", "software", "external"]
+
 # Cameras round an exposure to whole lines: this much is rounding, more is a camera that does something else.
 _EXPOSURE_TOLERANCE = 0.05
 _EXPOSURE_TOLERANCE_MS = 0.1
+# A hook that waits for a frame gives up by itself; its call may take this much longer.
+_SLACK_MS = 1_000.0
+
+
+class Frame(NamedTuple):
+    """One frame of a sequence."""
+
+    number: int
+    """The camera's own count: one more with every frame."""
+    stamp_ms: float
+    """The camera's own time of it, from some fixed moment."""
+    pixels: NDArray[Any]
+    """Counts, (H, W)."""
 
 
 class CameraTable(InstrumentTable):
@@ -23,10 +44,15 @@ class CameraTable(InstrumentTable):
     alignment: Literal["right", "left"] = Field(
         "right", description="where those bits stand in the word that the driver delivers"
     )
+    binning: int = Field(1, ge=1, description="how many pixels of the sensor, both axes, make one of a frame")
+    roi: tuple[NonNegativeInt, NonNegativeInt, PositiveInt, PositiveInt] | None = Field(
+        None, description="top, left, height, width, in pixels of the sensor; the whole sensor where missing"
+    )
+    trigger: Trigger = Field("internal", description="what begins a frame")
 
 
 class Camera(Instrument):
-    """A monochrome camera that takes one frame when asked."""
+    """A monochrome camera that takes one frame when asked, or a sequence of them."""
 
     kind: ClassVar[str] = "camera"
     table_model: ClassVar[type[InstrumentTable]] = CameraTable
@@ -35,12 +61,38 @@ class Camera(Instrument):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._shape = (0, 0)
+        self._sensor_shape = (0, 0)
+        self._roi: Roi | None = None
+        self._binning = 1
         self._exposure_ms = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of a frame, in pixels."""
+        """Height and width of a frame, in its own pixels."""
         return self._shape
+
+    @property
+    def roi(self) -> Roi | None:
+        """Top, left, height, width of what is read out, in pixels of the sensor; None for all of it."""
+        return self._roi
+
+    @roi.setter
+    def roi(self, roi: Roi | None) -> None:
+        self._frame_within(roi, self._binning)
+
+    @property
+    def binning(self) -> int:
+        """How many pixels of the sensor, both axes, make one of a frame."""
+        return self._binning
+
+    @binning.setter
+    def binning(self, binning: int) -> None:
+        self._frame_within(self._roi, binning)
+
+    @property
+    def trigger(self) -> Trigger:
+        """What begins a frame, as the bench file says."""
+        return self.table.trigger
 
     @property
     def bit_depth(self) -> int:
@@ -92,14 +144,119 @@ class Camera(Instrument):
             If no frame arrives within the exposure and `timeout_ms`, or if it is not of the shape, type and bit depth
             that the camera and the bench file promise.
         """
+        if self.trigger != "internal":
+            return next(self.frames(1)).pixels
         raw = self._act("taking a frame", self._snap_hw, extra_ms=self._exposure_ms)
         return self._checked(raw)
 
+    def frames(self, count: int) -> Iterator[Frame]:
+        """Take `count` frames without a pause, and give each as it comes; the camera stops when this is left.
+
+        With a software trigger each frame is triggered when it is asked for.
+
+        Raises
+        ------
+        InstrumentError
+            If a frame is missing, comes twice, or does not come within the exposure and `timeout_ms`: how many came is
+            said. Also whatever `snap` raises.
+        """
+        if count < 1:
+            raise ValueError(f"{self}: cannot take {count} frames")
+        return self._sequence(count)
+
+    def _sequence(self, count: int) -> Iterator[Frame]:
+        self._act(f"starting a sequence of {count} frames", lambda: self._start_sequence_hw(count))
+        try:
+            last: int | None = None
+            for come in range(count):
+                frame = self._next_frame(come, count)
+                if last is not None and frame.number != last + 1:
+                    happened = "is missing" if frame.number > last + 1 else "came before"
+                    raise InstrumentError(
+                        f"{self}: delivered {come} of {count} frames of a sequence: number {frame.number} came after"
+                        f" {last}, so one or more {happened}; take them more slowly, or smaller"
+                    )
+                last = frame.number
+                yield frame
+        except BaseException as error:
+            try:
+                self._end_sequence()
+            except InstrumentError as failure:
+                logger.error("%s", failure)
+                error.add_note(str(failure))
+            raise
+        self._end_sequence()
+
+    def _end_sequence(self) -> None:
+        self._call("ending a sequence", self._stop_sequence_hw)
+
+    def _next_frame(self, come: int, count: int) -> Frame:
+        within_ms = self._exposure_ms + self.table.timeout_ms
+
+        def fire_and_wait() -> Frame | str:
+            if self.trigger == "software":
+                self._fire_hw()
+            return self._next_frame_hw(within_ms / 1e3)
+
+        got = self._act("waiting for a frame of a sequence", fire_and_wait, extra_ms=self._exposure_ms + _SLACK_MS)
+        if isinstance(got, str):
+            advice = "check its power and cable"
+            if self.trigger == "external":
+                advice = (
+                    'trigger = "external": check that its trigger arrives, and that trigger_properties fit the camera'
+                )
+            raise InstrumentError(f"{self}: delivered {come} of {count} frames of a sequence: {got}; {advice}")
+        return got._replace(pixels=self._checked(got.pixels))
+
     def _prepare(self) -> None:
-        self._shape = self._call("reading its frame size", self._shape_hw)
-        if min(self._shape) < 1:
-            raise InstrumentError(f"{self}: reports frames of {self._shape[0]} x {self._shape[1]} px")
+        trigger = self.table.trigger
+        self._call(f"setting its trigger to {trigger}", lambda: self._set_trigger_hw(trigger))
+        self._frame_within(None, self.table.binning)
+        if self.table.roi is not None:
+            self._frame_within(self.table.roi, self.table.binning)
         self.exposure_ms = self.table.exposure_ms
+
+    def _frame_within(self, roi: Roi | None, binning: int) -> None:
+        """Read out a part of the sensor, in larger pixels, and check that the camera does just that."""
+        if binning < 1:
+            raise ConfigError(f"{self}: binning = {binning}: must be 1 or more")
+        wanted = None if roi is None else self._in_frame_pixels(roi, binning)
+
+        def set_and_read() -> tuple[Roi, tuple[int, int]]:
+            # All of it first: what a camera makes of its ROI when the binning changes differs.
+            self._set_roi_hw(None)
+            self._set_binning_hw(binning)
+            if wanted is not None:
+                self._set_roi_hw(wanted)
+            return self._roi_hw(), self._shape_hw()
+
+        actual, shape = self._call(f"setting binning to {binning} and the ROI to {roi or 'all'}", set_and_read)
+        if min(shape) < 1:
+            raise InstrumentError(f"{self}: reports frames of {shape[0]} x {shape[1]} px")
+        self._shape, self._binning = shape, binning
+        if roi is None:
+            self._sensor_shape = (shape[0] * binning, shape[1] * binning)
+            self._roi = None
+            return
+        top, left, height, width = actual
+        self._roi = (top * binning, left * binning, height * binning, width * binning)
+        if actual != wanted or shape != wanted[2:]:
+            raise InstrumentError(
+                f"{self}: was asked for roi = {list(roi)} and set {list(self._roi)}, frames of {shape[0]} x {shape[1]}"
+                " px; choose one in the steps that the camera has"
+            )
+
+    def _in_frame_pixels(self, roi: Roi, binning: int) -> Roi:
+        top, left, height, width = roi
+        full_height, full_width = self._sensor_shape
+        if min(top, left) < 0 or min(height, width) < 1 or top + height > full_height or left + width > full_width:
+            raise ConfigError(
+                f"{self}: roi = {list(roi)} (top, left, height, width): does not lie within the sensor's"
+                f" {full_height} x {full_width} px"
+            )
+        if any(side % binning for side in roi):
+            raise ConfigError(f"{self}: roi = {list(roi)}: every one must be a multiple of binning = {binning}")
+        return top // binning, left // binning, height // binning, width // binning
 
     def _checked(self, raw: NDArray[Any]) -> NDArray[np.uint16]:
         if raw.shape != self._shape:
@@ -138,3 +295,34 @@ class Camera(Instrument):
 
     @abstractmethod
     def _set_exposure_ms_hw(self, exposure_ms: float) -> None: ...
+
+    def _roi_hw(self) -> Roi:
+        """Give what is read out, in pixels of the frame."""
+        return (0, 0, *self._shape_hw())
+
+    def _set_roi_hw(self, roi: Roi | None) -> None:
+        """Read out a part, in pixels of the frame; None for all."""
+        if roi is not None:
+            raise ConfigError(f"{self}: roi: its driver reads out the whole sensor only; remove the key")
+
+    def _set_binning_hw(self, binning: int) -> None:
+        if binning != 1:
+            raise ConfigError(f"{self}: binning = {binning}: its driver does not bin; remove the key")
+
+    def _set_trigger_hw(self, trigger: Trigger) -> None:
+        if trigger != "internal":
+            raise ConfigError(f"{self}: trigger = {trigger!r}: its driver has the internal one only; remove the key")
+
+    def _fire_hw(self) -> None:
+        """Trigger one frame, by software."""
+        raise NotImplementedError
+
+    def _start_sequence_hw(self, count: int) -> None:
+        raise ConfigError(f"{self}: its driver takes single frames only")
+
+    def _next_frame_hw(self, within_s: float) -> Frame | str:
+        """Give the next frame of the sequence; where none comes in time, or will come any more, say why."""
+        raise NotImplementedError
+
+    def _stop_sequence_hw(self) -> None:
+        """End the sequence; nothing where none runs."""

@@ -1,5 +1,6 @@
 """What a shutter is: closed is dark, and closed is proven by reading it back."""
 
+import logging
 import time
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -8,6 +9,8 @@ from pydantic import Field
 
 from labonn.errors import InstrumentError
 from labonn.instruments.instrument import Instrument, InstrumentTable
+
+logger = logging.getLogger(__name__)
 
 # This computer's time, beyond the shutter's own, in which a reading may still be from before the command.
 _GRACE_S = 0.2
@@ -69,12 +72,20 @@ class Shutter(Instrument):
         if opening:
             self.site.guard.before_light()
         self.told_open, self._told_s = opening, time.monotonic()
-        carry_out(doing, lambda: self._set_open_hw(opening))
+        complaint: InstrumentError | None = None
+        try:
+            carry_out(doing, lambda: self._set_open_hw(opening))
+        except InstrumentError as error:
+            if opening:
+                raise
+            complaint = error  # what its position says counts more
         self.site.clock.sleep_ms(self.table.settle_ms)
         if self._call("reading its position", self._is_open_hw) != opening:
-            raise InstrumentError(
+            raise complaint or InstrumentError(
                 f"{self}: {doing}: it says that it is still {'closed' if opening else 'OPEN'}; check it by eye"
             )
+        if complaint is not None:
+            logger.warning("%s; it says that it is closed", complaint)
         if not opening:
             self.site.guard.after_dark()
 
