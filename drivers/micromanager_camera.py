@@ -95,10 +95,10 @@ class MicroManagerCamera(Device, Camera):
         if not self._core.hasProperty(self._label, "Binning"):
             super()._set_binning_hw(binning)
             return
-        if _binning(self._core.getProperty(self._label, "Binning")) == binning:
+        if _binning(str(self._core.getProperty(self._label, "Binning"))) == binning:
             return
         # "2" for some adapters, "2x2" for others.
-        names = {_binning(name): name for name in self._core.getAllowedPropertyValues(self._label, "Binning")}
+        names = {_binning(str(name)): name for name in self._core.getAllowedPropertyValues(self._label, "Binning")}
         if binning not in names:
             known = ", ".join(str(one) for one in sorted(names)) or "1"
             raise ConfigError(f"{self}: binning = {binning}: the camera has: {known}")
@@ -141,7 +141,7 @@ class MicroManagerCamera(Device, Camera):
             if not self._core.hasProperty(self._label, name):
                 known = ", ".join(self._core.getDevicePropertyNames(self._label))
                 raise ConfigError(f"{self}: {key}: the camera has no property {name!r}; it has: {known}")
-            allowed = self._core.getAllowedPropertyValues(self._label, name)
+            allowed = [str(one) for one in self._core.getAllowedPropertyValues(self._label, name)]
             if allowed and value not in allowed:
                 raise ConfigError(f"{self}: {key}: {name} = {value!r}: the camera allows: {', '.join(allowed)}")
             self._core.setProperty(self._label, name, value)
