@@ -19,6 +19,8 @@ from sim import registry
 from sim.clock import RealClock, VirtualClock
 from sim.doors import ClockDoor, DevicesDoor, TestDoor
 from sim.errors import SimulationError
+from sim.instrument_door import InstrumentDoor
+from sim.instruments import open_doors
 from sim.lines import LineServer, Presence
 from sim.world import World
 from sim.world_file import BenchFile, WorldFile, read_bench
@@ -68,12 +70,21 @@ def _live(bench: BenchFile, world_file: WorldFile, seed: int | None, idle_s: flo
     servers = {
         "devices": LineServer(DevicesDoor(world, memory).answer, presence),
         "clock": LineServer(ClockDoor(world).answer, presence),
-        "test": LineServer(TestDoor(world).answer, presence),
     }
+    instruments = open_doors(world, presence)
+    servers["test"] = LineServer(TestDoor(world, lambda: _connections(servers, instruments)).answer, presence)
     for server in servers.values():
         server.start()
-    doors = {door: server.address for door, server in servers.items()}
-    info = {"ready": True, "bench": bench.name, "pid": os.getpid(), "seed": world.seed, **doors}
+    for door in instruments.values():
+        door.start()
+    info = {
+        "ready": True,
+        "bench": bench.name,
+        "pid": os.getpid(),
+        "seed": world.seed,
+        **{name: server.address for name, server in servers.items()},
+        "doors": {name: door.address for name, door in instruments.items()},
+    }
     registry.publish(info)
     warming = threading.Thread(target=_warm_up, args=(world,), daemon=True)
     try:
@@ -85,10 +96,19 @@ def _live(bench: BenchFile, world_file: WorldFile, seed: int | None, idle_s: flo
         registry.withdraw(bench.name)
         for server in servers.values():
             server.shutdown()
+        for door in instruments.values():
+            door.shutdown()
         with suppress(OSError):  # Windows keeps a mapped file until its process has ended
             memory.unlink()
         if warming.is_alive():  # torch aborts a process that ends while it computes
             warming.join(_ENDING_S)
+
+
+def _connections(servers: dict[str, LineServer], instruments: dict[str, InstrumentDoor]) -> dict[str, int]:
+    return {
+        **{name: server.guests for name, server in servers.items()},
+        **{name: door.connections for name, door in instruments.items()},
+    }
 
 
 def _warm_up(world: World) -> None:

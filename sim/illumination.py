@@ -83,6 +83,14 @@ class Illumination:
         """Let the laser be broken in the worst way, or whole again."""
         self._the_laser().ignores_off = ignores
 
+    def reported_mw(self) -> float:
+        """What the laser's own photodiode sees now."""
+        return self._the_laser().reported_mw(self._clock.now_s())
+
+    def emits(self) -> bool:
+        """Whether the laser emits now: told to, and its emission delay has passed."""
+        return self._the_laser().is_on(self._clock.now_s())
+
     def laser_power_mw(self) -> float | None:
         """What leaves the laser now; None where there is none."""
         return None if self.laser is None else self.laser.power_mw(self._clock.now_s())

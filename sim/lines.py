@@ -31,6 +31,11 @@ class Presence:
             self._guests -= 1
             self._last = time.monotonic()
 
+    def is_heard(self) -> None:
+        """Somebody has said something on a line on which nobody comes or goes."""
+        with self._lock:
+            self._last = time.monotonic()
+
     def idle_s(self) -> float:
         """For how long nobody has been connected."""
         with self._lock:
@@ -55,6 +60,8 @@ class LineServer(socketserver.ThreadingTCPServer):
     def __init__(self, answer: Callable[[str], str | None], presence: Presence) -> None:
         self.answer = answer
         self.presence = presence
+        self.guests = 0
+        self.counting = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Guest)
 
     @property
@@ -75,11 +82,15 @@ class _Guest(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         server = cast("LineServer", self.server)
         server.presence.comes()
+        with server.counting:
+            server.guests += 1
         try:
             self._talk(server)
         except OSError as error:  # the other side has gone: nobody is left to be told
             log.info("a client has gone: %s", error)
         finally:
+            with server.counting:
+                server.guests -= 1
             server.presence.goes()
 
     def finish(self) -> None:
