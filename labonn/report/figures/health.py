@@ -124,7 +124,7 @@ def light_and_meter(
         axes.plot([0, 1.08 * full_mw], [0, 1.08 * full_mw * slope], color=GREY, lw=0.9, ls="--", zorder=1)
         axes.plot(told_mw[1:], values[1:], "o", color=BLUE, ms=7, zorder=3)
         axes.plot(told_mw[:1], values[:1], "o", mfc="white", mec=BLUE, ms=7, zorder=3)
-        axes.annotate("shutter closed", (told_mw[0], values[0]), (9, 4), textcoords="offset points", size=SMALL)
+        axes.annotate("shutter closed", (told_mw[0], values[0]), (10, -4), textcoords="offset points", size=SMALL)
         axes.set_xlabel("light told to give (mW)")
         axes.set_ylabel(label)
         axes.set_xlim(-0.04 * full_mw, 1.1 * full_mw)

@@ -133,6 +133,11 @@ def test_a_signal_ends_a_run_as_aborted(tmp_path, script, number):
         (["run", "hello.py", "missing.bench.toml"], "missing.bench.toml"),
         (["run", "hello.py", "missing.bench.toml", "--dry-run"], "missing.bench.toml"),
         (["demo", "--task", "cats"], "cats"),
+        (["bench", "dark", "missing.bench.toml"], "missing.bench.toml"),
+        (["bench", "check", "missing.bench.toml"], "missing.bench.toml"),
+        (["bench", "check", str(BENCH), "--set", "delay=3"], "did you mean 'delays'"),
+        (["control", "status", "missing.bench.toml"], "missing.bench.toml"),
+        (["control", "stop", str(BENCH)], "No such command"),
     ],
 )
 def test_wrong_arguments_and_files_end_with_2_and_say_what(labonn, arguments, error):
@@ -168,13 +173,19 @@ def test_a_report_is_made_again_in_the_folder_of_the_environment(labonn, tmp_pat
     assert (done.returncode, "no run 'zzzz'" in only_object(done)["error"]) == (1, True)
 
 
+def commands_of(capfd, *group):
+    assert main([*group, "--help"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    return [line.split()[1] for line in lines if line.startswith("\u2502 ") and line[2] not in " -"]
+
+
 def test_help_is_help_for_every_command(capfd):
-    assert main(["--help"]) == 0
-    commands = [
-        line.split()[1] for line in capfd.readouterr().out.splitlines() if line.startswith("\u2502 ") and line[2] != " "
-    ]
-    for command in [name for name in commands if not name.startswith("-")]:
-        assert main([command, "--help"]) == 0
+    groups = ("bench", "control")
+    commands = [(name,) for name in commands_of(capfd) if name not in groups]
+    commands += [(group, name) for group in groups for name in commands_of(capfd, group)]
+    assert {("run",), ("init",), ("bench", "dark"), ("bench", "check"), ("control", "abort")} <= set(commands)
+    for command in commands:
+        assert main([*command, "--help"]) == 0
         shown = capfd.readouterr().out
         assert "--lab" in shown
         assert "--json" in shown
