@@ -79,8 +79,8 @@ def measure_psfs(
     scene_taps = pitch_taps - 2 * psf_taps
     if scene_taps < psf_taps / 2 or psf_taps <= 1:
         raise CalibrationError(
-            f"PSF measurement: psf_taps = {psf_taps:g} leaves {scene_taps:.1f} taps of a tile's {pitch_taps:.1f} for the"
-            " scene; choose a smaller window"
+            f"PSF measurement: psf_taps = {psf_taps:g} leaves {scene_taps:.1f} taps of a tile's {pitch_taps:.1f} for"
+            " the scene; choose a smaller window"
         )
     pictures = _random_scenes(bench, scene_taps, scenes, np.random.default_rng(seed))
     half_px = int(pitch_taps * geometry.pixels_per_tap / 2)
@@ -140,7 +140,7 @@ def _deconvolve(
     missed = sum(float((np.abs(seen - scene * transfer) ** 2).sum()) for scene, seen in spectra)
     whole = sum(float((np.abs(seen) ** 2).sum()) for _, seen in spectra)
     psf = fft.irfft2(transfer, (size, size))
-    # A window begins `half_px` before its middle pixel, and a scene about its middle: that is where the PSF's centre is.
+    # A window begins `half_px` before its middle, a scene about its middle: the PSF's centre lies between them.
     psf = np.roll(psf, (side // 2 - half_px, side // 2 - half_px), axis=(0, 1))[:side, :side]
     offset = to_pixels[:, 2] - centre
     return _moved(psf, -offset), float(np.sqrt(missed / whole))
