@@ -15,7 +15,7 @@ SHORT_MS = 2.0  # exposures that look at the display while it settles
 class Parameters(BaseModel):
     """What can be set."""
 
-    delays: int = Field(24, ge=8, le=200, description="at how many moments to look at the display while it settles")
+    delays: int = Field(48, ge=8, le=200, description="at how many moments to look at the display while it settles")
     frames: int = Field(20, ge=3, description="frames to take for the frame rate")
     meter_share: float = Field(1.0, gt=0, le=1, description="how much of the light reaches the power meter")
     readout_ms: float | None = Field(None, gt=0, description="the camera's readout time, from its data sheet")
@@ -75,10 +75,9 @@ def check_light(lab: Lab, checks: Checklist, dark_level: float | None, parameter
         return None
     exposure_ms = None
     with lab.step("light and shutter"), checks.measuring("light and shutter"):
-        health.turn_light_on(bench)
         levels = health.light_levels(bench, dark_level)
         checks.add(*health.light_checks(levels, bench, parameters.meter_share))
-        checks.add(*health.interlock_readings(bench))
+        checks.add(*health.interlock_readings(bench))  # the light is still on, behind the closed shutter
         draw_light(lab, levels, parameters.meter_share)
         exposure_ms = levels.exposure_ms
     return exposure_ms

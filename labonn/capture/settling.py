@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 
 from labonn.capture.checklist import Check
-from labonn.capture.light import Stack, take_stack
+from labonn.capture.light import Stack, light, take_stack
 from labonn.capture.scene import plain_scene
 from labonn.errors import CalibrationError
 from labonn.instruments import Bench
@@ -58,7 +58,7 @@ def measure_step(
 ) -> StepResponse:
     """Step the display from black to white, again and again, and look at it after each of some delays.
 
-    The light must be on and the shutter open. The display is white at the end.
+    The light must be armed, if there is one.
 
     Parameters
     ----------
@@ -78,22 +78,23 @@ def measure_step(
     """
     black, white = plain_scene(0.0, bench), plain_scene(1.0, bench)
     bench.camera.exposure_ms = exposure_ms
-    dark, bright = _at_rest(bench, black), _at_rest(bench, white)
-    lit = _lit_pixels(dark, bright, bench)
-    floor, ceiling = float(dark.mean[lit].mean()), float(bright.mean[lit].mean())
     delays, levels, commands = [], [], []
-    for delay_ms in delays_ms:
-        bench.display.show(black, wait=False)
-        bench.clock.sleep_ms(_REST * bench.display.settle_ms)
-        asked_s = bench.clock.now_s()
-        bench.display.show(white, wait=False)
-        taken_s = bench.clock.now_s()
-        bench.clock.sleep_ms(float(delay_ms))
-        delays.append(1e3 * (bench.clock.now_s() - taken_s))
-        commands.append(1e3 * (taken_s - asked_s))
-        levels.append((float(bench.camera.snap()[lit].mean()) - floor) / (ceiling - floor))
-        if on_point is not None:
-            on_point()
+    with light(bench):
+        dark, bright = _at_rest(bench, black), _at_rest(bench, white)
+        lit = _lit_pixels(dark, bright, bench)
+        floor, ceiling = float(dark.mean[lit].mean()), float(bright.mean[lit].mean())
+        for delay_ms in delays_ms:
+            bench.display.show(black, wait=False)
+            bench.clock.sleep_ms(_REST * bench.display.settle_ms)
+            asked_s = bench.clock.now_s()
+            bench.display.show(white, wait=False)
+            taken_s = bench.clock.now_s()
+            bench.clock.sleep_ms(float(delay_ms))
+            delays.append(1e3 * (bench.clock.now_s() - taken_s))
+            commands.append(1e3 * (taken_s - asked_s))
+            levels.append((float(bench.camera.snap()[lit].mean()) - floor) / (ceiling - floor))
+            if on_point is not None:
+                on_point()
     return evaluate_step(np.array(delays), np.array(levels), bench.camera.exposure_ms, float(np.mean(commands)))
 
 
