@@ -5,12 +5,12 @@ has an image in the zeroth order and two in the first orders, well apart. Of the
 
     I_0(L) / I_0(0) = |1 - F + F ((1 - e) (1 + exp(i phi)) / 2 + e (exp(i phi) - 1) / (i phi))|^2
 
-with phi(L) the phase, F the fill factor, and e the share of the area in which fringing fields smear a step's phase from
-0 to phi. For F = 1 and e = 0 it is cos^2(phi / 2). Each tile is compared with itself under a flat phase, so that its own
-aberrations do not matter, and tiles show different levels at once. The table is phi = 2 pi s (L / L_2pi)^g.
+with phi(L) the phase, F the fill factor, and e the share of the area in which fringing fields smear a step's phase
+from 0 to phi. For F = 1 and e = 0 it is cos^2(phi / 2). Each tile is compared with itself under a flat phase, so that
+its own aberrations do not matter, and tiles show different levels at once. The table is phi = 2 pi s (L / L_2pi)^g.
 
-Source: Z. Zhang, H. Yang, B. Robertson, M. Redmond, M. Pivnenko, N. Collings, W. A. Crossland, D. Chu, "Diffraction based
-phase compensation method for phase-only liquid crystal on silicon devices in operation", Appl. Opt. 51, 3837 (2012).
+Source: Z. Zhang et al., "Diffraction based phase compensation method for phase-only liquid crystal on silicon devices in
+operation", Appl. Opt. 51, 3837 (2012).
 """
 
 from collections.abc import Callable
@@ -196,6 +196,6 @@ def _share(seen: Floats, flat: Floats, to_pixels: Doubles, noise: float, tile: i
     reference = flat[window].astype(np.float64)
     if reference.max(initial=0.0) < _LEAST_SIGNAL * noise:
         raise CalibrationError(
-            f"SLM phase table: tile {tile} stays dark under a flat phase; check the light, the exposure and the geometry"
+            f"SLM phase table: tile {tile} stays dark under a flat phase; check light, exposure and geometry"
         )
     return float((reference * seen[window]).sum() / (reference**2).sum())
