@@ -1,4 +1,8 @@
-"""The conformance suite runs on any bench: `pytest tests/bench --bench FILE`; by default on a simulated one."""
+"""The conformance suite runs on any bench: `pytest tests/bench --bench FILE`.
+
+By default on three: the simulated bench in virtual and in real time, and mm-test-adapters' C++ camera and shutter. What
+asks the simulated laboratory for the truth, or breaks its instruments, runs on the simulated bench alone.
+"""
 
 import json
 import os
@@ -9,23 +13,41 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import sim
 from labonn.instruments import Bench, open_bench
 
+from .democam import demo_bench
+
 BENCHES = Path(sim.__file__).parent / "benches"
+# How each switch of the test door stands in a sound laboratory; everything else is as the world file has it.
+_SOUND = {
+    "camera.delivers": True,
+    "laser.interlock_closed": True,
+    "laser.fault": "none",
+    "laser.ignores_off": False,
+    "shutter.stuck": False,
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bench", default=None, help="bench file to run the conformance suite on")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kind" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--bench", default=None)
+        kinds = ["given"] if chosen else ["virtual", "real", "c++"]
+        metafunc.parametrize("kind", kinds, scope="session")
 
 
 @dataclass(frozen=True)
@@ -35,24 +57,45 @@ class Simulated:
     file: Path
     pid: int
     door: str
+    doors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Where its instruments answer."""
 
     def truth(self) -> dict[str, Any]:
-        return self._ask(op="truth")
+        return self.ask(op="truth")
+
+    def set(self, **values: Any) -> None:
+        """Change the world; keys are dotted names with two underscores for a dot."""
+        self.ask(op="set", values={name.replace("__", "."): value for name, value in values.items()})
 
     @contextmanager
     def changed(self, **values: Any) -> Iterator[None]:
-        """Change the world while this lasts; keys are dotted names with two underscores for a dot."""
-        wanted = {name.replace("__", "."): value for name, value in values.items()}
+        """Change the world while this lasts."""
         shipped: dict[str, Any] = tomllib.loads((BENCHES / "mono.world.toml").read_text(encoding="utf-8"))
-        shipped["camera"]["delivers"] = True
-        before = {name: reduce(getitem, name.split("."), shipped) for name in wanted}
-        self._ask(op="set", values=wanted)
+        dotted = {name: name.replace("__", ".") for name in values}
+        before = {
+            name: _SOUND[path] if path in _SOUND else reduce(getitem, path.split("."), shipped)
+            for name, path in dotted.items()
+        }
+        self.set(**values)
         try:
             yield
         finally:
-            self._ask(op="set", values=before)
+            self.set(**before)
 
-    def _ask(self, **request: Any) -> dict[str, Any]:
+    @contextmanager
+    def faulty(self, **plan: Any) -> Iterator[None]:
+        """Let faults happen while this lasts, as `sim.fault_plan.FaultPlan` describes."""
+        self.ask(op="faults", plan=plan)
+        try:
+            yield
+        finally:
+            self.ask(op="faults", plan={})
+
+    def injected(self) -> list[dict[str, Any]]:
+        """What went wrong since the world began."""
+        return list(self.truth()["faults"]["injected"])
+
+    def ask(self, **request: Any) -> dict[str, Any]:
         host, port = self.door.rsplit(":", 1)
         with socket.create_connection((host, int(port)), timeout=120) as connection:
             connection.sendall(json.dumps({"id": 1, **request}).encode() + b"\n")
@@ -76,32 +119,83 @@ def bench_of(folder: Path, name: str, *changes: tuple[str, str]) -> Path:
     return file
 
 
-@pytest.fixture(scope="session")
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    """Start the simulated laboratory; skips what needs its truth on a real bench."""
-    if request.config.getoption("--bench", default=None):
-        pytest.skip("asks the simulated laboratory for the truth")
-    file = bench_of(tmp_path_factory.mktemp("bench"), f"conformance-{os.getpid()}")
+@contextmanager
+def simulated(file: Path) -> Iterator[Simulated]:
+    """Start the simulated laboratory of a bench file, for as long as this lasts."""
     command = [sys.executable, "-m", "sim", str(file), "--idle-s", "300"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
-        yield Simulated(file, ready["pid"], ready["test"])
-        # Asked rather than ended where that can be, so that it takes its files away.
-        process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
+        try:
+            yield Simulated(file, ready["pid"], ready["test"], ready.get("doors", {}))
+        finally:
+            # Asked rather than ended where that can be, so that it takes its files away.
+            process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
+
+
+def _skip_on_a_real_bench(config: pytest.Config) -> None:
+    if config.getoption("--bench", default=None):
+        pytest.skip("asks the simulated laboratory for the truth")
 
 
 @pytest.fixture(scope="session")
-def bench_file(request: pytest.FixtureRequest) -> Path:
-    """Give the bench file that the suite runs on."""
-    chosen = request.config.getoption("--bench", default=None)
-    if chosen:
-        return Path(chosen)
-    simulated: Simulated = request.getfixturevalue("world")
-    return simulated.file
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Start each simulated laboratory when it is first asked for, and keep it."""
+    with ExitStack() as held:
+
+        class Worlds(dict[str, Any]):
+            def __missing__(self, clock: str) -> Simulated:
+                changes = [] if clock == "virtual" else [('clock = "virtual"', f'clock = "{clock}"')]
+                name = f"conformance-{clock}-{os.getpid()}"
+                self[clock] = held.enter_context(
+                    simulated(bench_of(tmp_path_factory.mktemp(f"bench-{clock}"), name, *changes))
+                )
+                return self[clock]
+
+        yield Worlds()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def world(request: pytest.FixtureRequest, worlds: dict[str, Simulated]) -> Simulated:
+    """Give the simulated laboratory in virtual time; skips what needs it on a real bench."""
+    _skip_on_a_real_bench(request.config)
+    return worlds["virtual"]
+
+
+@pytest.fixture(scope="session")
+def real_time_world(request: pytest.FixtureRequest, worlds: dict[str, Simulated]) -> Simulated:
+    """Give the simulated laboratory in real time."""
+    _skip_on_a_real_bench(request.config)
+    return worlds["real"]
+
+
+@pytest.fixture(scope="session")
+def bench_file(
+    kind: str,
+    request: pytest.FixtureRequest,
+    worlds: dict[str, Simulated],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Give each bench file that the suite runs on."""
+    if kind == "given":
+        return Path(request.config.getoption("--bench"))
+    if kind == "c++":
+        return demo_bench(tmp_path_factory.mktemp("bench-democam"))
+    return worlds[kind].file
+
+
+@pytest.fixture(scope="module")
 def bench(bench_file: Path) -> Iterator[Bench]:
+    """Open each bench that the suite runs on, once for a module, whose tests open none themselves."""
     with open_bench(bench_file) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def seeing(kind: str, bench: Bench) -> Bench:
+    """Give each bench whose camera sees its display, with a flat phase on its SLM."""
+    if kind == "c++":
+        pytest.skip("the C++ camera looks at no display")
+    if bench.has_slm:
+        bench.slm.show(np.zeros(bench.slm.shape, np.float32))
+    return bench

@@ -1,6 +1,5 @@
 """The same driver on real C++ adapters: mm-test-adapters' DemoCamera and shutter, beside Python devices in one core."""
 
-import os
 import time
 from pathlib import Path
 
@@ -10,25 +9,7 @@ import pytest
 from labonn.errors import ConfigError, InstrumentError
 from labonn.instruments import open_bench
 
-from .conftest import bench_of
-
-CFG = """\
-Property,Core,Initialize,0
-Device,Camera,DemoCamera,DCam
-Device,Shutter,DemoCamera,DShutter
-#py pyDevice,SLM,tests.bench.democam_devices,Panel
-#py pyDevice,Display,tests.bench.democam_devices,Panel
-Property,Core,Initialize,1
-Property,Camera,PixelType,16bit
-Property,Camera,BitDepth,12
-"""
-
-
-def demo_bench(folder: Path, cfg: str = CFG, *changes: tuple[str, str]) -> Path:
-    world = '[world]\nfile = "mono.world.toml"\nclock = "virtual"\n'
-    file = bench_of(folder, f"democam-{os.getpid()}", (world, ""), *changes)
-    (folder / "mono.cfg").write_text(cfg, encoding="utf-8")
-    return file
+from .democam import CFG, demo_bench
 
 
 def test_camera_and_shutter_keep_their_promises(tmp_path: Path) -> None:
@@ -66,7 +47,7 @@ def test_eight_bits_are_not_taken_for_twelve(tmp_path: Path) -> None:
 
 
 def test_a_camera_slower_than_its_limit_is_given_up(tmp_path: Path) -> None:
-    file = demo_bench(tmp_path, CFG, ("timeout_ms = 60_000 ", "timeout_ms = 200 "))
+    file = demo_bench(tmp_path, CFG, ("timeout_ms = 60_000", "timeout_ms = 200"))
     begun = time.monotonic()
     with open_bench(file) as bench:
         bench.camera.exposure_ms = 10.0
@@ -78,7 +59,7 @@ def test_a_camera_slower_than_its_limit_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "kind", "said"),
+    ("old", "new", "error", "said"),
     [
         (
             "DemoCamera,DCam",
@@ -93,7 +74,7 @@ def test_a_camera_slower_than_its_limit_is_given_up(tmp_path: Path) -> None:
     ],
 )
 def test_a_configuration_that_cannot_be_loaded_is_named(
-    tmp_path: Path, old: str, new: str, kind: type, said: str
+    tmp_path: Path, old: str, new: str, error: type, said: str
 ) -> None:
-    with pytest.raises(kind, match=said), open_bench(demo_bench(tmp_path, CFG.replace(old, new, 1))):
+    with pytest.raises(error, match=said), open_bench(demo_bench(tmp_path, CFG.replace(old, new, 1))):
         pass

@@ -1,15 +1,24 @@
-"""What any bench's instruments promise."""
+"""What any bench's instruments promise, on every bench.
+
+- every setting and identity can be written down as JSON
+- the bench is dark when it is opened, and its shutter does as it is told
+- frames are of the shape, type and range that were promised; as many arrive as were asked for
+- the exposure is read back; more light gives more counts
+- a frame shows the picture that was shown last, alone: by pictures, and by a number in the scene (a stale frame shows)
+- the clock passes as it is waited for
+"""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from labonn.errors import ConfigError, InstrumentError
-from labonn.instruments import Bench, open_bench
+from labonn.capture import scene_of
+from labonn.capture.light import light
+from labonn.errors import ConfigError
+from labonn.instruments import Bench
 
-from .conftest import Simulated, bench_of
+from .counter import Reader, counter_image
 
 
 def test_every_setting_can_be_written_down(bench: Bench) -> None:
@@ -42,30 +51,60 @@ def test_the_exposure_is_read_back(bench: Bench) -> None:
         bench.camera.exposure_ms = 0.0
 
 
-def test_more_light_more_counts(bench: Bench) -> None:
-    bench.slm.show(np.zeros(bench.slm.shape, np.float32))
+def test_a_closed_bench_is_dark_to_its_camera(seeing: Bench) -> None:
+    seeing.camera.exposure_ms = 5.0
+    seeing.display.show(np.ones(seeing.display.shape, np.float32))
+    closed = float(seeing.camera.snap().mean())
+    with light(seeing):
+        lit = float(seeing.camera.snap().mean())
+    again = float(seeing.camera.snap().mean())
+    assert again == pytest.approx(closed, abs=1)
+    assert lit > closed + 20
+
+
+def test_as_many_frames_arrive_as_are_asked_for(bench: Bench) -> None:
+    frames = [bench.camera.snap() for _ in range(20)]
+    assert len(frames) == 20
+    assert all(frame.shape == bench.camera.shape for frame in frames)
+    # Each is a buffer of its own: a driver that hands out the same one again would change the frames of before.
+    assert not any(np.shares_memory(frames[0], frame) for frame in frames[1:])
+
+
+def test_a_frame_is_of_the_number_that_was_shown_last(seeing: Bench) -> None:
+    seeing.camera.exposure_ms = 5.0
+    with light(seeing):
+        reader = Reader(seeing)
+        read = []
+        numbers = [1, 2, 1, 1023, 0, 1024, 5, 4, 2047, 3]
+        for number in numbers:
+            seeing.display.show(scene_of(counter_image(number), seeing))
+            read.append(reader.number(seeing.camera.snap()))
+    assert read == numbers
+
+
+def test_more_light_more_counts(seeing: Bench) -> None:
+    bench = seeing
     bench.camera.exposure_ms = 5.0
-    bench.shutter.open()
     means = []
-    for brightness in (0.0, 0.5, 1.0):
-        bench.display.show(np.full(bench.display.shape, brightness, np.float32))
-        means.append(float(bench.camera.snap().mean()))
-    bench.shutter.close()
+    with light(bench):
+        for brightness in (0.0, 0.5, 1.0):
+            bench.display.show(np.full(bench.display.shape, brightness, np.float32))
+            means.append(float(bench.camera.snap().mean()))
     dark = float(bench.camera.snap().mean())
     assert dark <= means[0] < means[1] < means[2]
 
 
-def test_a_frame_shows_the_last_picture_alone(bench: Bench) -> None:
+def test_a_frame_shows_the_last_picture_alone(seeing: Bench) -> None:
     """Upright, in every tile, and without a trace of the picture before."""
-    bench.slm.show(np.zeros(bench.slm.shape, np.float32))
+    bench = seeing
     bench.camera.exposure_ms = 5.0
     upper = np.zeros(bench.display.shape, np.float32)
     upper[: upper.shape[0] // 2] = 1
-    bench.shutter.open()
     frames = []
-    for picture in (upper, 1 - upper, upper, upper.T.copy() if upper.shape[0] == upper.shape[1] else upper):
-        bench.display.show(picture)
-        frames.append(bench.camera.snap().astype(np.float64))
+    with light(bench):
+        for picture in (upper, 1 - upper, upper, upper.T.copy() if upper.shape[0] == upper.shape[1] else upper):
+            bench.display.show(picture)
+            frames.append(bench.camera.snap().astype(np.float64))
     first, other, again, left = frames
     assert np.corrcoef(first.ravel(), again.ravel())[0, 1] > 0.98
     assert np.corrcoef(first.ravel(), other.ravel())[0, 1] < 0
@@ -76,56 +115,3 @@ def test_the_clock_passes_as_it_is_waited_for(bench: Bench) -> None:
     before = bench.clock.now_s()
     bench.clock.sleep_ms(50)
     assert 0.0499 <= bench.clock.now_s() - before < 5
-
-
-def test_virtual_time_is_what_the_world_s_clock_says(world: Simulated) -> None:
-    with open_bench(world.file) as bench:
-        before = bench.clock.now_s()
-        bench.clock.sleep_ms(3_600_000)
-        assert bench.clock.now_s() - before == pytest.approx(3600, abs=1)
-        bench.camera.exposure_ms = 100.0
-        before = bench.clock.now_s()
-        bench.camera.snap()
-        assert bench.clock.now_s() - before >= 0.1
-
-
-@pytest.mark.parametrize(
-    ("changes", "kind", "said"),
-    [
-        ([("mono.cfg", "nowhere.cfg")], ConfigError, r"nowhere\.cfg: cannot be read"),
-        ([('device = "Camera"', 'device = "Shutter"')], ConfigError, "'Shutter' is a Shutter; .*needs a Camera"),
-        ([("bit_depth = 12", "bit_depth = 9")], InstrumentError, "above the 511 of 9 bits"),
-        ([('alignment = "right"', 'alignment = "left"')], InstrumentError, "4 lowest of 16 bits"),
-        ([("exposure_ms = 20.0", "exposure_ms = 1e6")], InstrumentError, "camera: setting the exposure to 1e\\+06 ms"),
-    ],
-)
-def test_a_bench_file_that_does_not_fit_the_bench_is_named(
-    world: Simulated, tmp_path: Path, changes: list, kind: type, said: str
-) -> None:
-    file = bench_of(tmp_path, world.truth()["bench"], *changes)
-
-    def use() -> None:
-        with open_bench(file) as bench:
-            bench.shutter.open()
-            bench.display.show(np.ones(bench.display.shape, np.float32))
-            bench.camera.snap()
-
-    with pytest.raises(kind, match=said):
-        use()
-    assert world.truth()["dark"]
-
-
-def test_an_adapter_that_is_not_installed_is_named(world: Simulated, tmp_path: Path) -> None:
-    file = bench_of(tmp_path, world.truth()["bench"])
-    cfg = tmp_path / "mono.cfg"
-    cfg.write_text(
-        cfg.read_text(encoding="utf-8").replace(
-            "#py pyDevice,Camera,sim.micromanager,Camera", "Device,Camera,Andor,Zyla"
-        ),
-        encoding="utf-8",
-    )
-    with (
-        pytest.raises(ConfigError, match=r"device 'Camera': there is no adapter 'Andor'; .* has .*DemoCamera"),
-        open_bench(file),
-    ):
-        pass

@@ -1,0 +1,73 @@
+"""A bench of mm-test-adapters' C++ camera and shutter, beside Python panels in one core; it has no optics."""
+
+import os
+from pathlib import Path
+
+CFG = """\
+Property,Core,Initialize,0
+Device,Camera,DemoCamera,DCam
+Device,Shutter,DemoCamera,DShutter
+#py pyDevice,SLM,tests.bench.democam_devices,Panel
+#py pyDevice,Display,tests.bench.democam_devices,Panel
+Property,Core,Initialize,1
+Property,Camera,PixelType,16bit
+Property,Camera,BitDepth,12
+"""
+
+BENCH = """\
+schema = 1
+name = "{name}"
+
+[roles]
+display = "display"
+slm = "slm"
+camera = "camera"
+shutter = "shutter"
+
+[instruments.display]
+driver = "micromanager"
+cfg = "demo.cfg"
+device = "Display"
+pitch_um = 16.0
+settle_ms = 1.0
+
+[instruments.slm]
+driver = "micromanager"
+cfg = "demo.cfg"
+device = "SLM"
+pitch_um = 8.0
+settle_ms = 1.0
+levels_per_2pi = 255
+
+[instruments.camera]
+driver = "micromanager"
+cfg = "demo.cfg"
+device = "Camera"
+timeout_ms = 60_000
+
+[instruments.shutter]
+driver = "micromanager"
+cfg = "demo.cfg"
+device = "Shutter"
+
+[geometry]
+wavelength_nm = 532.0
+focal_mm = 50.0
+tap_um = 26.0
+camera_pixel_um = 3.45
+tile_pitch_um = 884.0
+display_px_per_tap = 1
+"""
+
+
+def demo_bench(folder: Path, cfg: str = CFG, *changes: tuple[str, str]) -> Path:
+    """Write such a bench into a folder, with changes of the bench file's text."""
+    content = BENCH.format(name=f"democam-{os.getpid()}")
+    for old, new in changes:
+        assert old in content, old
+        content = content.replace(old, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "demo.cfg").write_text(cfg, encoding="utf-8")
+    file = folder / "demo.bench.toml"
+    file.write_text(content, encoding="utf-8")
+    return file
