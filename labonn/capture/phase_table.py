@@ -9,8 +9,8 @@ with phi(L) the phase, F the fill factor, and e the share of the area in which f
 from 0 to phi. For F = 1 and e = 0 it is cos^2(phi / 2). Each tile is compared with itself under a flat phase, so that
 its own aberrations do not matter, and tiles show different levels at once. The table is phi = 2 pi s (L / L_2pi)^g.
 
-Source: Z. Zhang et al., "Diffraction based phase compensation method for phase-only liquid crystal on silicon devices in
-operation", Appl. Opt. 51, 3837 (2012).
+Source: Z. Zhang et al., "Diffraction based phase compensation method for phase-only liquid crystal on silicon devices
+in operation", Appl. Opt. 51, 3837 (2012).
 """
 
 from collections.abc import Callable
