@@ -1,59 +1,22 @@
 """The simulated laboratory's instruments for Micro-Manager: thin clients that a `.cfg` loads into `UniMMCore`.
 
 Each has the property `World`, the name of a bench (empty: the environment variable LABONN_WORLD, else the only world
-that lives), and `Timeout_ms`, how long it waits for an answer before it raises. None of them computes anything.
+that lives), and `Timeout_ms`, how long it waits for an answer before it raises. None of them knows any physics.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from pymmcore_plus.experimental.unicore import ShutterDevice, SimpleCameraDevice, SLMDevice
-from pymmcore_plus.experimental.unicore.devices._device_base import Device
+from pymmcore_plus.experimental.unicore import ShutterDevice, SLMDevice
 
-from sim.link import Link
+from sim.micromanager_camera import Camera
+from sim.micromanager_client import Client
 
-
-class _Client(Device):
-    """What all clients share: a line to the world, and the properties that choose it and its patience."""
-
-    _timeout_ms: ClassVar[float] = 10_000.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._link = Link(type(self).__name__)
-        self._patience_ms = self._timeout_ms
-        self.register_property(
-            "World", default_value="", property_type=str, getter=lambda d: d._link.world, setter=_set_world
-        )
-        self.register_property(
-            "Timeout_ms",
-            default_value=self._patience_ms,
-            property_type=float,
-            limits=(1.0, 600_000.0),
-            getter=lambda d: d._patience_ms,
-            setter=_set_patience_ms,
-        )
-
-    def shutdown(self) -> None:
-        """Hang up."""
-        self._link.close()
-
-    def _ask(self, op: str, beyond_ms: float = 0.0, **fields: Any) -> dict[str, Any]:
-        return self._link.request(op, (self._patience_ms + beyond_ms) / 1e3, **fields)
+__all__ = ["SLM", "Camera", "Display", "Shutter"]
 
 
-def _set_world(client: _Client, name: str) -> None:
-    client._link.close()
-    client._link.world = name
-
-
-def _set_patience_ms(client: _Client, milliseconds: float) -> None:
-    client._patience_ms = float(milliseconds)
-
-
-class _Panel(_Client, SLMDevice):
+class _Panel(Client, SLMDevice):
     """A panel of 8-bit levels."""
 
     _panel: ClassVar[str]
@@ -101,60 +64,11 @@ class SLM(_Panel):
     _timeout_ms = 120_000.0  # a new pattern's PSFs take the world some seconds
 
 
-class Camera(_Client, SimpleCameraDevice):
-    """The monochrome camera: 12 bits, right aligned in 16."""
-
-    _exposure_ms = 0.0  # as last set or read through this client
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_property("BitDepth", property_type=int, is_read_only=True, getter=_bit_depth)
-
-    def sensor_shape(self) -> tuple[int, int]:
-        """Return (rows, columns)."""
-        rows, columns = self._link.greeting()["places"]["frame 0"]["shape"]
-        return int(rows), int(columns)
-
-    def dtype(self) -> DTypeLike:
-        """Return the type of the frames: 12 bits in 16, right aligned."""
-        return np.uint16
-
-    def get_exposure(self) -> float:
-        """Return the exposure in ms."""
-        self._exposure_ms = float(self._ask("exposure")["ms"])
-        return self._exposure_ms
-
-    def set_exposure(self, exposure: float) -> None:
-        """Set the exposure in ms."""
-        self._exposure_ms = float(self._ask("exposure", ms=float(exposure))["ms"])
-
-    def get_readout_time(self) -> float:
-        """Return the time in ms between the end of an exposure and its frame."""
-        return float(self._link.greeting()["readout_ms"])
-
-    def snap(self, buffer: NDArray[np.uint16]) -> Mapping[str, Any]:
-        """Fill the buffer with the next frame.
-
-        Waits for `Timeout_ms` beyond twice the exposure and read-out, which in real time pass.
-        """
-        reply = self._ask("snap", beyond_ms=2 * (self._exposure_ms + self.get_readout_time()))
-        buffer[:] = self._link.array(f"frame {reply['place']}")
-        return {
-            "FrameNumber": str(reply["number"]),
-            "ExposureStart_s": f"{reply['start_s']:.9f}",
-            "Exposure_ms": f"{reply['exposure_ms']:g}",
-        }
-
-
-def _bit_depth(camera: Camera) -> int:
-    return int(camera._link.greeting()["bit_depth"])
-
-
-class Shutter(_Client, ShutterDevice):
+class Shutter(Client, ShutterDevice):
     """The shutter before the display's light; a command returns when the blade has arrived."""
 
     def get_open(self) -> bool:
-        """Return whether it was last told to be open."""
+        """Return whether it is open, or on its way there."""
         return bool(self._ask("shutter")["open"])
 
     def set_open(self, open: bool) -> None:

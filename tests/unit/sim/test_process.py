@@ -13,19 +13,22 @@ import pytest
 from sim import registry
 from sim.errors import SimulationError, WorldUnreachable
 from sim.link import Link
-from tests.unit.sim.worlds import BENCHES, SMALL
+from tests.unit.sim.worlds import BENCHES, LASER, SMALL
 
 
-def write_bench(folder, name):
+def write_bench(folder, name, clock="virtual"):
     text = (BENCHES / "mono.world.toml").read_text(encoding="utf-8").splitlines()
     table, lines = "", []
     for line in text:
         table = line[1 : line.index("]")] if line.startswith("[") else table
+        if table == "laser":
+            continue
         path = f"{table}.{line.split(' = ')[0]}"
         lines.append(f"{path.rsplit('.', 1)[1]} = {json.dumps(SMALL[path])}" if path in SMALL else line)
+    lines += ["[laser]", *(f"{key} = {value}" for key, value in LASER.items())]
     (folder / "small.world.toml").write_text("\n".join(lines), encoding="utf-8")
     bench = folder / f"{name}.bench.toml"
-    bench.write_text(f'name = "{name}"\n[world]\nfile = "small.world.toml"\nclock = "virtual"\n', encoding="utf-8")
+    bench.write_text(f'name = "{name}"\n[world]\nfile = "small.world.toml"\nclock = "{clock}"\n', encoding="utf-8")
     return bench
 
 
@@ -127,6 +130,74 @@ def test_a_bad_bench_file_is_exit_code_2_and_a_line(tmp_path, text):
     assert "bad.bench.toml" in err or "none.toml" in err
 
 
+def to_test_door(process, **request):
+    reply = json.loads(talk(process[1], "test", json.dumps(request))[0])
+    assert reply["ok"], reply
+    return reply
+
+
+@pytest.fixture
+def laser(process):
+    """Turn the laser on through its own door, for a while."""
+    where = process[1]["doors"]["laser"]
+    with socket.create_connection((where["host"], where["port"]), timeout=20) as door, door.makefile("rw") as lines:
+
+        def ask(command):
+            lines.write(command + "\r\n")
+            lines.flush()
+            return lines.readline().strip()
+
+        assert ask("SOUR:AM:STAT ON") == "OK"
+        yield ask
+        assert ask("SOUR:AM:STAT OFF") == "OK"
+
+
+def test_every_instrument_has_a_door_and_its_clients_are_counted(process, laser):
+    doors = process[1]["doors"]
+    assert set(doors) == {"laser", "meter", "thermometer", "shutter", "serial_laser"}
+    assert {name for name, door in doors.items() if "pty" in door} == (
+        set() if sys.platform == "win32" else {"shutter", "serial_laser"}
+    )
+    truth = to_test_door(process, op="truth")
+    assert truth["connections"]["laser"] == 1
+    assert truth["connections"]["meter"] == 0
+    assert truth["light_on"] is True
+
+
+def test_pyvisa_and_pyserial_reach_them(process, laser):
+    pyvisa = pytest.importorskip("pyvisa")
+    serial = pytest.importorskip("serial")
+    doors = process[1]["doors"]
+    manager = pyvisa.ResourceManager("@py")
+    place = "TCPIP0::{host}::{port}::SOCKET".format(**doors["meter"])
+    meter = manager.open_resource(place, read_termination="\n", write_termination="\n", open_timeout=5000)
+    try:
+        assert meter.query("*IDN?").startswith("Thorlabs,PM100D")
+        assert abs(float(meter.query("MEAS:POW?"))) < 1e-4
+        meter.timeout = 100
+        with pytest.raises(pyvisa.VisaIOError, match="VI_ERROR_TMO"):
+            meter.query("FLY")
+    finally:
+        meter.close()
+        manager.close()
+    with serial.serial_for_url("socket://{host}:{port}".format(**doors["shutter"]), timeout=5) as shutter:
+        shutter.write(b"closed?\r")
+        assert shutter.read_until(b"> ") == b"closed?\r1\r> "
+
+
+def test_faults_are_told_and_reported(core, process):
+    before = len(to_test_door(process, op="truth")["faults"]["injected"])
+    plan = {"schedule": [{"door": "camera", "kind": "truncated", "at": 1}]}
+    to_test_door(process, op="faults", plan=plan)
+    core.snapImage()
+    to_test_door(process, op="faults", plan={})
+    assert not core.getImage()[-10:].any()
+    injected = to_test_door(process, op="truth")["faults"]["injected"][before:]
+    assert [(fault["door"], fault["kind"], fault["at"]) for fault in injected] == [("camera", "truncated", 1)]
+    refused = json.loads(talk(process[1], "test", '{"op": "faults", "plan": {"rates": {"x.y": 1}}}')[0])
+    assert refused["ok"] is False
+
+
 @pytest.fixture
 def core(process, monkeypatch):
     monkeypatch.setenv("PYMM_LOG_FILE", "0")
@@ -138,7 +209,7 @@ def core(process, monkeypatch):
     core.unloadAllDevices()
 
 
-def test_micromanager_shows_snaps_and_opens(core, process):
+def test_micromanager_shows_snaps_and_opens(core, process, laser):
     assert (core.getSLMHeight("SLM"), core.getSLMWidth("SLM")) == (96, 96)
     assert core.getAutoShutter() is False
     core.setShutterOpen("Shutter", True)
@@ -159,6 +230,108 @@ def test_micromanager_shows_snaps_and_opens(core, process):
     assert core.getShutterOpen("Shutter") is False
     assert bright.max() > 500
     assert dark.max() < 80
+
+
+def frames_of(core, count, timeout_s=20.0):
+    frames, deadline = [], time.monotonic() + timeout_s
+    while len(frames) < count:
+        assert time.monotonic() < deadline
+        if core.getRemainingImageCount():
+            frames.append(core.popNextImageAndMD())
+        else:
+            time.sleep(1e-3)
+    return frames
+
+
+def test_a_sequence_of_so_many_frames(core, process):
+    core.setExposure(5.0)
+    core.startSequenceAcquisition(6, 0, True)
+    frames = frames_of(core, 6)
+    numbers = [int(tags["FrameNumber"]) for _, tags in frames]
+    starts = [float(tags["ExposureStart_s"]) for _, tags in frames]
+    assert numbers == list(range(numbers[0], numbers[0] + 6))
+    assert np.diff(starts) == pytest.approx(8e-3), "its read-out takes longer than its exposure"
+    assert frames[0][0].shape == (150, 140)
+    deadline = time.monotonic() + 5
+    while core.isSequenceRunning() and time.monotonic() < deadline:
+        time.sleep(1e-3)
+    assert not core.isSequenceRunning()
+
+
+def test_a_sequence_without_end_has_gaps_where_frames_were_dropped(core, process):
+    core.setExposure(5.0)
+    to_test_door(
+        process, op="faults", plan={"schedule": [{"door": "camera", "kind": "dropped", "at": at} for at in (3, 4)]}
+    )
+    core.startContinuousSequenceAcquisition(0)
+    numbers = [int(tags["FrameNumber"]) for _, tags in frames_of(core, 4)]
+    core.stopSequenceAcquisition()
+    to_test_door(process, op="faults", plan={})
+    assert np.diff(numbers).tolist() == [1, 3, 1]
+    assert not core.isSequenceRunning()
+    core.snapImage()
+
+
+def test_a_part_of_the_frame_and_larger_pixels(core):
+    core.snapImage()
+    whole = core.getImage().copy()
+    core.setROI("Camera", 20, 30, 40, 50)
+    core.snapImage()
+    assert core.getImage().shape == (50, 40)
+    core.clearROI()
+    core.setProperty("Camera", "Binning", 2)
+    core.snapImage()
+    binned = core.getImage()
+    assert binned.shape == (75, 70)
+    assert binned.mean() == pytest.approx(whole.mean(), abs=1.0)
+    assert binned.std() < whole.std()
+    core.setROI("Camera", 10, 15, 20, 25)
+    core.startSequenceAcquisition(2, 0, True)
+    assert [pixels.shape for pixels, _ in frames_of(core, 2)] == [(25, 20)] * 2
+    core.setProperty("Camera", "Binning", 1)
+    assert core.getROI("Camera") == [0, 0, 140, 150]
+    with pytest.raises(ValueError, match="Binning"):
+        core.setProperty("Camera", "Binning", 3)
+
+
+def test_software_triggers(core):
+    core.setProperty("Camera", "TriggerMode", "Software")
+    try:
+        core.snapImage()
+        assert core.getImage().shape == (150, 140)
+        core.startSequenceAcquisition(3, 0, True)
+        for taken in range(3):
+            time.sleep(0.05)
+            assert core.getRemainingImageCount() == taken
+            core.setProperty("Camera", "TriggerSoftware", 1)
+            deadline = time.monotonic() + 5
+            while core.getRemainingImageCount() == taken and time.monotonic() < deadline:
+                time.sleep(1e-3)
+        assert len(frames_of(core, 3)) == 3
+    finally:
+        core.setProperty("Camera", "TriggerMode", "Internal")
+
+
+def test_external_triggers_come_from_the_display(core, process):
+    core.setProperty("Camera", "TriggerMode", "External")
+    core.setProperty("Camera", "TriggerDelay_ms", 17.0)
+    try:
+        core.startContinuousSequenceAcquisition(0)
+        told = float(talk(process[1], "clock", "TIME?")[0])
+        core.setSLMImage("Display", np.full((96, 96), 99, np.uint8))
+        core.displaySLMImage("Display")
+        _, tags = frames_of(core, 1)[0]
+        assert float(tags["ExposureStart_s"]) == pytest.approx(told + 17e-3)
+        to_test_door(process, op="trigger")
+        assert len(frames_of(core, 1)) == 1
+        core.stopSequenceAcquisition()
+        core.setProperty("Camera", "Timeout_ms", 300)
+        with pytest.raises(WorldUnreachable, match="no trigger"):
+            core.snapImage()
+    finally:
+        core.setProperty("Camera", "Timeout_ms", 5000)
+        core.setProperty("Camera", "TriggerDelay_ms", 0.0)
+        core.setProperty("Camera", "TriggerMode", "Internal")
 
 
 def test_a_camera_that_delivers_nothing_is_a_clear_error_after_its_timeout(core, process):
