@@ -156,7 +156,7 @@ class Conversation:
                     self._port.close()
                     failure: LineError | Complaint = error
                 except Complaint as error:
-                    failure = error
+                    failure = self._with_entries(error)
                 except BaseException:
                     # Whatever was under way is not read to its end: its rest must not become the next answer.
                     self._port.close()
@@ -191,12 +191,14 @@ class Conversation:
     def _agree(self, words: str) -> None:
         """Say how to talk from now on; whether it is answered depends on how it was talked to before."""
         self._send(words)
-        acknowledgement = self._dialect.line.acknowledgement
-        if acknowledgement is None and self._dialect.line.prompt is None:
+        rules = self._dialect.line
+        ends = [pattern for pattern in (rules.acknowledgement, rules.refusal) if pattern is not None]
+        if not ends and rules.prompt is None:
             return
         try:
             for _ in range(_MOST_STALE_LINES):
-                if any(acknowledgement is None or acknowledgement.fullmatch(line) for line in self._reply()):
+                lines = self._reply()
+                if rules.prompt is not None or any(end.fullmatch(line) for end in ends for line in lines):
                     return
         except NoReply:
             return
@@ -214,8 +216,10 @@ class Conversation:
                             logger.warning("%s: not taken for an answer: %r", self._place, heard)
                         return line
                     heard.append(line)
-        except NoReply:
+        except NoReply as silence:
             answers = [line for line in heard if line != identity.ask]
+            if unfinished := silence.received.decode("ascii", errors="replace").strip():
+                answers.append(unfinished)
             if not answers:
                 raise
             heard = answers
@@ -264,6 +268,15 @@ class Conversation:
                 self._refuse(line)
                 self._expect_acknowledgement(line)
         self._check_errors()
+
+    def _with_entries(self, complaint: Complaint) -> Complaint:
+        """Add what the error queue says to a refusal; left there, it would be blamed on the next command."""
+        try:
+            entries = self._read_errors()
+        except (Complaint, LineError):
+            self._port.close()
+            return complaint
+        return Complaint(f"{complaint}, and reports {'; '.join(entries)}") if entries else complaint
 
     def _check_errors(self) -> None:
         if entries := self._read_errors():

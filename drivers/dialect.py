@@ -4,6 +4,7 @@ A dialect is a TOML table. The ones in `models/` are named after maker and model
 laboratory writes its own beside its bench file, or within it as `[instruments.NAME.dialect]`.
 """
 
+from math import isfinite
 from re import Pattern
 from typing import Annotated, Any, Literal, Self
 
@@ -131,7 +132,10 @@ class Number(Frozen):
         found = self.like.fullmatch(answer)
         if found is None:
             raise ValueError("is not the number that was asked for")
-        return float(found.group(1)) * self.scale + self.offset
+        number = float(found.group(1)) * self.scale + self.offset
+        if not isfinite(number):
+            raise ValueError("is more than a number can be")
+        return number
 
 
 class NumberCommand(Frozen):

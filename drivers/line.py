@@ -13,7 +13,20 @@ class LineError(Exception):
 
 
 class NoReply(LineError):
-    """The instrument did not answer in time."""
+    """The instrument did not answer in time, or not to the end.
+
+    Parameters
+    ----------
+    within_s
+        How long it was waited for.
+    received
+        What came, without its end.
+    """
+
+    def __init__(self, within_s: float, received: bytes = b"") -> None:
+        so_far = f"; all that came was {received!r}" if received else ""
+        super().__init__(f"no reply within {1e3 * within_s:g} ms{so_far}")
+        self.received = received
 
 
 class LineLost(LineError):
@@ -22,6 +35,11 @@ class LineLost(LineError):
 
 class Garbled(LineError):
     """What came is not what an instrument of this dialect answers."""
+
+
+def sentence(error: Exception) -> str:
+    """Say in one line what a library says."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class Line(ABC):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Final
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import Field
 
 from drivers.dialect import LineRules
-from drivers.line import Line, LineLost, NoReply
+from drivers.line import Line, LineLost, NoReply, sentence
 from labonn.config import Frozen
 
 if TYPE_CHECKING:
@@ -77,17 +79,19 @@ class SerialLine(Line):
                 exclusive=True,
             )
         except (serial.SerialException, OSError, ValueError) as error:
-            raise LineLost(f"cannot be opened: {_sentence(error)}{self._alternatives()}") from error
+            raise LineLost(f"cannot be opened: {sentence(error)}{self._alternatives()}") from error
 
     def close(self) -> None:
         """Close the port; does nothing where it is closed."""
         port, self._serial = self._serial, None
-        if port is not None:
-            try:
-                port.close()
-            except OSError:
-                # It is gone, which is all that was wanted.
-                return
+        if port is None:
+            return
+        # Where the other side has hung up, pyserial leaves the socket of its URLs open.
+        connection = getattr(port, "_socket", None)
+        with contextlib.suppress(OSError):  # it is gone, which is all that was wanted
+            port.close()
+        if isinstance(connection, socket.socket):
+            connection.close()
 
     def send(self, data: bytes) -> None:
         """Send; raises `LineLost` where the port is gone."""
@@ -96,7 +100,7 @@ class SerialLine(Line):
             port.write(data)
             port.flush()
         except OSError as error:
-            raise LineLost(f"cannot be sent: {_sentence(error)}") from error
+            raise LineLost(f"cannot be sent: {sentence(error)}") from error
 
     def receive(self, end: bytes, within_s: float) -> bytes:
         """Wait for what ends with `end`; raises `NoReply` or `LineLost`."""
@@ -106,12 +110,11 @@ class SerialLine(Line):
         try:
             while not received.endswith(end):
                 if (remaining_s := deadline - time.monotonic()) <= 0:
-                    so_far = f"; all that came was {received!r}" if received else ""
-                    raise NoReply(f"no reply within {1e3 * within_s:g} ms{so_far}")
+                    raise NoReply(within_s, received)
                 port.timeout = remaining_s
                 received += port.read(1)
         except OSError as error:
-            raise LineLost(f"cannot be read: {_sentence(error)}") from error
+            raise LineLost(f"cannot be read: {sentence(error)}") from error
         return received
 
     def drain(self) -> bytes:
@@ -124,7 +127,7 @@ class SerialLine(Line):
             while time.monotonic() < deadline and (come := port.read(256)):
                 drained += come
         except OSError as error:
-            raise LineLost(f"cannot be read: {_sentence(error)}") from error
+            raise LineLost(f"cannot be read: {sentence(error)}") from error
         return drained
 
     def _opened(self) -> serial.SerialBase:
@@ -139,7 +142,3 @@ class SerialLine(Line):
         from serial.tools.list_ports import comports
 
         return f"; this computer's ports: {', '.join(sorted(port.device for port in comports())) or 'none'}"
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

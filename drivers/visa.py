@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field
 
 from drivers.dialect import LineRules
-from drivers.line import Line, LineLost, NoReply
+from drivers.line import Line, LineLost, NoReply, sentence
 from labonn.config import Frozen
 from labonn.errors import ConfigError
 
@@ -72,24 +73,24 @@ class VisaLine(Line):
         try:
             manager = pyvisa.ResourceManager(self._place.backend)
         except (ValueError, OSError) as error:
-            raise ConfigError(f"backend = {self._place.backend!r}: {_sentence(error)}") from error
+            raise ConfigError(f"backend = {self._place.backend!r}: {sentence(error)}") from error
         try:
             rname.ResourceName.from_string(self._place.resource)
         except rname.InvalidResourceName as error:
-            raise ConfigError(f"resource = {self._place.resource!r}: {_sentence(error)}") from error
+            raise ConfigError(f"resource = {self._place.resource!r}: {sentence(error)}") from error
         try:
             resource: Any = manager.open_resource(
                 self._place.resource, open_timeout=self._place.open_timeout_ms, timeout=self._place.open_timeout_ms
             )
         except Exception as error:
             # pyvisa-py raises bare Exceptions.
-            raise LineLost(f"cannot be opened: {_sentence(error)}") from error
+            raise LineLost(f"cannot be opened: {sentence(error)}") from error
         self._resource = resource
         try:
             self._prepare(resource, constants)
         except Exception as error:
             self.close()
-            raise LineLost(f"cannot be opened: {_sentence(error)}") from error
+            raise LineLost(f"cannot be opened: {sentence(error)}") from error
 
     def close(self) -> None:
         """Close the session; does nothing where there is none."""
@@ -97,11 +98,8 @@ class VisaLine(Line):
         if resource is not None:
             import pyvisa
 
-            try:
+            with contextlib.suppress(pyvisa.Error, OSError):  # it is gone, which is all that was wanted
                 resource.close()
-            except (pyvisa.Error, OSError):
-                # It is gone, which is all that was wanted.
-                return
 
     def send(self, data: bytes) -> None:
         """Send; raises `LineLost` where the session is gone."""
@@ -111,7 +109,7 @@ class VisaLine(Line):
         try:
             resource.write_raw(data)
         except (pyvisa.Error, OSError) as error:
-            raise LineLost(f"cannot be sent: {_sentence(error)}") from error
+            raise LineLost(f"cannot be sent: {sentence(error)}") from error
 
     def receive(self, end: bytes, within_s: float) -> bytes:
         """Wait for what ends with `end`; raises `NoReply` or `LineLost`."""
@@ -125,17 +123,17 @@ class VisaLine(Line):
             while not received.endswith(end):
                 remaining_s = deadline - time.monotonic()
                 if remaining_s <= 0 or not self._wait(remaining_s):
-                    raise NoReply(_late(within_s, received))
+                    raise NoReply(within_s, received)
                 resource.timeout = max(1.0, 1e3 * remaining_s)
                 received += resource.read_raw(_LARGEST_READ)
                 if self._framed:
                     return received.rstrip(b"\r\n") + end
         except pyvisa.VisaIOError as error:
             if error.error_code == StatusCode.error_timeout:
-                raise NoReply(_late(within_s, received)) from error
-            raise LineLost(f"cannot be read: {_sentence(error)}") from error
+                raise NoReply(within_s, received) from error
+            raise LineLost(f"cannot be read: {sentence(error)}") from error
         except (pyvisa.Error, OSError) as error:
-            raise LineLost(f"cannot be read: {_sentence(error)}") from error
+            raise LineLost(f"cannot be read: {sentence(error)}") from error
         return received
 
     def drain(self) -> bytes:
@@ -151,7 +149,7 @@ class VisaLine(Line):
                 else:
                     resource.flush(BufferOperation.discard_read_buffer)
             except (pyvisa.Error, OSError, NotImplementedError) as error:
-                raise LineLost(f"cannot be cleared: {_sentence(error)}") from error
+                raise LineLost(f"cannot be cleared: {sentence(error)}") from error
         return b""
 
     def _prepare(self, resource: Any, constants: Any) -> None:
@@ -208,12 +206,3 @@ class VisaLine(Line):
             return bool(ready) and connection.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             return True
-
-
-def _late(within_s: float, received: bytes) -> str:
-    so_far = f"; all that came was {received!r}" if received else ""
-    return f"no reply within {1e3 * within_s:g} ms{so_far}"
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
