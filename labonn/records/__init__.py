@@ -1,5 +1,11 @@
 """What a laboratory keeps: runs with their frames and logs, models, releases. All of it files, nothing unpickled."""
 
+from labonn.records.calibrations import (
+    StoredCalibration,
+    calibration_history,
+    current_calibrations,
+    keep_calibration,
+)
 from labonn.records.checks import LastGood, last_good_check, save_good_check
 from labonn.records.frames import FrameFile, frame_counts, read_frames
 from labonn.records.logs import logging_to
@@ -24,12 +30,16 @@ __all__ = [
     "Run",
     "RunRecord",
     "Status",
+    "StoredCalibration",
     "StoredModel",
     "Weights",
+    "calibration_history",
     "close_lost_runs",
+    "current_calibrations",
     "current_release",
     "find_run",
     "frame_counts",
+    "keep_calibration",
     "last_good_check",
     "list_releases",
     "load_model",
