@@ -1,0 +1,152 @@
+"""Captures under every fault that a camera can have: every frame is right, or an error names what went wrong.
+
+Which image a frame is of is read from a number in the scene, from the raw frame, by nothing of labonn's; what was
+injected is what the world says.
+
+- on a sound camera no image is taken for a stale one: digits, MNIST-like images, textures, and black among them
+- a dropped, duplicated, stale or truncated frame is survived, at the first image and later, and counted as what it is
+- several at random: as many right frames as were asked for
+- a fault that stays ends the capture in the dark, with its name; what was captured before stands
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from sklearn.datasets import load_digits
+
+from labonn.capture import Calibration, CaptureCounts, CapturedImage, Registration, calibrate, capture
+from labonn.capture.light import light
+from labonn.design import lay_out, load_design
+from labonn.errors import InstrumentError, StaleFrameError
+from labonn.instruments import Bench, open_bench
+
+from .conftest import Simulated, bench_of
+from .counter import TAPS, Reader, counter_image, counter_images
+
+pytestmark = pytest.mark.slow
+
+FAULTS = ("dropped", "duplicated", "stale", "truncated")
+QUICKLY = "Property,Camera,Timeout_ms,1000"  # a frame that is dropped costs the camera's own patience
+
+
+@pytest.fixture(scope="module")
+def file(world: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bench of the world, its camera given up after a second."""
+    folder = tmp_path_factory.mktemp("quick")
+    found = bench_of(folder, world.truth()["bench"])
+    cfg = folder / "mono.cfg"
+    before = "#py Property,Core,Camera,Camera"
+    content = cfg.read_text(encoding="utf-8")
+    assert before in content
+    cfg.write_text(content.replace(before, f"#py {QUICKLY}\n{before}"), encoding="utf-8")
+    return found
+
+
+@pytest.fixture(scope="module")
+def bench(file: Path) -> Iterator[Bench]:
+    with open_bench(file) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def calibration(bench: Bench) -> Calibration:
+    """Under a flat phase, for counter images."""
+    images = counter_images(range(8))
+    flat = np.zeros(bench.slm.shape, np.float32)
+    layout = lay_out(load_design("mnist-mono").optic)
+    return calibrate(bench, layout, flat, images, np.repeat(images[:, None], 16, axis=1))
+
+
+@pytest.fixture(scope="module")
+def reader(bench: Bench, calibration: Calibration) -> Reader:
+    bench.camera.exposure_ms = calibration.exposure_ms
+    with light(bench):
+        return Reader(bench)
+
+
+def captured(
+    bench: Bench, calibration: Calibration, images: np.ndarray, counts: CaptureCounts | None = None
+) -> list[CapturedImage]:
+    return list(capture(bench, images, Registration(calibration), keep_frames=True, counts=counts))
+
+
+def test_no_sound_frame_is_taken_for_a_stale_one(bench: Bench, calibration: Calibration) -> None:
+    noise = np.random.default_rng(0)
+    scans = load_digits().images[:120].astype(np.float32) / 16
+    digits = np.pad(scans.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    textures = np.stack([gaussian_filter(noise.normal(size=(TAPS, TAPS)), width) for width in np.linspace(0.5, 4, 60)])
+    low, high = textures.min(axis=(1, 2), keepdims=True), textures.max(axis=(1, 2), keepdims=True)
+    plain = np.stack([np.full((TAPS, TAPS), level) for level in (0, 1, 0, 0.5, 0.5)])
+    images = np.concatenate([digits, (textures - low) / (high - low), plain, digits[:5]]).astype(np.float32)
+    counts = CaptureCounts()
+    for order in (np.arange(len(images)), noise.permutation(len(images))):
+        list(capture(bench, images[order], Registration(calibration), counts=counts))
+    assert counts.summary() == {"asked": 2 * len(images), "delivered": 2 * len(images)}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("at", [2, 5], ids=["first", "later"])  # 1 is the frame to begin with
+def test_one_spoilt_frame_is_survived(
+    world: Simulated, bench: Bench, calibration: Calibration, reader: Reader, fault: str, at: int
+) -> None:
+    counts, numbers = CaptureCounts(), range(100, 108)
+    known, frames = len(world.injected()), world.truth()["frames"]
+    with world.faulty(schedule=[{"door": "camera", "kind": fault, "at": at}]):
+        shots = captured(bench, calibration, counter_images(numbers), counts)
+    assert [injected["kind"] for injected in world.injected()[known:]] == [fault]
+    assert [reader.number(shot.frame) for shot in shots] == list(numbers)
+    assert counts.summary() == {"asked": 8, "delivered": 8, fault: 1}
+    assert [shot.retakes for shot in shots].index((fault,)) == at - 2
+    assert world.truth()["frames"] - frames == 1 + 8 + 1, "one to begin with, eight images, one taken again"
+
+
+def test_many_at_random_are_survived(world: Simulated, bench: Bench, calibration: Calibration, reader: Reader) -> None:
+    counts, numbers = CaptureCounts(), range(200, 260)
+    known = len(world.injected())
+    with world.faulty(seed=2, rates={f"camera.{fault}": 0.04 for fault in FAULTS}):
+        shots = captured(bench, calibration, counter_images(numbers), counts)
+    injected = Counter(one["kind"] for one in world.injected()[known:])
+    assert set(injected) == set(FAULTS)
+    assert [reader.number(shot.frame) for shot in shots] == list(numbers)
+    found = counts.summary()
+    assert (found.pop("asked"), found.pop("delivered")) == (60, 60)
+    # What hits the frame to begin with costs nothing; a duplicate of a stale frame may be called either.
+    assert abs(sum(found.values()) - injected.total()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "said"),
+    [
+        ("dropped", InstrumentError, r"camera: image 3: taking a frame: .*no answer.*tried 3 times in a row"),
+        ("duplicated", StaleFrameError, r"camera: image 3: 1080 of 1080 rows are those of the frame before"),
+        ("stale", StaleFrameError, r"camera: image 3: the frame shows image 2, which was shown before"),
+        ("truncated", InstrumentError, r"camera: image 3: 135 of 1080 rows hold no picture.*check its cable"),
+    ],
+)
+def test_a_fault_that_stays_ends_the_capture_in_the_dark(
+    world: Simulated, bench: Bench, calibration: Calibration, reader: Reader, fault: str, error: type, said: str
+) -> None:
+    delivered: list[CapturedImage] = []
+    plan = [{"door": "camera", "kind": fault, "at": at} for at in (5, 6, 7)]
+    shots = capture(bench, counter_images(range(300, 306)), Registration(calibration), keep_frames=True)
+    with world.faulty(schedule=plan), pytest.raises(InstrumentError, match=said) as caught:
+        delivered.extend(shots)
+    assert type(caught.value) is error
+    assert [reader.number(shot.frame) for shot in delivered] == [300, 301, 302]
+    assert world.truth()["dark"]
+
+
+def test_the_number_in_the_scene_is_no_constant(bench: Bench, calibration: Calibration, reader: Reader) -> None:
+    """The reader itself: a frame of nothing, of half of two numbers, or with rows missing has none."""
+    shots = captured(bench, calibration, np.stack([counter_image(5), counter_image(10), np.zeros((TAPS, TAPS))]))
+    five, ten, black = (np.asarray(shot.frame) for shot in shots)
+    assert reader.number(five) == 5
+    assert reader.number(ten) == 10
+    assert reader.number(black) is None
+    assert reader.number((five.astype(np.uint32) + ten).astype(np.uint16) // 2) is None
+    five[-20:] = 0
+    assert reader.number(five) is None
