@@ -2,15 +2,18 @@
 
     level(t) = 1 - exp(-(t - latency) / tau) after the latency, 0 before
 
-is averaged over each exposure and fitted to the levels; where it does not fit, the levels themselves are interpolated.
+is averaged over each exposure and fitted to the levels, so that a few exposures that a busy computer begins late do
+not count; where it does not fit, running medians of the levels are interpolated.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 from scipy.optimize import curve_fit
 
 from labonn.capture.checklist import Check
@@ -20,9 +23,12 @@ from labonn.errors import CalibrationError
 from labonn.instruments import Bench
 
 SETTLED = 0.99
+_TAUS = log(1 / (1 - SETTLED))  # time constants until then
 _REST = 3.0  # settle times that the display is left alone between two steps
 _REFERENCES = 4
-_LARGEST_RESIDUAL = 0.02
+_LARGEST_RESIDUAL = 0.02  # of the step, and what half of the points must lie within
+_NOISE = 0.005  # of the step: how well levels agree that were taken in time
+_MEDIAN_OF = 3
 _LEAST_STEP = 10.0  # times the noise of a pixel: less is no step
 
 
@@ -41,6 +47,8 @@ class StepResponse:
     """From the command to the first light of the new picture."""
     settled_ms: float
     """From the moment when the display had taken the command until 99 % of the step are there."""
+    uncertainty_ms: float
+    """Of `settled_ms`: two standard deviations of the fit, or two steps between the delays."""
     fitted_level: NDArray[np.float64] | None
     """The fit at each delay, (N,); None where it did not fit."""
 
@@ -117,17 +125,19 @@ def evaluate_step(
         )
     fit = _fit(delay_ms, level, exposure_ms)
     if fit is not None:
-        latency_ms, tau_ms = fit
+        latency_ms, tau_ms, uncertainty_ms = fit
         fitted = _model(delay_ms, latency_ms, tau_ms, exposure_ms)
-        if np.sqrt(np.mean((fitted - level) ** 2)) < _LARGEST_RESIDUAL:
-            settled_ms = latency_ms + tau_ms * np.log(1 / (1 - SETTLED))
+        rising = (level > 1 - SETTLED) & (level < SETTLED)
+        if np.median(np.abs(fitted - level)[rising if rising.any() else slice(None)]) < _LARGEST_RESIDUAL:
+            settled_ms = latency_ms + tau_ms * _TAUS
             return StepResponse(
-                delay_ms, level, exposure_ms, command_ms, command_ms + latency_ms, float(settled_ms), fitted
+                delay_ms, level, exposure_ms, command_ms, command_ms + latency_ms, settled_ms, uncertainty_ms, fitted
             )
-    middle_ms = delay_ms + exposure_ms / 2
-    latency_ms = _last_below(middle_ms, level, 1 - SETTLED)
-    settled_ms = _last_below(middle_ms, level, SETTLED)
-    return StepResponse(delay_ms, level, exposure_ms, command_ms, command_ms + latency_ms, settled_ms, None)
+    middle_ms, smooth = delay_ms + exposure_ms / 2, median_filter(level, _MEDIAN_OF, mode="nearest")
+    latency_ms = _last_below(middle_ms, smooth, 1 - SETTLED)
+    settled_ms = _last_below(middle_ms, smooth, SETTLED)
+    apart_ms = 2 * float(np.median(np.diff(delay_ms)))
+    return StepResponse(delay_ms, level, exposure_ms, command_ms, command_ms + latency_ms, settled_ms, apart_ms, None)
 
 
 def step_checks(step: StepResponse, bench: Bench) -> list[Check]:
@@ -138,7 +148,7 @@ def step_checks(step: StepResponse, bench: Bench) -> list[Check]:
             "display settles to 99 %",
             step.settled_ms,
             "ms",
-            high=bench.display.settle_ms,
+            high=bench.display.settle_ms + step.uncertainty_ms,
             drift=max(1.0, 0.15 * step.settled_ms),
             advice=f"frames may show two pictures: say settle_ms = {enough_ms:g} in [instruments.{bench.display.name}],"
             " or check the display's refresh rate",
@@ -177,22 +187,27 @@ def _model(delay_ms: Any, latency_ms: float, tau_ms: float, exposure_ms: float) 
     return np.asarray((end - begin - tau_ms * (np.exp(-begin / tau_ms) - np.exp(-end / tau_ms))) / exposure_ms)
 
 
-def _fit(delay_ms: NDArray[np.float64], level: NDArray[np.float64], exposure_ms: float) -> tuple[float, float] | None:
-    """Latency and time constant; None where the search fails."""
+def _fit(
+    delay_ms: NDArray[np.float64], level: NDArray[np.float64], exposure_ms: float
+) -> tuple[float, float, float] | None:
+    """Latency, time constant, and two standard deviations of the settle time; None where the search fails."""
     span_ms = float(delay_ms[-1]) + exposure_ms
     begin_ms, rise_ms = (_last_below(delay_ms, level, share) for share in (0.05, 0.63))
     guess = (begin_ms, min(max(rise_ms - begin_ms, 0.02 * span_ms), span_ms))
     try:
-        (latency_ms, tau_ms), _ = curve_fit(
+        (latency_ms, tau_ms), covariance = curve_fit(
             lambda delay, latency, tau: _model(delay, latency, tau, exposure_ms),
             delay_ms,
             level,
             p0=guess,
             bounds=([-span_ms, 1e-3 * span_ms], [span_ms, span_ms]),
+            loss="soft_l1",
+            f_scale=_NOISE,
         )
     except (RuntimeError, ValueError):
         return None
-    return float(latency_ms), float(tau_ms)
+    of_settled = np.array([1.0, _TAUS])
+    return float(latency_ms), float(tau_ms), 2 * float(np.sqrt(of_settled @ covariance @ of_settled))
 
 
 def _last_below(time_ms: NDArray[np.float64], level: NDArray[np.float64], share: float) -> float:
