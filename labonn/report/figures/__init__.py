@@ -1,5 +1,13 @@
 """Figures from arrays, as `matplotlib.figure.Figure`; none touches pyplot's global state or opens a window."""
 
+from labonn.report.figures.characterisation import (
+    flat_field_picture,
+    geometry_shifts,
+    phase_table_curve,
+    photon_transfer_plot,
+    psf_grid,
+    tile_bars,
+)
 from labonn.report.figures.frames import frame_with_tiles
 from labonn.report.figures.health import dark_frame, light_and_meter, step_response
 from labonn.report.figures.maps import feature_maps
@@ -10,11 +18,17 @@ __all__ = [
     "accuracy_bars",
     "dark_frame",
     "feature_maps",
+    "flat_field_picture",
     "frame_with_tiles",
+    "geometry_shifts",
     "layout",
     "light_and_meter",
     "phase_pattern",
+    "phase_table_curve",
+    "photon_transfer_plot",
+    "psf_grid",
     "psf_pairs",
     "step_response",
+    "tile_bars",
     "training_curves",
 ]
