@@ -86,12 +86,13 @@ class SerialLine(Line):
         port, self._serial = self._serial, None
         if port is None:
             return
-        # Where the other side has hung up, pyserial leaves the socket of its URLs open.
         connection = getattr(port, "_socket", None)
         with contextlib.suppress(OSError):  # it is gone, which is all that was wanted
+            if isinstance(connection, socket.socket):
+                # pyserial waits 0.3 s, and leaves the socket open where the other side has hung up.
+                connection.close()
+                port.is_open = False
             port.close()
-        if isinstance(connection, socket.socket):
-            connection.close()
 
     def send(self, data: bytes) -> None:
         """Send; raises `LineLost` where the port is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import time
@@ -167,7 +168,10 @@ class VisaLine(Line):
             flow = {"none": "none", "xonxoff": "xon_xoff", "rtscts": "rts_cts"}[self._rules.flow]
             resource.flow_control = constants.ControlFlow[flow]
         if (connection := self._socket()) is not None:
-            connection.getpeername()  # pyvisa-py takes a refused connection for an open one
+            # pyvisa-py takes a refused connection for an open one.
+            if refused := connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(refused, os.strerror(refused))
+            connection.getpeername()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _opened(self) -> MessageBasedResource:

@@ -79,7 +79,7 @@ def test_the_wrong_instrument_is_named_with_what_answered(connected: Callable[..
 def test_nothing_at_an_address_is_said_soon(obis: Scripted, connected: Callable[..., Any]) -> None:
     begun = time.monotonic()
     with pytest.raises(
-        InstrumentError, match=r"light at TCPIP0::127.0.0.1::1::SOCKET: .*cannot be opened.*tried 3 times"
+        InstrumentError, match=r"light at TCPIP0::127.0.0.1::1::SOCKET: .*cannot be opened.*refused.*tried 3 times"
     ):
         connected(Light, driver="scpi_laser", model="coherent-obis", resource="TCPIP0::127.0.0.1::1::SOCKET")
     assert time.monotonic() - begun < 3
