@@ -98,11 +98,11 @@ class MicroManagerCamera(Device, Camera):
         if _binning(str(self._core.getProperty(self._label, "Binning"))) == binning:
             return
         # "2" for some adapters, "2x2" for others.
-        names = {_binning(str(name)): name for name in self._core.getAllowedPropertyValues(self._label, "Binning")}
-        if binning not in names:
-            known = ", ".join(str(one) for one in sorted(names)) or "1"
+        values = {_binning(one): one for one in self._core.getAllowedPropertyValues(self._label, "Binning")}
+        if binning not in values:
+            known = ", ".join(str(one) for one in sorted(values)) or "1"
             raise ConfigError(f"{self}: binning = {binning}: the camera has: {known}")
-        self._core.setProperty(self._label, "Binning", names[binning])
+        self._set_property("Binning", values[binning])
 
     def _set_trigger_hw(self, trigger: Trigger) -> None:
         self._set_properties(getattr(self.table.trigger_properties, trigger), f"trigger_properties.{trigger}")
@@ -141,10 +141,15 @@ class MicroManagerCamera(Device, Camera):
             if not self._core.hasProperty(self._label, name):
                 known = ", ".join(self._core.getDevicePropertyNames(self._label))
                 raise ConfigError(f"{self}: {key}: the camera has no property {name!r}; it has: {known}")
-            allowed = [str(one) for one in self._core.getAllowedPropertyValues(self._label, name)]
+            allowed = self._core.getAllowedPropertyValues(self._label, name)
             if allowed and value not in allowed:
                 raise ConfigError(f"{self}: {key}: {name} = {value!r}: the camera allows: {', '.join(allowed)}")
-            self._core.setProperty(self._label, name, value)
+            self._set_property(name, value)
+
+    def _set_property(self, name: str, value: str) -> None:
+        # Everything is text to C++ adapters; devices in Python know numbers, and take only those.
+        now = self._core.getProperty(self._label, name)
+        self._core.setProperty(self._label, name, value if isinstance(now, str) else type(now)(value))
 
     def _make_current(self) -> None:
         if self._core.getCameraDevice() != self._label:

@@ -56,9 +56,8 @@ class Device(Instrument):
 
     def _identify_hw(self) -> str:
         core, label = self._core, self._label
-        return f"{core.getDeviceLibrary(label)} {core.getDeviceName(label)}: {core.getDeviceDescription(label)}".strip(
-            ": "
-        )
+        description = core.getDeviceDescription(label).strip().partition("\n")[0]
+        return f"{core.getDeviceLibrary(label)} {core.getDeviceName(label)}: {description}".strip(": ")
 
     def _settings_hw(self) -> dict[str, Any]:
         names = self._core.getDevicePropertyNames(self._label)

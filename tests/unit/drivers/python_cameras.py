@@ -57,6 +57,32 @@ class Hangs(_Small):
         time.sleep(0.6)
 
 
+class Bins(_Small):
+    """A camera.
+
+    Its binning is a number, as Python devices have it; setting it forgets the ROI.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.side = 1
+        self.set_property_allowed_values("Binning", [1, 2])
+
+    def get_binning(self) -> int:
+        return self.side
+
+    def set_binning(self, binning: int) -> None:
+        self.side = binning
+
+    def shape(self) -> tuple[int, int]:
+        return _SHAPE[0] // self.side, _SHAPE[1] // self.side
+
+    def start_sequence(self, n: int | None, get_buffer: Callable[[Sequence[int], Any], Any]) -> Iterator[Mapping]:
+        for number in range(n or 1):
+            get_buffer(self.shape(), np.uint16)[:] = number
+            yield {"FrameNumber": str(number)}
+
+
 class Triggered(_Small):
     """Waits until its property `Pulses` has been raised."""
 

@@ -75,6 +75,17 @@ def test_binning_keeps_the_roi_on_the_same_part_of_the_sensor(bench: Callable[..
     assert camera.snap().shape == (128, 128)
 
 
+def test_a_python_camera_bins_too_and_is_identified_in_one_line(bench: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "python.cfg").write_text(PYTHON_CFG.format("Bins"), encoding="utf-8")
+    camera = bench(Camera, cfg="python.cfg", exposure_ms=1, binning=2)
+    assert camera.snap().shape == (2, 3)
+    camera.binning = 1
+    assert camera.snap().shape == (4, 6)
+    assert camera.identify() == "tests.unit.drivers.python_cameras Bins: A camera."
+    with pytest.raises(ConfigError, match="binning = 4: the camera has: 1, 2"):
+        camera.binning = 4
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
