@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.propagation import focus
 from sim.pupil import SAMPLES_PER_PIXEL, Levels, Pupils
 from sim.world_file import WorldFile
 
@@ -42,8 +43,6 @@ def window(world: WorldFile) -> int:
 
 def compute_psfs(pupils: Pupils, levels: Levels) -> Psfs:
     """PSFs that the whole SLM's levels give."""
-    from sim.propagation import focus  # torch takes two seconds to import: a world is ready before it is needed
-
     world = pupils.world
     samples = world.lenslets.aperture_px * SAMPLES_PER_PIXEL
     spacing_um = world.slm.pitch_um / SAMPLES_PER_PIXEL
