@@ -21,7 +21,8 @@ from labonn.instruments.instrument import Instrument
 logger = logging.getLogger(__name__)
 
 _MOST_MISSED = 2
-_LEAST_LIMIT_MS = 100.0
+_LEAST_LIMIT_S = 0.1
+_STALL_S = 0.1
 _END_LIMIT_S = 5.0
 
 
@@ -57,6 +58,7 @@ class Watch:
 
     def __init__(self, interlocks: Interlocks, instruments: Mapping[str, Instrument], guard: Guard) -> None:
         self._period_s = interlocks.period_ms / 1e3
+        self._limit_s = max(_LEAST_LIMIT_S, self._period_s)
         self._guard = guard
         self._ended = threading.Event()
         by_name = sorted(interlocks.conditions, key=lambda condition: condition.instrument)
@@ -102,12 +104,13 @@ class Watch:
         due_s = time.monotonic()
         try:
             while not self._ended.wait(max(0.0, due_s - time.monotonic())):
-                due_s = max(due_s + self._period_s, time.monotonic())
+                begin_s = time.monotonic()
+                due_s = max(due_s + self._period_s, begin_s)
                 try:
                     self._look(instrument, conditions, caller)
                     missed = 0
                 except InstrumentError as error:
-                    missed += 1
+                    missed += not self._was_stalled(begin_s, len(conditions))
                     logger.warning("%s", error)
                     if missed >= _MOST_MISSED:
                         self._trip(_unreadable(instrument, missed, error))
@@ -116,15 +119,18 @@ class Watch:
         finally:
             caller.stop()
 
+    def _was_stalled(self, begin_s: float, readings: int) -> bool:
+        """Whether this process itself stood still: what an instrument said meanwhile could not be heard."""
+        return time.monotonic() - begin_s > readings * self._limit_s + _STALL_S
+
     def _look(self, instrument: Instrument, conditions: tuple[Condition, ...], caller: Caller) -> None:
-        limit_ms = max(_LEAST_LIMIT_MS, 1e3 * self._period_s)
         for condition in conditions:
             reading = condition.reading
 
             def read(reading: str = reading) -> object:
                 return getattr(instrument, reading)
 
-            value = caller.call(f"reading {reading}", read, limit_ms)
+            value = caller.call(f"reading {reading}", read, 1e3 * self._limit_s)
             if not condition.allows(value):
                 self._trip(_tripped(condition, instrument, value))
                 return

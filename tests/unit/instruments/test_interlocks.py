@@ -104,3 +104,17 @@ def test_a_reading_that_an_instrument_does_not_have_is_named() -> None:
     watched = Watched("meter.celsius <= 20")
     with pytest.raises(ConfigError, match="meter is a meter, whose readings are: power_mw"):
         check_interlocks(watched.interlocks, watched.instruments, "x.bench.toml")
+
+
+def test_a_process_that_stands_still_does_not_take_its_instruments_for_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched("meter.power_mw <= 20")
+    watched.watch.start()
+
+    def stall(reading: str, read: object, limit_ms: float) -> float:
+        time.sleep(limit_ms / 1e3 + 0.2)  # as where another thread keeps Python's lock
+        raise InstrumentError("no answer")
+
+    monkeypatch.setattr("labonn.instruments.calls.Caller.call", lambda self, *arguments: stall(*arguments))
+    assert not watched.dark.wait(1.0)
+    monkeypatch.undo()
+    watched.watch.stop()
