@@ -1,6 +1,7 @@
 """What others ask of a run while it goes on, and what the bench does under it: pause, resume, abort, an interlock."""
 
 import os
+import re
 import threading
 import time
 
@@ -199,9 +200,13 @@ def test_a_run_that_was_never_closed_is_closed_at_the_next_start_and_said(tmp_pa
 
 
 def test_a_run_has_the_serial_number_of_the_benchs_optic(tmp_path, write_script, bench):
-    content = BENCH.read_text().partition("\n[optic]")[0]
-    path = tmp_path / "with.bench.toml"
-    path.write_text(content + '\n[optic]\nserial_number = "L-0042"\ndescription = "second coating"\n')
-    (tmp_path / "mono.world.toml").write_text("")
-    outcome = run_protocol(write_script("return {}"), path, tmp_path / "lab", quiet=True)
-    assert read_run(outcome.run_folder).optic == {"serial_number": "L-0042", "description": "second coating"}
+    content = re.sub(r"\n\[optic\]\n(?:[^\[\n].*\n)*", "\n", BENCH.read_text(encoding="utf-8"))
+    table = '\n[optic]\nserial_number = "L-0042"\ndescription = "second coating"\n'
+    optics = []
+    for text in (content, content + table):
+        path = tmp_path / "trial.bench.toml"
+        path.write_text(text, encoding="utf-8")
+        outcome = run_protocol(write_script("return {}"), path, tmp_path / "lab", quiet=True)
+        assert outcome.error is None
+        optics.append(read_run(outcome.run_folder).optic)
+    assert optics == [None, {"serial_number": "L-0042", "description": "second coating"}]
