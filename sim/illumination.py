@@ -40,10 +40,13 @@ class Illumination:
     @property
     def lit(self) -> bool:
         """Whether light may be on the bench: the shutter is open, told to be, or still moving, and the laser is on."""
-        shutter = self.shutter
-        passes = shutter.is_open(self._clock.now_s()) or shutter.is_open(inf)
-        lit = passes and self.light_on
-        self.darkness.note(lit, self._clock.now_s())
+        return self.note()
+
+    def note(self) -> bool:
+        """Look whether it is lit, and write down since when."""
+        now_s = self._clock.now_s()
+        lit = self.light_on and (self.shutter.is_open(now_s) or self.shutter.is_open(inf))
+        self.darkness.note(lit, now_s)
         return lit
 
     @property
@@ -56,14 +59,14 @@ class Illumination:
         now_s = self._clock.now_s()
         moves = self.shutter.move(opening, now_s)
         if moves:
-            _ = self.lit  # noted: from when it opens on
+            self.note()
             self._clock.sleep_until_s(now_s + self.shutter.travel_s)
-        _ = self.lit  # noted: from when it has closed on
+        self.note()
 
     def turn_laser(self, on: bool) -> None:
         """Let the laser emit, or stop it."""
         self._the_laser().turn(on, self._clock.now_s())
-        _ = self.lit
+        self.note()
 
     def set_laser_power_mw(self, power_mw: float) -> None:
         """Set what the laser gives, now or when it emits."""
@@ -72,12 +75,12 @@ class Illumination:
     def set_interlock(self, closed: bool) -> None:
         """Open or close the laser's own interlock input."""
         self._the_laser().set_interlock(closed, self._clock.now_s())
-        _ = self.lit
+        self.note()
 
     def set_laser_fault(self, fault: str) -> None:
         """Let the laser have a fault, or `none`."""
         self._the_laser().set_fault(fault, self._clock.now_s())
-        _ = self.lit
+        self.note()
 
     def set_ignores_off(self, ignores: bool) -> None:
         """Let the laser be broken in the worst way, or whole again."""

@@ -53,6 +53,7 @@ class InstrumentDoor:
         self._faults = faults
         self._presence = presence
         self._lock = threading.Lock()
+        self._going = threading.Lock()
         self._requests = 0
         self._clients: set[socket.socket] = set()
         self._back_at = 0.0
@@ -181,11 +182,13 @@ class InstrumentDoor:
 
     def _go(self) -> None:
         """Refuse everybody for a while."""
-        self._back_at = time.monotonic() + self._faults.plan.gone_s
-        self._shut.clear()
-        self._wake.send(b"x")
-        self._shut.wait(2.0)
-        self._hang_up()
+        with self._going:
+            if self._listener is not None:
+                self._back_at = time.monotonic() + self._faults.plan.gone_s
+                self._shut.clear()
+                self._wake.send(b"x")
+                self._shut.wait(2.0)
+            self._hang_up()
 
     def _hang_up(self) -> None:
         with self._lock:

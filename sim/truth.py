@@ -11,7 +11,14 @@ from sim.world import World
 
 
 def truth(world: World) -> dict[str, Any]:
-    """Everything but pixels, as JSON values."""
+    """Everything but pixels, as JSON values.
+
+    `lit`: light may be on the bench, because the shutter is open, told to be, or still moving, and the laser is on;
+    what the display shows does not count. `time_lit_s`: in all, in the world's time. `lit_since_unix_s` and
+    `dark_since_unix_s`: the host's time when that last began; null before. `shutter_open`: where the blade is or is
+    going; `shutter_told_open`: what it was told last, which is something else where it is stuck. What a world without a
+    laser does not have is null.
+    """
     shown = {device: world.shown(device) for device in world.panel_shapes()}
     geometry, draws, file = world.optics.geometry, world.optics.draws, world.file
     light, camera = world.illumination, world.camera
