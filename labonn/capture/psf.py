@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 _SQUARE_PX = 4  # display pixels along a random square
 _OVERSAMPLING = 3  # of the grid on which display pixels are laid before they meet camera pixels
-_LAMBDA = 3e-3  # of the scenes' mean power
+_LAMBDA = 3e-2  # of the scenes' mean power: where their own is less, noise would be all that is found
 _FRAMES = 2
 _LEAST_SIGNAL = 5.0  # standard deviations of a pixel's noise, for a tile's brightest part
 
