@@ -72,7 +72,13 @@ def test_the_status_is_all_that_the_run_says(holder, answer):
 def test_the_status_for_people(holder, capfd):
     assert main(["control", "status", str(BENCH)]) == 0
     shown = capfd.readouterr().out
-    for words in ("bench mono: running", "capturing: fit, 7 of 32", "process 12 (ann", "recalibrate-abcd", "2026-11-23T12:00:00"):
+    for words in (
+        "bench mono: running",
+        "capturing: fit, 7 of 32",
+        "process 12 (ann",
+        "recalibrate-abcd",
+        "2026-11-23T12:00:00",
+    ):
         assert words in shown
 
 

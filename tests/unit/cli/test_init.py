@@ -6,7 +6,22 @@ import pytest
 
 from labonn.cli.init import bench_name, laboratory_files
 from labonn.design import load_design
-from labonn.instruments import driver_names, read_bench
+from labonn.instruments import (
+    SLM,
+    Camera,
+    Display,
+    Light,
+    PowerMeter,
+    Shutter,
+    Site,
+    Stage,
+    SystemClock,
+    Thermometer,
+    driver_names,
+    read_bench,
+)
+from labonn.instruments.bench_config import InstrumentEntry
+from labonn.instruments.registry import make_instrument
 from labonn.protocol import plan_protocol
 
 
@@ -30,16 +45,32 @@ def test_a_new_laboratory_turns_no_laser_on_before_somebody_has_armed_it():
     assert "max_power_mw" not in bench["instruments"]["laser"]
 
 
-def test_every_commented_key_may_be_uncommented(tmp_path):
-    """Whoever takes a # away must get a bench file: each alternative replaces the table above it."""
-    text = laboratory_files("lab")["lab.bench.toml"]
-    blocks = [block for block in text.split("\n\n") if "\n# [instruments." in block or block.startswith("# [instr")]
-    assert len(blocks) >= 2
+def alternatives(text):
+    """Give every table that is commented out, as whoever takes the # away would have it."""
+    blocks = [block for block in text.split("\n\n") if "\n# [instruments." in f"\n{block}"]
     for block in blocks:
         lines = [line.removeprefix("# ") for line in block.splitlines()]
-        table = tomllib.loads("\n".join(lines[next(n for n, line in enumerate(lines) if line[0] == "[") :]))
-        ((_, entry),) = table["instruments"].items()
-        assert entry["driver"] in driver_names()
+        begin = next(number for number, line in enumerate(lines) if line.startswith("["))
+        yield tomllib.loads("\n".join(lines[begin:]))["instruments"]
+
+
+def test_every_table_is_one_that_its_driver_takes(tmp_path):
+    text = laboratory_files("lab")["lab.bench.toml"]
+    commented = list(alternatives(text))
+    assert len(commented) == 3
+    kinds = {"display": Display, "slm": SLM, "camera": Camera, "shutter": Shutter, "laser": Light}
+    kinds |= {"meter": PowerMeter, "thermometer": Thermometer, "focus": Stage}
+    site = Site(tmp_path, SystemClock())
+    for tables in (tomllib.loads(text)["instruments"], *commented):
+        for name, table in tables.items():
+            made = make_instrument(name, InstrumentEntry.model_validate(table), kinds[name], site, "x")
+            assert made.name == name
+
+
+def test_a_laser_that_is_armed_as_the_comment_says_is_armed():
+    text = laboratory_files("lab")["lab.bench.toml"]
+    armed = tomllib.loads(text.replace("# max_power_mw", "max_power_mw").replace("# power_mw", "power_mw"))
+    assert armed["instruments"]["laser"]["max_power_mw"] >= armed["instruments"]["laser"]["power_mw"] > 0
 
 
 @pytest.mark.parametrize("there", ["x.bench.toml", "x.design.toml"])
