@@ -63,6 +63,7 @@ class LineRules(Frozen):
         "commands", description='"everything": the acknowledgement also follows the answer to a query'
     )
     refusal: Pattern[str] | None = Field(None, description="what it answers when it does not do as it was told")
+    reply_ms: float = Field(1_000.0, gt=0, description="how long one answer may take")
     pause_ms: float = Field(0.0, ge=0, description="how long it must be left alone after each line")
     baud: int = Field(9_600, gt=0, description="where it hangs on a serial port, as the rest here")
     data_bits: Literal[7, 8] = 8

@@ -36,7 +36,9 @@ class Spoken(Frozen):
     model: str | None = Field(None, description="its dialect: a shipped one, or a .toml file beside the bench file")
     dialect: dict[str, Any] | None = Field(None, description="its dialect itself, in place of model")
     parameters: dict[str, str] = Field(default_factory=dict, description="such as channel; the dialect names them")
-    reply_timeout_ms: float = Field(1_000.0, gt=0, description="how long one answer may take")
+    reply_timeout_ms: float | None = Field(
+        None, gt=0, description="how long one answer may take; the dialect's reply_ms where missing"
+    )
     retries: int = Field(2, ge=0, le=10, description="how often a question is asked again")
 
 
@@ -72,7 +74,8 @@ class LineInstrument(Instrument):
                 f"{self}: shares {port.line.where} with an instrument whose dialect has other [line] rules;"
                 " one of the two addresses or models is wrong"
             )
-        patience = Patience(table.reply_timeout_ms, table.retries, _SHARE_OF_THE_LIMIT * self.table.timeout_ms)
+        reply_ms = table.reply_timeout_ms or rules.reply_ms
+        patience = Patience(reply_ms, table.retries, _SHARE_OF_THE_LIMIT * self.table.timeout_ms)
         self._talk = Conversation(str(self), port, self._dialect, patience)
         self._talk.begin()
 
@@ -201,6 +204,8 @@ class LineShutter(LineInstrument, Shutter):
                 if not left:
                     raise
                 logger.warning("%s; looking at its state", error)
+            else:
+                return
 
 
 def _like(answer: str, like: Any) -> str:

@@ -115,6 +115,14 @@ def test_a_toggle_that_was_not_heard_is_repeated_to_close_and_not_to_open(
     assert not really.enabled  # type: ignore[attr-defined]
 
 
+def test_a_state_that_is_told_late_does_not_toggle_twice(sc10: Scripted, shutter: Shutter) -> None:
+    shutter.open()
+    really = sc10.answers
+    sc10.answers = lambda words: "ens?\r1\r> " if words == "ens?" else really(words)
+    shutter.close()
+    assert sc10.count("ens") == 2
+
+
 @pytest.mark.parametrize("fault", ["silent", "late", "garbled", "split"])
 def test_a_wrong_answer_costs_a_repetition_and_no_more(sc10: Scripted, shutter: Shutter, fault: str) -> None:
     for words in ("closed?", "ens?"):
@@ -148,6 +156,51 @@ def test_a_laser_is_lit_over_a_serial_line(cobolt: Scripted, laser: Light) -> No
     assert not cobolt.answers.on  # type: ignore[attr-defined]
     laser.disconnect()
     laser.disconnect()
+
+
+class IBeam:
+    """A Toptica iBeam smart as it is after power-up: it repeats what it hears."""
+
+    def __init__(self) -> None:
+        self.echoes, self.on, self.uw = True, False, 0
+
+    def __call__(self, words: str) -> str:
+        echo = f"{words}\r\n" if self.echoes else ""
+        said = {"id": "iBEAM-SMART-640-S\r\n", "sta la": f"{'ON' if self.on else 'OFF'}\r\n"}.get(words, "")
+        match words.split():
+            case ["echo", state]:
+                self.echoes = state == "on"
+            case ["la", state]:
+                self.on = state == "on"
+            case ["ch", "2", "pow", uw, "mic"]:
+                self.uw = int(uw)
+            case ["sh", "pow"]:
+                said = f"PIC  = {self.uw if self.on else 0:06d} uW  \r\n"
+            case ["oops"]:
+                return f"{echo}%SYS-E-035, unknown command\r\nCMD> "
+        return f"{echo}\r\n{said}[OK]\r\nCMD> "
+
+
+def test_a_laser_with_a_prompt_is_talked_to_whatever_state_it_was_left_in(connected: Callable[..., Any]) -> None:
+    with on_tcp(Scripted(IBeam(), end=b"\r\n")) as instrument:
+        laser = connected(
+            Light,
+            driver="serial_laser",
+            model="toptica-ibeam-smart",
+            port=address(instrument),
+            max_power_mw=5,
+            settle_ms=0,
+        )
+        assert laser.identify() == "Toptica iBeam smart: iBEAM-SMART-640-S"
+        laser.turn_on()
+        assert laser.power_mw == pytest.approx(5)
+        really = instrument.answers
+        instrument.answers = lambda words: really("oops" if words == "sta la" else words)
+        with pytest.raises(InstrumentError, match="'sta la': refuses: '%SYS-E-035, unknown command', tried 3 times"):
+            _ = laser.is_on
+        instrument.answers = really
+        laser.make_dark()
+        assert not laser.is_on
 
 
 def test_what_it_does_not_understand_is_named(cobolt: Scripted, laser: Light) -> None:

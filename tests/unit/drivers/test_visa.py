@@ -1,17 +1,20 @@
 """VISA instruments that answer wrongly, late, in pieces, or not at all."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import pyvisa
+from pyvisa.constants import InterfaceType, StatusCode
 
 from labonn.errors import ConfigError, InstrumentError
 from labonn.instruments import Light, PowerMeter, Thermometer
 
 from .benches import make, site
-from .scripted import PM100D, Obis, Scripted, on_tcp
+from .scripted import PM100D, Obis, Scripted, on_pty, on_tcp
 
 
 @pytest.fixture
@@ -289,6 +292,79 @@ OBIS_INLINE = {
     "set_power": {"tell": "SOUR:POW:LEV:IMM:AMPL {value:.6f}", "scale": 0.001},
     "power": {"ask": "SOUR:POW:LEV?", "scale": 1000.0},
 }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no ptys")
+@pytest.mark.parametrize("fault", ["silent", "late", "garbled", "split"])
+def test_a_serial_port_behind_visa_is_as_trustworthy(connected: Callable[..., Any], fault: str) -> None:
+    with on_pty(Scripted(Obis())) as instrument:
+        laser = connected(
+            Light, driver="scpi_laser", model="coherent-obis", resource=f"ASRL{instrument.path}::INSTR", **ARMED
+        )
+        laser.turn_on()
+        instrument.next_time(fault, "SYST:LOCK?")
+        assert laser.interlock_closed
+        assert laser.power_mw == pytest.approx(15)
+        laser.make_dark()
+        assert not instrument.answers.on  # type: ignore[attr-defined]
+        laser.disconnect()
+
+
+class UsbInstrument:
+    """What pyvisa gives for a USB instrument: whole messages, and a clear; nothing of a socket."""
+
+    interface_type = InterfaceType.usb
+    resource_class = "INSTR"
+    session = 1
+
+    def __init__(self, answers: Callable[[str], str]) -> None:
+        self.visalib = object()
+        self.timeout = 0.0
+        self.cleared = 0
+        self._answers = answers
+        self._message = ""
+
+    def write_raw(self, data: bytes) -> None:
+        self._message = self._answers(data.decode().strip())
+
+    def read_raw(self, size: int) -> bytes:
+        if not self._message:
+            raise pyvisa.VisaIOError(StatusCode.error_timeout)
+        message, self._message = self._message, ""
+        return message.rstrip("\n").encode()
+
+    def clear(self) -> None:
+        self.cleared += 1
+
+    def close(self) -> None: ...
+
+
+def test_instruments_that_send_messages_need_no_end_of_line(
+    connected: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[UsbInstrument] = []
+    answers = PM100D()
+
+    class Manager:
+        def __init__(self, backend: str) -> None: ...
+
+        def open_resource(self, name: str, **_: Any) -> UsbInstrument:
+            opened.append(UsbInstrument(lambda words: "" if deaf else answers(words)))
+            return opened[-1]
+
+    deaf: list[bool] = []
+    monkeypatch.setattr(pyvisa, "ResourceManager", Manager)
+    meter = connected(
+        PowerMeter, driver="scpi_power_meter", model="thorlabs-pm100d", resource="USB0::0x1313::0x8078::P1::INSTR"
+    )
+    assert meter.power_mw == pytest.approx(5.12)
+    assert opened[0].cleared, "what was left from before is cleared"
+    deaf.append(True)
+    with pytest.raises(InstrumentError, match="no reply within 150 ms, tried 3 times"):
+        _ = meter.power_mw
+    deaf.clear()
+    assert meter.power_mw == pytest.approx(5.12)
+    assert len(opened) > 1
 
 
 def test_no_more_is_sent_once_the_time_of_the_call_is_nearly_over(
