@@ -1,8 +1,10 @@
 """Showing an operator where a run is: a bar on a terminal, plain lines elsewhere; always on stderr."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -42,11 +44,27 @@ class Step:
         self._show(0, text)
 
 
+class _Stderr:
+    """The process's stderr, whichever that is now; a terminal that was closed swallows what is written to it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
 class Screen:
     """Where steps are shown."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._console = Console(file=cast(IO[str], _Stderr()), quiet=quiet, highlight=False)
 
     def line(self, text: str) -> None:
         """Show a line."""
