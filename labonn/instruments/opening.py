@@ -50,6 +50,9 @@ _KINDS: dict[str, Any] = {
 class AnyWatchdog(Protocol):
     """What makes the bench dark if this process cannot."""
 
+    def start(self) -> None:
+        """Get ready to watch."""
+
     def arm(self) -> None:
         """Watch closely: light comes."""
 
@@ -119,6 +122,7 @@ def open_bench(
             _say_how_it_was_left(bench)
             watchdog = _watchdog(bench, doors)
             held.callback(watchdog.stop)
+            watchdog.start()
             guard.set_up(lambda: bench.make_dark(light_off=True), watchdog.arm, watchdog.disarm)
             held.callback(control.stop)
             door = control.start()

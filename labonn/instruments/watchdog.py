@@ -61,6 +61,19 @@ class Watchdog:
         self._ended = threading.Event()
         self._armed = False
 
+    def start(self) -> None:
+        """Start it, without waiting until it watches.
+
+        Raises
+        ------
+        InstrumentError
+            If it cannot be started.
+        """
+        with self._lock:
+            if self._child is None:
+                self._child = _spawn(self._errand)
+                threading.Thread(target=self._beat, name="signs of life", daemon=True).start()
+
     def arm(self) -> None:
         """Let it watch closely from now on, because light comes; returns when it does.
 
@@ -72,9 +85,7 @@ class Watchdog:
         with self._lock:
             if self._armed:
                 return
-            if self._child is None:
-                self._child = _spawn(self._errand)
-                threading.Thread(target=self._beat, name="signs of life", daemon=True).start()
+            self.start()
             self._say("armed")
             self._expect("armed")
             self._armed = True
@@ -88,21 +99,20 @@ class Watchdog:
                     self._say("dark")
 
     def stop(self) -> None:
-        """Let it end, because the bench is dark and closed; may be called twice."""
+        """Let it end, because the bench is dark and closed; may be called twice.
+
+        While it is armed, the bench is not proven dark: then it stays, and tries when this process ends.
+        """
         with self._lock:
-            self._ended.set()
-            if self._child is None:
+            if self._child is None or self._armed:
                 return
+            self._ended.set()
             process, self._child = self._child.process, None
+            process.kill()
+            process.wait(_END_LIMIT_S)
             assert process.stdin is not None
             with contextlib.suppress(OSError):
-                process.stdin.write(b"bye\n")
                 process.stdin.close()
-            try:
-                process.wait(_END_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(_END_LIMIT_S)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):

@@ -1,8 +1,8 @@
 """The watchdog's own process: `python -m labonn.instruments.watchdog_process`.
 
-`labonn.instruments.watchdog` starts it. It reads an errand, then lines: "armed" (answered; light comes), "dark" (the
-shutter is closed), "alive" and "bye". An end of its input without "bye" is a holder that was killed; silence is one
-that hangs.
+`labonn.instruments.watchdog` starts it, and kills it when the bench is closed and dark. It reads an errand, then lines:
+"armed" (answered; light comes), "dark" (the shutter is closed), "alive". The end of its input is a holder that was
+killed; silence is one that hangs.
 """
 
 import json
@@ -45,8 +45,6 @@ def main() -> int:
     way = WayToDark(errand.bench_file, errand.doors)
     way.get_ready()
     reason = _watch(lines)
-    if reason is None:
-        return 0
     began_s = time.monotonic()
     _end(errand)
     return _darken(way, errand, reason, began_s)
@@ -58,8 +56,8 @@ def _read(lines: "queue.SimpleQueue[str | None]") -> None:
     lines.put(None)
 
 
-def _watch(lines: "queue.SimpleQueue[str | None]") -> Reason | None:
-    """Wait until the holder says goodbye (None), is killed, or hangs."""
+def _watch(lines: "queue.SimpleQueue[str | None]") -> Reason:
+    """Wait until the holder is killed or hangs."""
     limit_s = DARK_LIMIT_S
     while True:
         try:
@@ -68,8 +66,6 @@ def _watch(lines: "queue.SimpleQueue[str | None]") -> Reason | None:
             return "hung"
         if line is None:
             return "was killed"
-        if line == "bye":
-            return None
         if line == "armed":
             limit_s = LIT_LIMIT_S
             print("armed", flush=True)
