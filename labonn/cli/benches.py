@@ -21,7 +21,7 @@ def dark_command(bench: Path) -> Answer:
 
     name = read_bench(bench).name
     done = darken_bench(bench)
-    before = {True: "it was LIT", False: "it was dark already", None: "whether it was lit is not known"}[done.was_lit]
+    before = "it was LIT" if done.was_lit else "it was dark already"
     content = {"bench": name, "dark": True, "by": done.by, "was_lit": done.was_lit, "seconds": round(done.seconds, 3)}
     words = f"bench {name} is dark, after {done.seconds:.2f} s, by {done.by}; {before}"
     return Answer(content, lambda console: console.print(words, markup=False))

@@ -44,6 +44,9 @@ class Interlocks(Frozen):
     """What must hold while the bench may be lit."""
 
     period_ms: float = Field(250.0, ge=20, le=60_000, description="how often the readings are taken")
+    silence_ms: float = Field(
+        1_500.0, ge=100, le=60_000, description="how long a reading may be missing; two periods at least"
+    )
     conditions: tuple[Condition, ...] = Field(min_length=1)
 
 

@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 # Waits are cut into slices because Windows delivers Ctrl-C only between them.
 _SLICE_S = 0.2
+_END_LIMIT_S = 0.5
 
 
 class Caller:
@@ -70,11 +71,15 @@ class Caller:
             ) from error
 
     def stop(self) -> None:
-        """Let the thread end after the calls that are queued."""
+        """Let the thread end after the calls that are queued, and wait a moment for it."""
         with self._starting:
-            if self._thread is not None:
-                self._calls.put(None)
-                self._thread = None
+            thread, self._thread = self._thread, None
+            if thread is None:
+                return
+            self._calls.put(None)
+        # A thread that is inside a library of C++ when Python ends takes the whole process down.
+        if thread is not threading.current_thread():
+            thread.join(_END_LIMIT_S)
 
     def _noting(self, doing: str, function: Callable[[], T]) -> Callable[[], T]:
         def noted() -> T:

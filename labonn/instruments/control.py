@@ -65,6 +65,7 @@ class Control:
         self._folder = folder or platformdirs.user_state_path("labonn") / "control"
         self._secret = secrets.token_urlsafe(32)
         self._server: _Server | None = None
+        self._lit: Callable[[], bool] = bool
         self._status: Callable[[], dict[str, Any]] = dict
         self._pause: Callable[[], None] | None = None
         self._resume: Callable[[], None] | None = None
@@ -75,14 +76,15 @@ class Control:
         """Say what is going on here, and how it is paused; each is called from another thread and must not wait."""
         self._status, self._pause, self._resume = status, pause, resume
 
-    def start(self) -> Door:
-        """Answer from now on.
+    def start(self, lit: Callable[[], bool]) -> Door:
+        """Answer from now on; `lit` says whether the bench was told to be.
 
         Raises
         ------
         InstrumentError
             If there is no port, or the secret cannot be written.
         """
+        self._lit = lit
         try:
             secret_file = _write_secret(self._folder, self._name, self._secret)
             self._server = _Server(self._answer)
@@ -125,8 +127,9 @@ class Control:
             return {"tripped": None if tripped is None else str(tripped), **self._status()}
         if operation in ("abort", "dark"):
             why = "told to abort" if operation == "abort" else "told to make the bench dark"
+            was_lit = self._lit()
             self._guard.trip(Aborted(f"{why}, from another process"))
-            return {"dark": True}
+            return {"dark": True, "was_lit": was_lit}
         change = self._pause if operation == "pause" else self._resume
         if change is None:
             raise InstrumentError(f"bench {self._name!r} is held by a program that cannot {operation}")

@@ -141,8 +141,8 @@ class Darkened:
 
     by: str
     """Who did it: the process that holds the bench, or this command."""
-    was_lit: bool | None
-    """Whether it was lit before; None where whoever did it did not say."""
+    was_lit: bool
+    """Whether it was lit before."""
     seconds: float
 
 
@@ -164,8 +164,8 @@ def darken_bench(path: Path | str) -> Darkened:
     holder = holder_of(config.name)
     by = "this command"
     try:
-        ask_holder(config.name, "dark", _ANSWER_LIMIT_S)
-        return Darkened(str(holder), None, time.perf_counter() - began_s)
+        answer = ask_holder(config.name, "dark", _ANSWER_LIMIT_S)
+        return Darkened(str(holder), bool(answer.get("was_lit")), time.perf_counter() - began_s)
     except NotHeld:
         pass
     except InstrumentError:

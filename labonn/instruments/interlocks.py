@@ -1,7 +1,7 @@
 """Watching the readings on which the interlocks of a bench depend, in threads of their own.
 
 Each instrument is watched by itself, so that one that hangs hides no other, and none slows a capture. What cannot be
-read twice in a row is taken for tripped: a bench that nobody can see is not one to keep lit.
+read for longer than `silence_ms` is taken for tripped: a bench that nobody can see is not one to keep lit.
 """
 
 import logging
@@ -20,7 +20,6 @@ from labonn.instruments.instrument import Instrument
 
 logger = logging.getLogger(__name__)
 
-_MOST_MISSED = 2
 _LEAST_LIMIT_S = 0.1
 _STALL_S = 0.1
 _END_LIMIT_S = 5.0
@@ -58,7 +57,7 @@ class Watch:
 
     def __init__(self, interlocks: Interlocks, instruments: Mapping[str, Instrument], guard: Guard) -> None:
         self._period_s = interlocks.period_ms / 1e3
-        self._limit_s = max(_LEAST_LIMIT_S, self._period_s)
+        self._silence_s = max(interlocks.silence_ms / 1e3, 2 * self._period_s)
         self._guard = guard
         self._ended = threading.Event()
         by_name = sorted(interlocks.conditions, key=lambda condition: condition.instrument)
@@ -90,47 +89,48 @@ class Watch:
         for thread in self._threads:
             thread.start()
 
+    def end(self) -> None:
+        """Trip nothing any more, without waiting for what is being read now."""
+        self._ended.set()
+
     def stop(self) -> None:
         """Watch no more; may be called twice, and before `start`."""
-        self._ended.set()
+        self.end()
         for thread in self._threads:
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(_END_LIMIT_S)
 
     def _watch(self, instrument: Instrument, conditions: tuple[Condition, ...]) -> None:
-        # The instrument's own limit may be seconds; a reading that takes longer than a period is one that is missing.
+        # The instrument's own limit may be much longer than a bench may be out of sight.
         caller = Caller(f"interlock of {instrument}")
-        missed = 0
-        due_s = time.monotonic()
+        good_s = due_s = time.monotonic()
         try:
             while not self._ended.wait(max(0.0, due_s - time.monotonic())):
                 begin_s = time.monotonic()
                 due_s = max(due_s + self._period_s, begin_s)
+                limit_s = max(_LEAST_LIMIT_S, good_s + self._silence_s - begin_s)
                 try:
-                    self._look(instrument, conditions, caller)
-                    missed = 0
+                    self._look(instrument, conditions, caller, limit_s)
+                    good_s = time.monotonic()
                 except InstrumentError as error:
-                    missed += not self._was_stalled(begin_s, len(conditions))
                     logger.warning("%s", error)
-                    if missed >= _MOST_MISSED:
-                        self._trip(_unreadable(instrument, missed, error))
+                    now_s = time.monotonic()
+                    if now_s - begin_s > limit_s + _STALL_S:
+                        good_s = now_s  # this process itself stood still: what was said meanwhile could not be heard
+                    elif now_s - good_s >= self._silence_s:
+                        self._trip(_unreadable(instrument, now_s - good_s, error))
                 if self._guard.error is not None:
                     return
         finally:
             caller.stop()
 
-    def _was_stalled(self, begin_s: float, readings: int) -> bool:
-        """Whether this process itself stood still: what an instrument said meanwhile could not be heard."""
-        return time.monotonic() - begin_s > readings * self._limit_s + _STALL_S
+    def _look(self, instrument: Instrument, conditions: tuple[Condition, ...], caller: Caller, limit_s: float) -> None:
+        def read() -> list[object]:
+            return [getattr(instrument, condition.reading) for condition in conditions]
 
-    def _look(self, instrument: Instrument, conditions: tuple[Condition, ...], caller: Caller) -> None:
-        for condition in conditions:
-            reading = condition.reading
-
-            def read(reading: str = reading) -> object:
-                return getattr(instrument, reading)
-
-            value = caller.call(f"reading {reading}", read, 1e3 * self._limit_s)
+        names = ", ".join(dict.fromkeys(condition.reading for condition in conditions))
+        values = caller.call(f"reading {names}", read, 1e3 * limit_s)
+        for condition, value in zip(conditions, values, strict=True):
             if not condition.allows(value):
                 self._trip(_tripped(condition, instrument, value))
                 return
@@ -155,10 +155,10 @@ def _tripped(condition: Condition, instrument: Instrument, value: object) -> Int
     )
 
 
-def _unreadable(instrument: Instrument, times: int, error: InstrumentError) -> InterlockTripped:
+def _unreadable(instrument: Instrument, silent_s: float, error: InstrumentError) -> InterlockTripped:
     return InterlockTripped(
-        f"interlock: {instrument} could not be read {times} times in a row, the last at {_now()}, so the bench was made"
-        f" dark: {error}"
+        f"interlock: {instrument} could not be read for {silent_s:.1f} s, the last time at {_now()}, so the bench was"
+        f" made dark: {error}"
     )
 
 

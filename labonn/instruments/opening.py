@@ -125,9 +125,9 @@ def open_bench(
             watchdog.start()
             guard.set_up(lambda: bench.make_dark(light_off=True), watchdog.arm, watchdog.disarm)
             held.callback(control.stop)
-            door = control.start()
+            door = control.start(lambda: bench.shutter.told_open)
             write_down_control(config.name, {"port": door.port, "secret_file": door.secret_file})
-            with _watched(bench):
+            with _watched(bench, held):
                 yield bench
 
 
@@ -177,16 +177,17 @@ def _watchdog(bench: Bench, doors: Doors) -> AnyWatchdog:
 
 
 @contextmanager
-def _watched(bench: Bench) -> Iterator[None]:
+def _watched(bench: Bench, held: ExitStack) -> Iterator[None]:
     if bench.config.interlocks is None:
         yield
         return
     watch = Watch(bench.config.interlocks, {one.name: one for one in bench.instruments}, bench.guard)
+    held.callback(watch.stop)
     try:
         watch.start()
         yield
     finally:
-        watch.stop()
+        watch.end()  # and no more: first the bench is made dark
 
 
 @contextmanager

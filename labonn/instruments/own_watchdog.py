@@ -21,12 +21,11 @@ class OwnWatchdog:
         self._thread = threading.Thread(target=self._feed, name=f"feeding the watchdog of {light.name}", daemon=True)
 
     def start(self) -> None:
-        """Do nothing: it lives in the light."""
+        """Start to feed it: it runs since it was told its limit."""
+        self._thread.start()
 
     def arm(self) -> None:
-        """Start to feed it, with the first light."""
-        if not self._thread.is_alive() and not self._ended.is_set():
-            self._thread.start()
+        """Go on feeding it."""
 
     def disarm(self) -> None:
         """Go on feeding it: the light may stay on behind a closed shutter."""

@@ -20,7 +20,7 @@ class Held:
         self.guard.set_up(lambda: self.dark.append(True), lambda: None, lambda: None)
         self.control = Control("trial", self.guard, folder / "control")
         self.control.attach(lambda: {"step": "capturing", "paused": self.paused}, self.pause, self.resume)
-        self.door = self.control.start()
+        self.door = self.control.start(lambda: True)
         lock.write_down_control("trial", {"port": self.door.port, "secret_file": self.door.secret_file})
 
     def pause(self) -> None:
@@ -49,7 +49,7 @@ def test_who_has_the_secret_sees_and_steers(held: Held) -> None:
     assert ask_holder("trial", "pause")["paused"]
     assert not ask_holder("trial", "resume")["paused"]
     assert held.guard.error is None
-    assert ask_holder("trial", "abort")["dark"]
+    assert ask_holder("trial", "abort") == {"dark": True, "was_lit": True}
     assert isinstance(held.guard.error, Aborted)
     assert held.dark
 
