@@ -55,7 +55,7 @@ class VisaLine(Line):
     @property
     def is_open(self) -> bool:
         """Whether a session is open and its socket, where it has one, has not been closed by the other side."""
-        return self._resource is not None and not self._hung_up()
+        return not self._hung_up() and self._resource is not None
 
     def open(self) -> None:
         """Open a session.
@@ -183,8 +183,15 @@ class VisaLine(Line):
         """Give pyvisa-py's own session, where it is pyvisa-py's."""
         if self._resource is None:
             return None
+        from pyvisa.errors import InvalidSession
+
         sessions = getattr(self._resource.visalib, "sessions", {})
-        return sessions.get(self._resource.session)
+        try:
+            return sessions.get(self._resource.session)
+        except InvalidSession:
+            # Whoever closes a ResourceManager closes every session of the process.
+            self._resource = None
+            return None
 
     def _socket(self) -> socket.socket | None:
         interface = getattr(self._session(), "interface", None)
