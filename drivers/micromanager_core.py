@@ -128,7 +128,12 @@ def _unicore() -> Any:
 
 
 def _unload(core: UniMMCore) -> None:
-    core.unloadAllDevices()
+    try:
+        core.unloadAllDevices()
+    finally:
+        # The core's thread that delivers events takes the process down if it meets the end of Python. pymmcore-plus
+        # forbids its own method and undoes this only when the core is collected, which may be later than that.
+        import_module("pymmcore").CMMCore.registerCallback(core, None)
 
 
 def _check_adapters(cfg: Path, devices: tuple[CfgDevice, ...], core: UniMMCore) -> None:
