@@ -29,6 +29,7 @@ SCHEMA = 1
 _VALID = "valid"
 _FIRST_ROWS = 8
 _MOST_NEW_ROWS = 512
+_ROOM_FOR_INDEX = 1 << 20  # of HDF5's chunks, and the rest of a chunk of small rows
 
 
 @dataclass
@@ -189,13 +190,37 @@ class FrameFile:
     def _write(self, group: _Group, rows: Mapping[str, NDArray[Any]], count: int) -> None:
         end = group.written + count
         if end > group.capacity:
-            group.capacity = max(end, group.capacity + min(max(group.capacity, _FIRST_ROWS), _MOST_NEW_ROWS))
+            grown = max(end, group.capacity + min(max(group.capacity, _FIRST_ROWS), _MOST_NEW_ROWS))
+            try:
+                self._make_room(group, grown)
+            except OSError:
+                grown = end
+                self._make_room(group, grown)
+            group.capacity = grown
             for dataset in group.datasets.values():
                 dataset.resize(group.capacity, axis=0)
             self._sync()
         for quantity, value in rows.items():
             group.datasets[quantity][group.written : end] = value
         group.written = end
+
+    def _make_room(self, group: _Group, capacity: int) -> None:
+        """Let the disk give the space first.
+
+        HDF5 writes down the file's new length before it finds that the disk is full, and nobody can read it then.
+        """
+        assert self._synced is not None
+        row_bytes = sum(_row_bytes(dataset) for dataset in group.datasets.values())
+        length = int(self._file.id.get_filesize())
+        more = (capacity - group.capacity) * row_bytes + _ROOM_FOR_INDEX
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._synced.fileno(), length, more)
+            else:
+                self._synced.truncate(length + more)
+        except OSError:
+            self._synced.truncate(length)
+            raise
 
     def _sync(self) -> None:
         self._file.flush()
@@ -211,7 +236,7 @@ class FrameFile:
 
 def _new_dataset(node: Any, name: str, rows: NDArray[Any]) -> Any:
     """Make a dataset whose rows are chunks (small rows share one), with their places allocated as it grows."""
-    row_bytes = max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
+    row_bytes = _row_bytes(rows)
     rows_a_chunk = max(1, min(1024, 4096 // row_bytes))
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_chunk((rows_a_chunk, *rows.shape[1:]))
@@ -220,6 +245,10 @@ def _new_dataset(node: Any, name: str, rows: NDArray[Any]) -> Any:
     space = h5py.h5s.create_simple((0, *rows.shape[1:]), (h5py.h5s.UNLIMITED, *rows.shape[1:]))
     kind = h5py.h5t.py_create(rows.dtype, logical=True)
     return h5py.Dataset(h5py.h5d.create(node.id, name.encode(), kind, space, properties))
+
+
+def _row_bytes(rows: Any) -> int:
+    return max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
 
 
 def partial_name(path: Path) -> Path:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,12 @@ def labonn(*arguments: str | Path) -> list[str]:
 
 
 @contextmanager
-def lit_run(world: Simulated, lab: Path, **popen: Any) -> Iterator[Run]:
+def lit_run(world: Simulated, lab: Path, settings: Sequence[str] = (), **popen: Any) -> Iterator[Run]:
     """Start a run, and go on when the world says that the bench is lit and the camera has taken its frames."""
     lab.mkdir(parents=True, exist_ok=True)
     told = lab / "fail-now"
-    command = labonn("run", PROTOCOL, world.file, "--lab", lab, "--json", "--set", f"fail_when={told}")
+    chosen = [word for setting in (f"fail_when={told}", *settings) for word in ("--set", setting)]
+    command = labonn("run", PROTOCOL, world.file, "--lab", lab, "--json", *chosen)
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | popen
     process = subprocess.Popen(command, text=True, **piped)
     try:

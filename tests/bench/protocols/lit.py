@@ -14,6 +14,7 @@ class Parameters(BaseModel):
     """What can be set."""
 
     seconds: float = Field(120, description="how long at most, of this computer's time")
+    keep_frames: bool = Field(False, description="record the raw frames, too")
     fail_when: str = Field("", description="raise as soon as this file exists, and write the moment into it")
 
 
@@ -30,7 +31,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
                 raise ZeroDivisionError("as it was told")
             bench.display.show(np.full(bench.display.shape, frames % 2, np.float32))
             frame = bench.camera.snap()
-            lab.record("seen", mean=np.float32(frame.mean()), number=frames)
+            kept = {"frame": frame} if parameters.keep_frames else {}
+            lab.record("seen", mean=np.float32(frame.mean()), number=frames, **kept)
             frames += 1
             step.advance()
     return Result(frames=frames)

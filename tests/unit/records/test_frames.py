@@ -172,3 +172,39 @@ def test_unknown_groups_and_quantities_are_named(path):
         read_frames(path, "val")
     with pytest.raises(RecordError, match="'maps', only image"):
         read_frames(path, "fit", ["maps"])
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from labonn.errors import RecordError
+from labonn.records import FrameFile
+most = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+frames = FrameFile(Path(sys.argv[1]), batch_rows=4)
+try:
+    for number in range(1000):
+        frames.append("seen", frame=np.full((256, 256), number, np.uint16), number=number)
+except RecordError as error:
+    print(frames.counts["seen"], error)
+try:
+    frames.close()
+except RecordError as error:
+    print("close:", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit to set for one process")
+@pytest.mark.parametrize("most_mb", [3, 5, 9])
+def test_a_full_disk_costs_nothing_that_was_acknowledged(tmp_path, most_mb):
+    path = tmp_path / "frames.h5"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path), str(most_mb << 20)], capture_output=True, text=True, check=True
+    )
+    acknowledged, said = done.stdout.splitlines()[0].split(maxsplit=1)
+    assert "frames.h5: cannot write frames" in said
+    kept = read_frames(path, "seen")
+    assert len(kept["number"]) >= int(acknowledged) >= 8
+    assert len(kept["number"]) * 128 * 1024 > 0.5 * (most_mb << 20), "the disk was used"
+    assert (kept["frame"] == kept["number"][:, None, None]).all()
