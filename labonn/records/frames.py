@@ -248,7 +248,7 @@ def _new_dataset(node: Any, name: str, rows: NDArray[Any]) -> Any:
 
 
 def _row_bytes(rows: Any) -> int:
-    return max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
+    return max(1, int(rows.dtype.itemsize) * int(np.prod(rows.shape[1:])))
 
 
 def partial_name(path: Path) -> Path:
