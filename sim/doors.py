@@ -99,7 +99,7 @@ class DevicesDoor(JsonDoor):
             "bench": self._world.name,
             "memory": str(self._memory),
             "places": {name: place.to_json() for name, place in self._places.items()},
-            "levels": self._world.file.slm.levels,
+            "levels": 0 if self._world.file.slm is None else self._world.file.slm.levels,
             "bit_depth": camera.bit_depth,
             "readout_ms": camera.readout_ms,
         }
@@ -199,6 +199,7 @@ class TestDoor(JsonDoor):
                 "faults": self._faults,
                 "trigger": self._trigger,
                 "psf": self._psf,
+                "crosstalk": self._crosstalk,
             }
         )
 
@@ -227,16 +228,23 @@ class TestDoor(JsonDoor):
         return {}
 
     def _psf(self, request: Request) -> Request:
+        channel = int(request.get("channel", 0))
+        if not 0 <= channel < len(self._world.file.source.lines_nm):
+            raise SimulationError(f"no such channel: {channel}")
         tile, side = int(request["tile"]), int(request.get("side", 64))
         pixel_um = _number(request.get("pixel_um", self._world.file.camera.pixel_um), "pixel_um")
         if not 0 <= tile < self._world.file.lenslets.count or not 1 <= side <= 1024 or not 0.5 <= pixel_um <= 100:
             raise SimulationError(f"no such PSF: tile {tile}, side {side}, pixel_um {pixel_um}")
-        psf = self._world.optics.psf(self._world.shown("slm"), tile, pixel_um, side)
+        psf = self._world.optics.psf(self._world.pattern(), tile, pixel_um, side, channel)
         return {
             "shape": list(psf.shape),
             "dtype": "<f4",
             "base64": base64.b64encode(psf.astype("<f4").tobytes()).decode(),
         }
+
+    def _crosstalk(self, request: Request) -> Request:
+        """Which share of each sub-aperture's light falls on each tile, of the pattern that is shown: (T, T)."""
+        return {"shares": self._world.optics.crosstalk(self._world.pattern(), int(request.get("channel", 0))).tolist()}
 
 
 class ClockDoor:

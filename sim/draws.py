@@ -30,6 +30,7 @@ class Draws:
     display_rotation: float
     display_scale: float
     grid_rotation: float
+    shear: Array  # (2,): of the display's picture, of the grid
 
 
 def draw(seed: int, tiles: int) -> Draws:
@@ -44,4 +45,5 @@ def draw(seed: int, tiles: int) -> Draws:
         display_rotation=float(turns[2]),
         display_scale=float(turns[3]),
         grid_rotation=float(turns[4]),
+        shear=stream(seed, "shear").standard_normal(2),
     )

@@ -37,14 +37,18 @@ def lay(world: WorldFile, draws: Draws) -> Geometry:
     steps = np.stack([row - (rows - 1) / 2, column - (columns - 1) / 2], axis=1)
     pitch_px = world.camera.tile_pitch_um / world.camera.pixel_um
     middle = (np.array(world.camera.shape) - 1) / 2
-    centres = middle + shift + pitch_px * steps @ rotation(grid_rotation_deg).T
+    turn, skew = rotation(grid_rotation_deg), np.eye(2)
+    if world.effects.shear.on:
+        turn = turn @ shear(world.effects.shear.grid * draws.shear[1])
+        skew = shear(world.effects.shear.display * draws.shear[0])
+    centres = middle + shift + pitch_px * steps @ turn.T
     if tile_shift.on:
         centres = centres + tile_shift.spread_px * draws.tile_shift
     pixel_px = world.display.pixel_on_sensor_um / world.camera.pixel_um
     height, width = world.display.shape
     return Geometry(
         centres_px=centres,
-        matrix=(1 + scale) * pixel_px * rotation(rotation_deg + grid_rotation_deg),
+        matrix=(1 + scale) * pixel_px * rotation(rotation_deg + grid_rotation_deg) @ skew,
         display_centre=((height - 1) / 2, (width - 1) / 2),
     )
 
@@ -53,3 +57,8 @@ def rotation(angle_deg: float) -> NDArray[np.float64]:
     """Turn (down, right) vectors from down towards right."""
     angle = np.deg2rad(angle_deg)
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def shear(slope: float) -> NDArray[np.float64]:
+    """Move (down, right) vectors down by `slope` times what they go right."""
+    return np.array([[1.0, slope], [0.0, 1.0]])

@@ -6,6 +6,7 @@ from math import inf
 from sim.clock import Clock
 from sim.darkness import Darkness
 from sim.draws import stream
+from sim.drift import PowerDrift
 from sim.errors import SimulationError
 from sim.laser import Laser
 from sim.shutter import Shutter
@@ -27,12 +28,14 @@ class Illumination:
         self._reading = threading.Lock()
         self._noise = stream(seed, "meter")
         self.laser = None if file.laser is None else Laser(file.laser)
+        self._drift = PowerDrift(file.effects.laser_drift, seed)
         self.shutter = Shutter(file.shutter.travel_ms * _MS)
         self.darkness = Darkness(clock.now_s())
 
     def change(self, file: WorldFile) -> None:
         """Take other values from now on."""
         self._file = file
+        self._drift.file = file.effects.laser_drift
         self.shutter.travel_s = file.shutter.travel_ms * _MS
         if self.laser is not None and file.laser is not None:
             self.laser.file = file.laser
@@ -95,17 +98,22 @@ class Illumination:
         return self._the_laser().is_on(self._clock.now_s())
 
     def laser_power_mw(self) -> float | None:
-        """What leaves the laser now; None where there is none."""
-        return None if self.laser is None else self.laser.power_mw(self._clock.now_s())
+        """What arrives of the laser's light now, if it is let through; None where there is no laser."""
+        now_s = self._clock.now_s()
+        return None if self.laser is None else self.laser.power_mw(now_s) * self.drift(now_s)
+
+    def drift(self, at_s: float) -> float:
+        """What is left at a moment of the power that the laser believes it gives, as a part of it."""
+        return self._drift.at(at_s)
 
     def lit_share(self, start_s: float, stop_s: float) -> float:
         """For which share of the time between two moments light arrives, counted at the laser's nominal power."""
-        share = 0.0
+        share, drift = 0.0, self.drift((start_s + stop_s) / 2)
         for begin_s, end_s in self.shutter.open_spans(start_s, stop_s):
             power = 1.0
             if self.laser is not None:
                 power = self.laser.mean_mw(begin_s, end_s) / self.laser.file.nominal_power_mw
-            share += power * (end_s - begin_s) / (stop_s - start_s)
+            share += drift * power * (end_s - begin_s) / (stop_s - start_s)
         return share
 
     def metered_mw(self, wavelength_nm: float) -> float:

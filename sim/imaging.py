@@ -7,18 +7,27 @@ all PSFs, each at its tile's centre:
 
 which holds every overlap and crosstalk between tiles. K's transform is kept; a new picture costs one forward and one
 inverse transform. Both skip the frequencies that the sub-apertures' diffraction limit empties (about half of an axis).
+
+Where the PSFs differ over the field, they are linear between its centre and its corners, and so is the picture:
+
+    I = sum_f (w_f S) * K_f,   sum_f w_f = 1
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, sparse
+from scipy.ndimage import gaussian_filter, shift
 
+from sim.draws import stream
 from sim.geometry import Geometry
-from sim.psf import Psfs, cutoff_per_um, sampler
+from sim.psf import Psfs, blur_um, cutoff_per_um, sampler, source_points_um
 from sim.world_file import WorldFile
 
 Floats = NDArray[np.float32]
 Transfer = NDArray[np.complex64]
+FIELD: tuple[tuple[float, float], ...] = ((0.0, 0.0), (-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0))
+"""Where in the field PSFs are computed, if they differ: 1 is the display's edge."""
+_CELLS = 128  # along a tile's square
 
 
 class Imager:
@@ -27,19 +36,27 @@ class Imager:
     Light is in units of white: a uniform white scene through a sub-aperture without losses gives 1 in every pixel.
     """
 
-    def __init__(self, world: WorldFile, geometry: Geometry) -> None:
+    def __init__(self, world: WorldFile, geometry: Geometry, seed: int) -> None:
         self._world = world
         self._geometry = geometry
         self._scene_of, self._reach = _scene_map(world, geometry)
+        self._field = _field_weights(world, geometry, self._reach)
+        self._stuck = _dead_pixels(world, seed)
         self._radiance = _radiance(world)
         height, width = world.camera.shape
         self._size = int(fft.next_fast_len(max(height, width) + 2 * self._reach, real=True))
         kept = int(np.ceil(self._size * world.camera.pixel_um * cutoff_per_um(world))) + 2
         self._kept = min(kept, self._size // 2 + 1)
 
-    def scene(self, mixture: list[tuple[float, NDArray[np.uint8]]]) -> Floats:
+    def scene(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
         """Radiance on the camera's grid, about the middle of a tile, of a weighted mixture of displayed pictures."""
-        radiance = sum((np.float32(weight) * self._radiance[picture] for weight, picture in mixture), np.float32(0))
+        height = self._world.display.shape[0]
+        plane = slice(channel * height, (channel + 1) * height)
+        radiance = sum(
+            (np.float32(weight) * self._radiance[picture[plane]] for weight, picture in mixture), np.float32(0)
+        )
+        if self._stuck is not None:
+            radiance.flat[self._stuck[0]] = self._stuck[1]
         side = 2 * self._reach + 1
         return np.asarray(self._scene_of @ np.ravel(radiance), np.float32).reshape(side, side)
 
@@ -50,7 +67,7 @@ class Imager:
     def transfer(self, psfs: Psfs) -> Transfer:
         """Transform of K, for `image`."""
         camera, reach = self._world.camera, self._reach
-        blur = self._world.effects.blur
+        blurred_um, points_um = blur_um(self._world), source_points_um(self._world)
         rows, columns = (np.arange(-reach, side + reach) for side in camera.shape)
         whole = np.zeros((rows.size, columns.size), np.float32)
         half_px = psfs.power.shape[-1] * psfs.spacing_um / camera.pixel_um / 2
@@ -60,8 +77,10 @@ class Imager:
                 start, stop = np.searchsorted(along, (middle - half_px, middle + half_px))
                 positions_um = (along[start:stop] - middle) * camera.pixel_um
                 parts.append(slice(int(start), int(stop)))
-                matrices.append(sampler(psfs, positions_um, camera.pixel_um, blur.sigma_um if blur.on else 0.0))
+                matrices.append(sampler(psfs, positions_um, camera.pixel_um, blurred_um, points_um))
             whole[parts[0], parts[1]] += matrices[0] @ power @ matrices[1].T
+        if self._world.effects.ghosts.on:
+            whole += _ghost(whole, self._world)
         wrapped = np.zeros((self._size, self._size), np.float32)
         wrapped[: rows.size, : columns.size] = whole
         # K starts at -reach, and the scene's own middle lies at +reach
@@ -70,13 +89,27 @@ class Imager:
         return np.asarray(fft.fft(spectrum, axis=0), np.complex64)
 
     def image(self, scene: Floats, transfer: Transfer) -> Floats:
-        """Light on the sensor, (H, W); a fresh array."""
+        """Light on the sensor, (H, W); a fresh array. `transfer` is (rows, kept), or (field points, rows, kept)."""
         height, width = self._world.camera.shape
-        spectrum = fft.rfft(scene, self._size, axis=1)[:, : self._kept]
-        spectrum = fft.fft(spectrum, self._size, axis=0, overwrite_x=True)
-        spectrum *= transfer
+        if transfer.ndim == 2:
+            spectrum = self._spectrum(scene)
+            spectrum *= transfer
+        else:
+            spectrum = np.zeros(transfer.shape[1:], np.complex64)
+            for weight, part in zip(self._field, transfer, strict=True):
+                spectrum += self._spectrum(scene * weight) * part
         rows = fft.ifft(spectrum, axis=0, overwrite_x=True)[:height]
         return np.asarray(fft.irfft(rows, self._size, axis=1)[:, :width], np.float32)
+
+    def shifted(self, transfer: Transfer, shift_px: tuple[float, float]) -> Transfer:
+        """Transform of K after everything on the sensor has moved (down, right)."""
+        down = np.exp(-2j * np.pi * shift_px[0] * fft.fftfreq(self._size))
+        right = np.exp(-2j * np.pi * shift_px[1] * fft.rfftfreq(self._size)[: self._kept])
+        return np.asarray(transfer * (down[:, None] * right).astype(np.complex64), np.complex64)
+
+    def _spectrum(self, scene: Floats) -> Transfer:
+        spectrum = fft.rfft(scene, self._size, axis=1)[:, : self._kept]
+        return np.asarray(fft.fft(spectrum, self._size, axis=0, overwrite_x=True), np.complex64)
 
 
 def _radiance(world: WorldFile) -> Floats:
@@ -90,10 +123,14 @@ def _scene_map(world: WorldFile, geometry: Geometry) -> tuple[sparse.csr_array, 
     height, width = world.display.shape
     row, column = np.divmod(np.arange(height * width), width)
     offsets = np.stack([row, column], axis=1) - np.array(geometry.display_centre)
+    within = _within_pixel(world)
+    offsets = (offsets[None] + within[:, None]).reshape(-1, 2) if len(within) > 1 else offsets
     at = offsets @ geometry.matrix.T
     reach = int(np.ceil(np.abs(at).max())) + 1
     side = 2 * reach + 1
-    area = abs(np.linalg.det(geometry.matrix))
+    area = abs(np.linalg.det(geometry.matrix)) / len(within)
+    grid = world.effects.display_grid
+    area *= grid.fill_factor if grid.on else 1.0
     light = area * _falloff(world, at)
     corner = np.floor(at).astype(np.int64)
     part = at - corner
@@ -103,7 +140,7 @@ def _scene_map(world: WorldFile, geometry: Geometry) -> tuple[sparse.csr_array, 
             share = np.abs(1 - down - part[:, 0]) * np.abs(1 - right - part[:, 1])
             weights.append(light * share)
             targets.append((corner[:, 0] + down + reach) * side + corner[:, 1] + right + reach)
-    pixels = np.tile(np.arange(height * width), 4)
+    pixels = np.tile(np.arange(height * width), 4 * len(within))
     entries = (np.concatenate(weights).astype(np.float32), (np.concatenate(targets), pixels))
     return sparse.coo_array(entries, shape=(side * side, height * width)).tocsr(), reach
 
@@ -114,3 +151,65 @@ def _falloff(world: WorldFile, at_px: NDArray[np.float64]) -> NDArray[np.float64
         return np.ones(len(at_px))
     corner_px = world.camera.tile_pitch_um / world.camera.pixel_um / np.sqrt(2)
     return np.asarray(1 - vignetting.tile_corner * np.minimum(1.0, (at_px**2).sum(axis=1) / corner_px**2))
+
+
+def _within_pixel(world: WorldFile) -> NDArray[np.float64]:
+    """Points, (n, 2) in display pixels, that stand for a display pixel's area: at most half a camera pixel apart."""
+    grid = world.effects.display_grid
+    if not grid.on:
+        return np.zeros((1, 2))
+    side = float(np.sqrt(grid.fill_factor))
+    count = int(np.ceil(2 * side * world.display.pixel_on_sensor_um / world.camera.pixel_um))
+    along = ((np.arange(count) + 0.5) / count - 0.5) * side
+    return np.stack(np.meshgrid(along, along, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def _field_weights(world: WorldFile, geometry: Geometry, reach: int) -> Floats:
+    """How much of a scene's light, (5, side, side) on the camera's grid, belongs to each of `FIELD`; in all, 1."""
+    along = np.arange(-reach, reach + 1, dtype=np.float64)
+    down, right = np.meshgrid(along, along, indexing="ij")
+    half_px = np.array(world.display.shape) / 2 * np.sqrt(abs(np.linalg.det(geometry.matrix)))
+    down, right = np.clip(down / half_px[0], -1, 1), np.clip(right / half_px[1], -1, 1)
+    far = np.maximum(np.abs(down), np.abs(right))
+    weights = [1 - far]
+    for corner_down, corner_right in FIELD[1:]:  # two corners share what the nearest edge has
+        vertical, horizontal = np.abs(down) >= np.abs(right), np.abs(right) > np.abs(down)
+        share = np.where(vertical & (np.sign(down) == corner_down), (far + corner_right * right) / 2, 0.0)
+        share += np.where(horizontal & (np.sign(right) == corner_right), (far + corner_down * down) / 2, 0.0)
+        weights.append(share)
+    return np.asarray(weights, np.float32)
+
+
+def _dead_pixels(world: WorldFile, seed: int) -> tuple[NDArray[np.int64], Floats] | None:
+    dead = world.effects.display_dead_pixels
+    if not dead.on:
+        return None
+    height, width = world.display.shape
+    dark, white = (round(share * height * width) for share in (dead.dark, dead.white))
+    order = stream(seed, "display_dead_pixels").permutation(height * width)[: dark + white]
+    return order, np.repeat(np.array([0.0, 1.0], np.float32), (dark, white))
+
+
+def _ghost(whole: Floats, world: WorldFile) -> Floats:
+    ghosts = world.effects.ghosts
+    copy = gaussian_filter(whole, ghosts.blur_px) if ghosts.blur_px > 0 else whole
+    return np.asarray(ghosts.strength * shift(copy, ghosts.offset_px, order=1), np.float32)
+
+
+def crosstalk(psfs: Psfs, geometry: Geometry, world: WorldFile) -> NDArray[np.float64]:
+    """Which share of a sub-aperture's light, (T, T), of a point amid its tile, falls on each tile's square.
+
+    Row: the sub-aperture; column: the tile. What is missing to 1 falls between and beyond the tiles.
+    """
+    pitch_um = world.camera.tile_pitch_um
+    cell_um = pitch_um / _CELLS
+    within_um = (np.arange(_CELLS) - (_CELLS - 1) / 2) * cell_um
+    squares = np.empty((len(psfs.power), len(psfs.power)))
+    for source, power in enumerate(psfs.power):
+        away_um = (geometry.centres_px - geometry.centres_px[source]) * world.camera.pixel_um
+        down, right = (
+            np.stack([sampler(psfs, away + within_um, cell_um).sum(axis=0, dtype=np.float64) for away in along_um])
+            for along_um in away_um.T
+        )
+        squares[source] = np.einsum("ti,ij,tj->t", down, power.astype(np.float64), right)
+    return np.asarray(squares / psfs.power.sum(axis=(1, 2), dtype=np.float64)[:, None])

@@ -72,4 +72,4 @@ def _connections(servers: dict[str, LineServer], instruments: dict[str, Instrume
 
 def _warm_up(world: World) -> None:
     """Make the blank pattern's PSFs ready before anybody asks for light."""
-    world.optics.transfer(world.shown("slm"))
+    world.prepare()

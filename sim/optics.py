@@ -2,16 +2,19 @@
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from hashlib import blake2b
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.draws import Draws, draw
+from sim.drift import UNMOVED, Moved
 from sim.geometry import Geometry, lay
-from sim.imaging import Imager, Transfer
-from sim.psf import Psfs, compute_psfs, sampler
-from sim.pupil import Levels, Pupils, make_pupils
+from sim.imaging import FIELD, Imager, Transfer, crosstalk
+from sim.psf import Psfs, blur_um, compute_psfs, sampler, source_points_um
+from sim.pupil import PLAIN, Levels, Pupils, Variant, make_pupils
 from sim.world_file import WorldFile
 
 _KEPT_PATTERNS = 4
@@ -20,13 +23,47 @@ _PUPIL_EFFECTS = (
     "phase_table",
     "fringing",
     "zero_order",
+    "slm_dead_pixels",
+    "slm_flicker",
     "aberrations",
     "phase_screen",
+    "fabrication",
+    "field_dependence",
     "bandwidth",
+    "chromatic",
+    "quantum_efficiency",
+    "measured_psf",
     "beam",
     "tile_gain",
+    "thermal_drift",
 )
-_IMAGER_EFFECTS = ("bandwidth", "blur", "misalignment", "tile_shift", "vignetting", "display_gamma")
+_IMAGER_EFFECTS = (
+    "bandwidth",
+    "blur",
+    "partial_coherence",
+    "misalignment",
+    "shear",
+    "tile_shift",
+    "vignetting",
+    "ghosts",
+    "field_dependence",
+    "display_gamma",
+    "display_grid",
+    "display_dead_pixels",
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How things stand in the mean of one exposure."""
+
+    moved: Moved = UNMOVED
+    flicker: tuple[float, float] = (0.0, 0.0)
+    """How much of it the liquid crystal's phase is at its least, and at its greatest; see `sim.flicker`."""
+
+
+STILL = Moment()
+_Key = tuple[str, int, Variant]
 
 
 def content_key(pixels: NDArray[np.uint8]) -> str:
@@ -42,13 +79,16 @@ class Optics:
         self._set(world, seed)
         self._pupils: Pupils | None = None
         self._imager: Imager | None = None
-        self._psfs: OrderedDict[str, Psfs] = OrderedDict()
-        self._transfers: OrderedDict[str, Transfer] = OrderedDict()
+        self._psfs: OrderedDict[_Key, Psfs] = OrderedDict()
+        self._transfers: OrderedDict[_Key, Transfer] = OrderedDict()
 
     def _set(self, world: WorldFile, seed: int) -> None:
         self.world = world
         self.draws: Draws = draw(seed, world.lenslets.count)
         self.geometry: Geometry = lay(world, self.draws)
+        fields = len(FIELD) if world.effects.field_dependence.on else 1
+        moving = 2 * world.effects.slm_flicker.on + 3 * (world.effects.thermal_drift.on or world.effects.knock.on)
+        self._kept = _KEPT_PATTERNS * len(world.source.lines_nm) * (fields + moving)
 
     def change(self, world: WorldFile, seed: int) -> None:
         """Put another world file, or another seed, behind the same bench; make anew only what depends on the change."""
@@ -68,41 +108,93 @@ class Optics:
         """The way from a displayed picture to the sensor."""
         with self._lock:
             if self._imager is None:
-                self._imager = Imager(self.world, self.geometry)
+                self._imager = Imager(self.world, self.geometry, self.draws.seed)
             return self._imager
 
-    def psfs(self, levels: Levels, key: str = "") -> Psfs:
+    def psfs(self, levels: Levels, key: str = "", channel: int = 0, variant: Variant = PLAIN) -> Psfs:
         """Return a pattern's PSFs; about 4 s on one core where they are not known yet."""
         with self._lock:
-            key = key or content_key(levels)
-            if key not in self._psfs:
+            known = (key or content_key(levels), channel, variant)
+            if known not in self._psfs:
                 self._pupils = self._pupils or make_pupils(self.world, self.draws)
-                self._psfs[key] = compute_psfs(self._pupils, levels)
+                self._psfs[known] = compute_psfs(self._pupils, levels, variant, channel)
                 while len(self._psfs) > 2:  # 38 MB each, and only tests look at them
                     self._psfs.popitem(last=False)
-            return self._psfs[key]
+            return self._psfs[known]
 
-    def transfer(self, levels: Levels, key: str = "") -> Transfer:
+    def transfer(self, levels: Levels, key: str = "", channel: int = 0) -> Transfer:
         """Return what `Imager.image` needs to know of a pattern; `key` names its content, where known."""
-        with self._lock:
-            key = key or content_key(levels)
-            if key not in self._transfers:
-                self._transfers[key] = self.imager.transfer(self.psfs(levels, key))
-                while len(self._transfers) > _KEPT_PATTERNS:
-                    self._transfers.popitem(last=False)
-            self._transfers.move_to_end(key)
-            return self._transfers[key]
+        key = key or content_key(levels)
+        if not self.world.effects.field_dependence.on:
+            return self._transfer(levels, key, channel, PLAIN)
+        return np.stack([self._transfer(levels, key, channel, Variant(field=field)) for field in FIELD])
 
-    def psf(self, levels: Levels, tile: int, pixel_um: float, side: int) -> NDArray[np.float32]:
+    def transfer_at(self, levels: Levels, key: str, channel: int, moment: Moment) -> Transfer:
+        """Return the same for a moment at which things have moved, or flicker.
+
+        What focus and flicker change is computed for the middle of the field, and taken as the same all over it.
+        """
+        transfer = self.transfer(levels, key, channel)
+        if moment == STILL:
+            return transfer
+        with self._lock:
+            change = self._change(levels, key, channel, moment)
+        if change is not None:
+            transfer = transfer + change
+        if any(moment.moved.shift_px):
+            transfer = self.imager.shifted(transfer, moment.moved.shift_px)
+        return transfer
+
+    def prepare(self, levels: Levels, moment: Moment) -> None:
+        """Compute what a pattern needs from this moment on, so that no exposure has to wait for it."""
+        for channel in range(len(self.world.source.lines_nm)):
+            self.transfer_at(levels, content_key(levels), channel, moment)
+
+    def psf(self, levels: Levels, tile: int, pixel_um: float, side: int, channel: int = 0) -> NDArray[np.float32]:
         """Return the PSF of one sub-aperture in `side` x `side` pixels about its axis, with the display's blur."""
-        psfs, blur = self.psfs(levels), self.world.effects.blur
+        psfs = self.psfs(levels, channel=channel)
         positions_um = np.asarray((np.arange(side) - (side - 1) / 2) * pixel_um, np.float64)
-        matrix = sampler(psfs, positions_um, pixel_um, blur.sigma_um if blur.on else 0.0)
+        matrix = sampler(psfs, positions_um, pixel_um, blur_um(self.world), source_points_um(self.world))
         return np.asarray(matrix @ psfs.power[tile] @ matrix.T, np.float32)
+
+    def crosstalk(self, levels: Levels, channel: int = 0) -> NDArray[np.float64]:
+        """Return which share of each sub-aperture's light falls on each tile, (T, T); see `sim.imaging.crosstalk`."""
+        return crosstalk(self.psfs(levels, channel=channel), self.geometry, self.world)
+
+    def _transfer(self, levels: Levels, key: str, channel: int, variant: Variant) -> Transfer:
+        with self._lock:
+            known = (key, channel, variant)
+            if known not in self._transfers:
+                self._transfers[known] = self.imager.transfer(self.psfs(levels, key, channel, variant))
+                while len(self._transfers) > self._kept:
+                    self._transfers.popitem(last=False)
+            self._transfers.move_to_end(known)
+            return self._transfers[known]
+
+    def _change(self, levels: Levels, key: str, channel: int, moment: Moment) -> Transfer | None:
+        """Return what focus and flicker add; linear between the focus steps."""
+        shares: dict[Variant, float] = {}
+        step_um, depth = self.world.effects.thermal_drift.focus_step_um, self.world.effects.slm_flicker.depth
+        steps = moment.moved.focus_um / step_um
+        if steps:
+            low = floor(steps)
+            shares[Variant(focus_um=low * step_um)] = low + 1 - steps
+            shares[Variant(focus_um=(low + 1) * step_um)] = steps - low
+        for sign, weight in zip((-1, 1), moment.flicker, strict=True):
+            if weight:
+                shares[Variant(phase_scale=1 + sign * depth)] = weight
+        if not shares:
+            return None
+        still = self._transfer(levels, key, channel, PLAIN)
+        change = np.zeros_like(still)
+        for variant, share in shares.items():
+            if variant != PLAIN and share:
+                change += np.float32(share) * (self._transfer(levels, key, channel, variant) - still)
+        return change
 
 
 def _differ(old: WorldFile, new: WorldFile, effects: tuple[str, ...]) -> bool:
-    parts = ("slm", "lenslets", "source", "display", "camera")
+    parts = ("slm", "optic", "lenslets", "source", "display", "camera")
     return any(getattr(old, part) != getattr(new, part) for part in parts) or any(
         getattr(old.effects, effect) != getattr(new.effects, effect) for effect in effects
     )

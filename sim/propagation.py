@@ -59,7 +59,7 @@ class Focus:
         return np.asarray(intensity / np.float32(self.samples**2), np.float32)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def focus(samples: int, window: int, spacing_um: float, focal_mm: float, wavelength_nm: float) -> Focus:
     """Return the same lens for the same numbers: preparing one takes half a second."""
     return Focus(samples, window, spacing_um, focal_mm, wavelength_nm)

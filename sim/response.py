@@ -46,9 +46,12 @@ class Panel:
         """Keys of all pictures that may still be needed."""
         return {*self._weights, self._target, *(key for _, key in self._pending)}
 
-    def show(self, key: str, now_s: float) -> None:
-        """Ask for another picture at `now_s`."""
-        self._pending.append((now_s + self._latency_s, key))
+    def show(self, key: str, now_s: float, late_s: float = 0.0) -> None:
+        """Ask for another picture at `now_s`; its response begins `late_s` later than it should, never out of order."""
+        begins_s = now_s + max(0.0, self._latency_s + late_s)
+        if late_s and self._pending:
+            begins_s = max(begins_s, self._pending[-1][0])
+        self._pending.append((begins_s, key))
 
     def weights(self, start_s: float, stop_s: float) -> dict[str, float]:
         """Return the mean weight of each picture between two moments; they sum to one.

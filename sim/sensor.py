@@ -39,6 +39,7 @@ class Sensor:
             np.maximum(0.0, dark.e_per_s / 1e3 * (1 + dark.spread * darks)) if dark.on else np.zeros(shape)
         ).astype(np.float32)
         offset = effects.column_offset.rms_dn if effects.column_offset.on else 0.0
+        self._hot(seed)
         self._black_dn = (camera.black_dn + offset * columns).astype(np.float32)
         self._read_variance = np.float32(effects.read_noise.rms_e**2 if effects.read_noise.on else 0.0)
         self._shot = np.float32(effects.shot_noise.on)
@@ -47,16 +48,21 @@ class Sensor:
         self._pool = self._places.standard_normal(3 * shape[0] * shape[1], np.float32)
 
     def expose(
-        self, light: Floats | None = None, lit_ms: float = 0.0, exposure_ms: float = 0.0, mean_radiance: float = 0.0
+        self,
+        light: Floats | None = None,
+        lit_ms: float | Floats = 0.0,
+        exposure_ms: float = 0.0,
+        mean_radiance: float = 0.0,
     ) -> Frame:
-        """Take one frame: grey levels, (H, W), right aligned in 16 bits.
+        """Take one frame: grey levels, (H, W), in 16 bits, aligned as the file says.
 
         Parameters
         ----------
         light
             Light on the sensor in units of white, (H, W); None: no light at all.
         lit_ms
-            How long the light reached the sensor during the exposure, counted at the source's nominal power.
+            How long the light reached the sensor during the exposure, counted at the source's nominal power; for all
+            rows alike, or for each, (H,).
         exposure_ms
             The exposure.
         mean_radiance
@@ -65,21 +71,46 @@ class Sensor:
         stray = self._world.effects.stray_light
         veil = stray.veil * mean_radiance if stray.on else 0.0
         lit_ms = lit_ms * self._power() if light is not None else 0.0
+        row_ms = np.broadcast_to(np.asarray(lit_ms, np.float32), self._world.camera.shape[:1])[:, None]
+        is_lit = light is not None and bool(np.any(np.asarray(lit_ms) > 0))
+        blooming = self._world.effects.blooming
         frame = np.empty(self._world.camera.shape, np.uint16)
         place = int(self._places.integers(0, self._pool.size - frame.size))
         normals = self._pool[place : place + frame.size].reshape(frame.shape)
+        if blooming.on:
+            electrons = self._electrons(slice(None), light if is_lit else None, row_ms, exposure_ms, veil)
+            bloom(electrons, self._world.camera.full_well_e, blooming.share)
+            return self._aligned(self._read(electrons, normals).astype(np.uint16))
         for top in range(0, len(frame), _BLOCK_ROWS):  # a block of rows stays in the processor's cache
             rows = slice(top, top + _BLOCK_ROWS)
-            electrons = self._dark_e_per_ms[rows] * np.float32(exposure_ms)
-            if light is not None and lit_ms > 0:
-                arrived = light[rows] + np.float32(veil)
-                arrived *= self._light_e_per_ms[rows]
-                arrived += self._stray_e_per_ms[rows]
-                arrived *= np.float32(lit_ms)
-                electrons += arrived
-                np.maximum(electrons, 0.0, out=electrons)
+            electrons = self._electrons(rows, light if is_lit else None, row_ms, exposure_ms, veil)
             frame[rows] = self._read(electrons, normals[rows])
+        return self._aligned(frame)
+
+    def _electrons(self, rows: slice, light: Floats | None, row_ms: Floats, exposure_ms: float, veil: float) -> Floats:
+        electrons = self._dark_e_per_ms[rows] * np.float32(exposure_ms)
+        if light is not None:
+            arrived = light[rows] + np.float32(veil)
+            arrived *= self._light_e_per_ms[rows]
+            arrived += self._stray_e_per_ms[rows]
+            arrived *= row_ms[rows]
+            electrons += arrived
+            np.maximum(electrons, 0.0, out=electrons)
+        return electrons
+
+    def _aligned(self, frame: Frame) -> Frame:
+        camera = self._world.camera
+        if camera.alignment == "left":
+            frame <<= np.uint16(16 - camera.bit_depth)
         return frame
+
+    def _hot(self, seed: int) -> None:
+        """Give some pixels more dark current."""
+        hot = self._world.effects.hot_pixels
+        if hot.on:
+            chance = stream(seed, "hot_pixels")
+            pixels = chance.permutation(self._dark_e_per_ms.size)[: round(hot.share * self._dark_e_per_ms.size)]
+            self._dark_e_per_ms.flat[pixels] += chance.exponential(hot.e_per_s / 1e3, pixels.size).astype(np.float32)
 
     def _read(self, electrons: Floats, normals: Floats) -> Floats:
         camera = self._world.camera
@@ -98,6 +129,26 @@ class Sensor:
     def _power(self) -> float:
         noise = self._world.effects.light_noise
         return max(0.0, 1.0 + noise.rms * self._places.standard_normal()) if noise.on else 1.0
+
+
+def bloom(electrons: Floats, full_well_e: float, share: float) -> None:
+    """Let a share of what is beyond the full well run over to the next pixels of its column that have room, in place.
+
+    Half of it goes up and half down; what runs over the sensor's edge is lost, and so is what is not shared.
+    """
+    over = electrons - np.float32(full_well_e)
+    columns = np.flatnonzero((over > 0).any(axis=0))
+    if not columns.size:
+        return
+    spilt = np.maximum(over[:, columns], 0.0) * np.float32(share / 2)
+    filled = np.minimum(electrons[:, columns], np.float32(full_well_e))
+    for rows in (range(len(filled)), range(len(filled) - 1, -1, -1)):
+        running = np.zeros(columns.size, np.float32)
+        for row in rows:
+            taken = np.minimum(running, np.float32(full_well_e) - filled[row])
+            filled[row] += taken
+            running = running - taken + spilt[row]
+    electrons[:, columns] = filled
 
 
 def _vignetting(world: WorldFile) -> NDArray[np.float64]:

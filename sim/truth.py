@@ -25,6 +25,7 @@ def truth(world: World) -> dict[str, Any]:
     laser = light.laser
     now_s = world.clock.now_s()
     lit = light.lit
+    moved = world.movement.at(now_s)
     return {
         "bench": world.name,
         "seed": world.seed,
@@ -51,11 +52,12 @@ def truth(world: World) -> dict[str, Any]:
             device: {"key": content_key(levels), "mean_level": float(levels.mean()), "max_level": int(levels.max())}
             for device, levels in shown.items()
         },
-        "effects": file.effects.model_dump(),
+        "effects": file.effects.model_dump(mode="json"),
+        "moved": {"shift_px": moved.shift_px, "focus_um": moved.focus_um, "power": light.drift(now_s)},
         "sensor": file.camera.model_dump(),
         "drawn": {name: np.asarray(value).tolist() for name, value in vars(draws).items()},
         "geometry": {
-            "tile_centres_px": geometry.centres_px.tolist(),
+            "tile_centres_px": (geometry.centres_px + np.array(moved.shift_px)).tolist(),
             "display_to_camera": geometry.matrix.tolist(),
             "display_centre": list(geometry.display_centre),
             "sub_aperture_centres_px": [centre_px(file, tile) for tile in range(file.lenslets.count)],

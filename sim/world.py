@@ -1,6 +1,8 @@
 """The state of one simulated laboratory: what is shown, what is open, what time it is; and what its camera sees."""
 
 import threading
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,20 +11,37 @@ from pydantic import ValidationError
 
 from sim.camera import Camera
 from sim.clock import Clock
+from sim.draws import stream
+from sim.drift import Movement
 from sim.errors import SimulationError
 from sim.faults import Faults
+from sim.flicker import flicker
 from sim.illumination import Illumination
 from sim.imaging import Transfer
-from sim.optics import Optics, content_key
+from sim.mosaic import seen_through
+from sim.optics import Moment, Optics, content_key
 from sim.response import Panel
-from sim.sensor import Frame, Sensor
+from sim.sensor import Floats, Frame, Sensor
+from sim.speckle import Speckles
 from sim.warmth import Warmth
 from sim.world_file import WorldFile, explain
 
 Pixels = NDArray[np.uint8]
 _MS = 1e-3
+_FIXED = np.zeros((0, 0), np.uint8)
+_FIXED_KEY = content_key(_FIXED)
 _UNSEEN = ("laser", "meter", "thermometer", "shutter", "faults")  # parts that neither optics nor sensor are made from
+_BANDS = 16  # parts of the rows that a rolling shutter exposes alike
 _SETTLED = 2e-3  # an SLM pattern with less weight than this is not worth its seconds of propagation
+
+
+@dataclass(frozen=True)
+class _Band:
+    """What some of the sensor's rows see."""
+
+    rows: slice
+    weights: dict[str, dict[str, float]]  # of the pictures on each panel
+    lit_ms: float
 
 
 class World:
@@ -38,7 +57,7 @@ class World:
         self.warmth = Warmth(file.thermometer, self.seed, clock)
         self.faults = Faults(clock, file.faults)
         self.camera = Camera(lambda: self.file.camera, clock, self, self.faults)
-        self._sensor = Sensor(file, self.seed)
+        self._renew(file)
         self._lock = threading.RLock()  # held for moments, never while time passes
         blanks = {device: np.zeros(shape, np.uint8) for device, shape in self.panel_shapes().items()}
         self._pictures = {content_key(blank): blank for blank in blanks.values()}
@@ -47,8 +66,18 @@ class World:
         self._retune()
 
     def panel_shapes(self) -> dict[str, tuple[int, int]]:
-        """Rows and columns of what can be shown on each panel."""
-        return {"display": self.file.display.shape, "slm": self.file.slm.shape}
+        """Rows and columns of what can be shown on each panel; a colour display's planes stand one below another."""
+        rows, columns = self.file.display.shape
+        shapes = {"display": (rows * len(self.file.source.lines_nm), columns)}
+        return shapes if self.file.slm is None else {**shapes, "slm": self.file.slm.shape}
+
+    def pattern(self) -> Pixels:
+        """Levels that the SLM was last told to show; none where the optic is fixed."""
+        return _FIXED if self.file.slm is None else self.shown("slm")
+
+    def prepare(self) -> None:
+        """Compute what the optics need for the pattern that is shown."""
+        self.optics.prepare(self.pattern(), self._moment(self.clock.now_s(), self.clock.now_s()))
 
     def show(self, device: str, pixels: Pixels) -> None:
         """Show levels on the display or the SLM; they settle as time passes.
@@ -62,13 +91,14 @@ class World:
                 f"{device} shows uint8 {self.panel_shapes()[device]}, not {pixels.dtype} {pixels.shape}"
             )
         if device == "slm":
-            self.optics.transfer(pixels)
+            self.optics.prepare(pixels, self._moment(self.clock.now_s(), self.clock.now_s()))
         with self._lock:
             key = content_key(pixels)
             self._pictures.setdefault(key, pixels.copy())
             if device == "display" and key != (told := self._panels[device].told):
                 self._before = told
-            self._panels[device].show(key, self.clock.now_s())
+            now_s = self.clock.now_s()
+            self._panels[device].show(key, now_s, self._late_s(now_s) if device == "display" else 0.0)
             needed = {self._before}.union(*(panel.keys() for panel in self._panels.values()))
             self._pictures = {key: picture for key, picture in self._pictures.items() if key in needed}
         if device == "display":
@@ -91,27 +121,65 @@ class World:
         return self._expose(start_s, stop_s, exposure_ms, before)
 
     def _expose(self, start_s: float, stop_s: float, exposure_ms: float, stale: str | None) -> Frame:
-        lit_ms = exposure_ms * self.illumination.lit_share(start_s, stop_s)
+        bands = self._bands(start_s, stop_s, exposure_ms, stale)
         with self._lock:
-            weights = {device: panel.weights(start_s, stop_s) for device, panel in self._panels.items()}
-            if stale is not None and stale in self._pictures:
-                weights["display"] = {stale: 1.0}
             pictures, sensor = dict(self._pictures), self._sensor
-        if lit_ms <= 0.0:  # the optics may be busy with a new pattern: a dark frame needs none
+        if all(band.lit_ms <= 0.0 for band in bands):  # the optics may be busy: a dark frame needs none
             return sensor.expose(exposure_ms=exposure_ms)
-        imager = self.optics.imager
-        display = [(weight, pictures[key]) for key, weight in weights["display"].items()]
-        light = imager.image(imager.scene(display), self._transfer(weights["slm"], pictures))
-        return sensor.expose(light, lit_ms, exposure_ms, imager.mean_radiance(display))
+        moment = self._moment(start_s, stop_s)
+        lights, radiances = zip(*(self._light(band, pictures, moment) for band in bands), strict=True)
+        light, lit_ms = lights[0], bands[0].lit_ms
+        rows_ms: float | Floats = lit_ms
+        if len(bands) > 1:
+            light = np.concatenate([seen[band.rows] for seen, band in zip(lights, bands, strict=True)])
+            lengths = [len(light[band.rows]) for band in bands]
+            rows_ms = np.repeat(np.array([band.lit_ms for band in bands], np.float32), lengths)
+        speckle = self._speckles.factor(start_s, exposure_ms)
+        if speckle is not None:
+            light *= speckle
+        return sensor.expose(light, rows_ms, exposure_ms, float(np.mean(radiances)))
 
-    def _transfer(self, weights: dict[str, float], pictures: dict[str, Pixels]) -> Transfer:
+    def _bands(self, start_s: float, stop_s: float, exposure_ms: float, stale: str | None) -> list["_Band"]:
+        """What each part of the sensor's rows sees: one part, where all rows see the same."""
+        rolling, rows = self.file.effects.rolling_shutter, self.file.camera.shape[0]
+        count = _BANDS if rolling.on else 1
+        edges = [round(number * rows / count) for number in range(count + 1)]
+        bands = []
+        with self._lock:
+            for top, bottom in pairwise(edges):
+                late_s = rolling.line_us * 1e-6 * (top + bottom - 1) / 2 if rolling.on else 0.0
+                begin_s, end_s = start_s + late_s, stop_s + late_s
+                weights = {device: panel.weights(begin_s, end_s) for device, panel in self._panels.items()}
+                if stale is not None and stale in self._pictures:
+                    weights["display"] = {stale: 1.0}
+                lit_ms = exposure_ms * self.illumination.lit_share(begin_s, end_s)
+                bands.append(_Band(slice(top, bottom), weights, lit_ms))
+        if all(band.weights == bands[0].weights and band.lit_ms == bands[0].lit_ms for band in bands):
+            return [_Band(slice(None), bands[0].weights, bands[0].lit_ms)]
+        return bands
+
+    def _light(self, band: "_Band", pictures: dict[str, Pixels], moment: Moment) -> tuple[Floats, float]:
+        """Light on the whole sensor, and the mean of what is displayed."""
+        imager = self.optics.imager
+        display = [(weight, pictures[key]) for key, weight in band.weights["display"].items()]
+        slm = band.weights.get("slm", {_FIXED_KEY: 1.0})
+        pictures = {_FIXED_KEY: _FIXED, **pictures}
+        channels = [
+            imager.image(imager.scene(display, channel), self._transfer(slm, pictures, channel, moment))
+            for channel in range(len(self.file.source.lines_nm))
+        ]
+        return seen_through(channels, self.file.effects.bayer), imager.mean_radiance(display)
+
+    def _transfer(
+        self, weights: dict[str, float], pictures: dict[str, Pixels], channel: int, moment: Moment
+    ) -> Transfer:
         """Mix the transfers of the patterns that an exposure sees.
 
         While an SLM settles, its frame is taken as the mixture of the frames before and after, not of the fields.
         """
         strongest = max(weights, key=lambda key: weights[key])
         shown = {key: weight for key, weight in weights.items() if weight > _SETTLED or key == strongest}
-        transfers = {key: self.optics.transfer(pictures[key], key) for key in shown}
+        transfers = {key: self.optics.transfer_at(pictures[key], key, channel, moment) for key in shown}
         if len(transfers) == 1:
             return transfers[strongest]
         total = sum(shown.values())
@@ -135,7 +203,7 @@ class World:
             file = WorldFile.model_validate(content)
         except ValidationError as error:
             raise SimulationError(explain(error, "the world")) from error
-        if any(getattr(file, part).shape != getattr(self.file, part).shape for part in ("slm", "display", "camera")):
+        if _shapes(file) != _shapes(self.file):
             raise SimulationError("the number of pixels cannot change while the world lives")
         if (file.laser is None) != (self.file.laser is None):
             raise SimulationError("a laser cannot come or go while the world lives")
@@ -148,10 +216,9 @@ class World:
             self.seed = file.seed if "seed" in values else self.seed
             self._take_over(file)
             self.optics.change(file, self.seed)
-            self._sensor = Sensor(file, self.seed)
+            self._renew(file)
             self._retune()
-            levels = self.shown("slm")
-        self.optics.transfer(levels)
+        self.prepare()
 
     def _take_over(self, file: WorldFile) -> None:
         if file.faults != self.file.faults:
@@ -160,7 +227,31 @@ class World:
         self.illumination.change(file)
         self.warmth.file = file.thermometer
 
+    def _renew(self, file: WorldFile) -> None:
+        """Draw sensor, speckle and movement anew."""
+        self._sensor = Sensor(file, self.seed)
+        self._speckles = Speckles(file.effects.speckle, file.camera.shape, self.seed)
+        self.movement = Movement(file.effects.thermal_drift, file.effects.knock, self.seed)
+
+    def _late_s(self, now_s: float) -> float:
+        jitter = self.file.effects.timing_jitter
+        if not jitter.on:
+            return 0.0
+        return float(jitter.rms_ms * _MS * stream(self.seed, f"timing_jitter {now_s:.9f}").standard_normal())
+
+    def _moment(self, start_s: float, stop_s: float) -> Moment:
+        """How things stand in the mean between two moments."""
+        moved = self.movement.at((start_s + stop_s) / 2)
+        return Moment(moved, flicker(self.file.effects.slm_flicker, start_s, stop_s))
+
     def _retune(self) -> None:
         settling = self.file.effects.settling
-        for device, tau_ms in (("display", settling.display_tau_ms), ("slm", settling.slm_tau_ms)):
-            self._panels[device].retune(*((tau_ms * _MS, settling.latency_ms * _MS) if settling.on else (0.0, 0.0)))
+        taus_ms = {"display": settling.display_tau_ms, "slm": settling.slm_tau_ms}
+        for device, panel in self._panels.items():
+            tau_ms = taus_ms[device]
+            panel.retune(*((tau_ms * _MS, settling.latency_ms * _MS) if settling.on else (0.0, 0.0)))
+
+
+def _shapes(file: WorldFile) -> list[object]:
+    slm = None if file.slm is None else file.slm.shape
+    return [slm, file.display.shape, file.camera.shape, len(file.source.lines_nm), file.lenslets.count]

@@ -18,11 +18,12 @@ from pydantic import (
     model_validator,
 )
 
+from sim.effects import Effects
 from sim.errors import SimulationError
 from sim.fault_plan import FaultPlan
 from sim.frozen import Frozen
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Wavelength = Annotated[float, Field(ge=300.0, le=2000.0)]
 BENCH_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
@@ -34,8 +35,15 @@ class Slm(Frozen):
     levels: int = Field(ge=2, le=255, description="the level that stands for 2 pi in the maker's table")
 
 
+class FixedOptic(Frozen):
+    """A phase mask that was made once and stands where an SLM could: the world has no panel for it."""
+
+    pitch_um: PositiveFloat  # of the mask's own pixels
+    masks: Path | None = None  # .npz, beside the world file: see `sim.masks`; without it, plain lenses
+
+
 class Lenslets(Frozen):
-    """The array of lenses behind the SLM: one square sub-aperture each, on a grid centred on the SLM."""
+    """The array of lenses behind the SLM or mask: one square sub-aperture each, on a grid about its centre."""
 
     grid: tuple[PositiveInt, PositiveInt]  # rows, columns
     pitch_px: PositiveInt  # SLM pixels from centre to centre
@@ -51,14 +59,20 @@ class Lenslets(Frozen):
 class Source(Frozen):
     """What lights the display."""
 
-    wavelength_nm: Annotated[float, Field(ge=300.0, le=2000.0)]
+    wavelength_nm: Wavelength  # that lenslets and masks are made for; the only one, where there are no channels
+    channels_nm: tuple[Wavelength, ...] = ()  # of a colour display: a wavelength for each of its planes
     white_e_per_ms: PositiveFloat  # photo-electrons per pixel where a white scene arrives without any loss
+
+    @property
+    def lines_nm(self) -> tuple[float, ...]:
+        """One wavelength for each plane of the display."""
+        return self.channels_nm or (self.wavelength_nm,)
 
 
 class Display(Frozen):
-    """The intensity display that is the scene."""
+    """The intensity display that is the scene. A colour display takes its planes one below another: (C H, W)."""
 
-    shape: tuple[PositiveInt, PositiveInt]
+    shape: tuple[PositiveInt, PositiveInt]  # of one plane
     pixel_on_sensor_um: PositiveFloat  # one display pixel, as a lenslet images it
 
 
@@ -69,6 +83,7 @@ class Camera(Frozen):
     pixel_um: PositiveFloat
     tile_pitch_um: PositiveFloat  # from the centre of one sub-aperture's picture to the next
     bit_depth: int = Field(ge=8, le=16)
+    alignment: Literal["right", "left"] = "right"  # of the bits in 16
     gain_e_per_dn: PositiveFloat
     full_well_e: PositiveFloat
     black_dn: NonNegativeFloat
@@ -120,182 +135,13 @@ class Thermometer(Frozen):
     swing_h: PositiveFloat = 24.0
 
 
-class Effect(Frozen):
-    """Something that a real laboratory does and an ideal one does not."""
-
-    on: bool = True
-
-
-class PhaseTable(Effect):
-    """phase = 2 pi * scale * (level / levels) ** gamma instead of 2 pi * level / levels."""
-
-    scale: PositiveFloat
-    gamma: PositiveFloat
-
-
-class Fringing(Effect):
-    """The liquid crystal cannot follow a step between pixels: the phase is blurred by a Gaussian."""
-
-    sigma_px: NonNegativeFloat
-
-
-class ZeroOrder(Effect):
-    """The gaps between pixels reflect without modulation: this much of the area is modulated."""
-
-    fill_factor: Fraction
-
-
-class Aberrations(Effect):
-    """Zernike terms of each lenslet: normal draws with these standard deviations, in waves rms over a sub-aperture."""
-
-    defocus_waves: NonNegativeFloat
-    astigmatism_waves: NonNegativeFloat
-    coma_waves: NonNegativeFloat
-
-
-class PhaseScreen(Effect):
-    """Flatness error of the backplane, polishing error of the lenslets: a smooth random phase for each sub-aperture."""
-
-    rms_waves: NonNegativeFloat
-    correlation_mm: PositiveFloat
-
-
-class Bandwidth(Effect):
-    """The source is not one line: a Gaussian spectrum, as three wavelengths (Gauss-Hermite)."""
-
-    fwhm_nm: NonNegativeFloat
-
-
-class Beam(Effect):
-    """The light on the SLM is a Gaussian beam, not quite centred: intensity exp(-2 r^2 / waist^2)."""
-
-    waist_mm: PositiveFloat
-    offset_mm: tuple[float, float]  # down, right
-
-
-class TileGain(Effect):
-    """Transmission of each lenslet: 1 + a normal draw with this standard deviation."""
-
-    spread: Annotated[float, Field(ge=0.0, le=0.2)]
-
-
-class Blur(Effect):
-    """The display's pixel aperture, diffuser and the collimator's own blur: a Gaussian, as seen on the sensor."""
-
-    sigma_um: NonNegativeFloat
-
-
-class Misalignment(Effect):
-    """Normal draws with these standard deviations: display, lenslet array and camera against each other."""
-
-    shift_px: NonNegativeFloat  # of the whole grid, camera pixels, down and right each
-    display_rotation_deg: NonNegativeFloat
-    display_scale: NonNegativeFloat
-    grid_rotation_deg: NonNegativeFloat  # of the lenslet array against the camera
-
-
-class TileShift(Effect):
-    """Decentring of each lenslet: a normal draw with this standard deviation, camera pixels, down and right each."""
-
-    spread_px: NonNegativeFloat
-
-
-class Vignetting(Effect):
-    """Loss of light: at the corner of each tile's picture, and at the corner of the sensor; quadratic in the radius."""
-
-    tile_corner: Fraction
-    sensor_corner: Fraction
-
-
-class StrayLight(Effect):
-    """Light that arrives everywhere, as fractions of white: from the display's mean, and from the source itself."""
-
-    veil: Fraction
-    pedestal: Fraction
-    slope: Fraction  # the pedestal changes by this fraction of itself from centre to edge, in a drawn direction
-
-
-class DisplayGamma(Effect):
-    """The display's own response: radiance = (level / 255) ** gamma."""
-
-    gamma: PositiveFloat
-
-
-class ShotNoise(Effect):
-    """Photo-electrons arrive at random: variance = mean."""
-
-
-class ReadNoise(Effect):
-    """Noise of the read-out amplifier."""
-
-    rms_e: NonNegativeFloat
-
-
-class DarkCurrent(Effect):
-    """Electrons that need no light."""
-
-    e_per_s: NonNegativeFloat
-    spread: Annotated[float, Field(ge=0.0, le=0.5)]  # between pixels, as a fraction
-
-
-class PixelGain(Effect):
-    """Pixel response non-uniformity: 1 + a normal draw with this standard deviation for each pixel."""
-
-    spread: Annotated[float, Field(ge=0.0, le=0.2)]
-
-
-class ColumnOffset(Effect):
-    """Each column's amplifier has its own black level: a normal draw with this standard deviation."""
-
-    rms_dn: NonNegativeFloat
-
-
-class LightNoise(Effect):
-    """The source's power differs from frame to frame: a normal draw with this standard deviation, as a fraction."""
-
-    rms: Annotated[float, Field(ge=0.0, le=0.2)]
-
-
-class Settling(Effect):
-    """First-order response of the liquid crystals, after a latency."""
-
-    display_tau_ms: NonNegativeFloat
-    slm_tau_ms: NonNegativeFloat
-    latency_ms: NonNegativeFloat
-
-
-class Effects(Frozen):
-    """Everything that can be switched on and off, by name."""
-
-    phase_table: PhaseTable
-    fringing: Fringing
-    zero_order: ZeroOrder
-    aberrations: Aberrations
-    phase_screen: PhaseScreen
-    bandwidth: Bandwidth
-    beam: Beam
-    tile_gain: TileGain
-    blur: Blur
-    misalignment: Misalignment
-    tile_shift: TileShift
-    vignetting: Vignetting
-    stray_light: StrayLight
-    display_gamma: DisplayGamma
-    shot_noise: ShotNoise
-    read_noise: ReadNoise
-    dark_current: DarkCurrent
-    pixel_gain: PixelGain
-    column_offset: ColumnOffset
-    light_noise: LightNoise
-    settling: Settling
-
-
 class WorldFile(Frozen):
     """The physics of one simulated laboratory."""
 
     schema_: Literal[1] = Field(alias="schema")
     seed: int = Field(ge=0, lt=2**32)
-    slm: Slm
+    slm: Slm | None = None
+    optic: FixedOptic | None = None
     lenslets: Lenslets
     source: Source
     display: Display
@@ -306,6 +152,38 @@ class WorldFile(Frozen):
     thermometer: Thermometer = Thermometer()
     faults: FaultPlan = FaultPlan()
     effects: Effects
+
+    @property
+    def pitch_um(self) -> float:
+        """Pitch of the SLM's pixels, or of the mask's."""
+        plane = self.slm or self.optic
+        assert plane is not None
+        return plane.pitch_um
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Rows and columns of the SLM's pixels, or of the mask's."""
+        if self.slm is not None:
+            return self.slm.shape
+        rows, columns = self.lenslets.grid
+        return rows * self.lenslets.pitch_px, columns * self.lenslets.pitch_px
+
+    @model_validator(mode="after")
+    def _has_one_frontend(self) -> Self:
+        if (self.slm is None) == (self.optic is None):
+            raise ValueError("a world has either an [slm] or a fixed [optic]")
+        return self
+
+    @model_validator(mode="after")
+    def _effects_fit(self) -> Self:
+        bayer, rolling, lines = self.effects.bayer, self.effects.rolling_shutter, len(self.source.lines_nm)
+        if bayer.on and len(bayer.response[0]) != lines:
+            raise ValueError(
+                f"effects.bayer.response: a row needs {lines} numbers, one for each of the source's channels"
+            )
+        if rolling.on and rolling.line_us * self.camera.shape[0] / 1e3 > self.camera.readout_ms:
+            raise ValueError("effects.rolling_shutter.line_us: all rows together take longer than camera.readout_ms")
+        return self
 
 
 class WorldSection(Frozen):
@@ -348,7 +226,18 @@ def read(path: Path, model: type[Model]) -> Model:
 def read_bench(path: Path) -> tuple[BenchFile, WorldFile]:
     """Read a bench file and the world file that it names (beside itself, unless the name is absolute)."""
     bench = read(path, BenchFile)
-    return bench, read(path.parent / bench.world.file, WorldFile)
+    return bench, read_world(path.parent / bench.world.file)
+
+
+def read_world(path: Path) -> WorldFile:
+    """Read a world file; the files that it names lie beside it, unless their names are absolute."""
+    world = read(path, WorldFile)
+    measured = world.effects.measured_psf
+    measured = measured.model_copy(update={"file": path.parent / measured.file})
+    changes: dict[str, object] = {"effects": world.effects.model_copy(update={"measured_psf": measured})}
+    if world.optic is not None and world.optic.masks is not None:
+        changes["optic"] = world.optic.model_copy(update={"masks": path.parent / world.optic.masks})
+    return world.model_copy(update=changes)
 
 
 def explain(error: ValidationError, where: str) -> str:

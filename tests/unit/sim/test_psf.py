@@ -91,7 +91,7 @@ def test_the_shipped_world_realises_something_else(designed):
 def test_a_psf_is_computed_once_for_a_pattern(monkeypatch):
     world = small_world()
     optics, computed = Optics(world, 0), []
-    monkeypatch.setattr("sim.optics.compute_psfs", lambda p, levels: computed.append(1) or compute_psfs(p, levels))
+    monkeypatch.setattr("sim.optics.compute_psfs", lambda *given: computed.append(1) or compute_psfs(*given))
     first, second = np.zeros(world.slm.shape, np.uint8), np.ones(world.slm.shape, np.uint8)
     for levels in (first, second, first.copy(), second):
         optics.transfer(levels)
