@@ -117,8 +117,8 @@ def table(injected: Counter[str], tally: Tally, faults: int, seed: int, seconds:
         "## Random faults during captures",
         "",
         f"`python -m tests.benchmarks.soak --faults {faults} --seed {seed}`, {datetime.now(UTC):%Y-%m-%d}; the"
-        f" simulated mono bench in virtual time, {platform.machine()}, {seconds / 60:.0f} minutes. Which image a frame is"
-        " of is read from a number in the scene, from the raw frame. A frame that is found wanting is taken again.",
+        f" simulated mono bench in virtual time, {platform.machine()}, {seconds / 60:.0f} minutes. Which image a frame"
+        " is of is read from a number in the scene, from the raw frame. A frame that is found wanting is taken again.",
         "",
         "| fault | camera | taken again | laser | meter | thermometer |",
         "|---|---|---|---|---|---|",
@@ -133,8 +133,8 @@ def table(injected: Counter[str], tally: Tally, faults: int, seed: int, seconds:
         f"{' | '.join(map(str, lines_of_doors))} |",
         "",
         f"* captures of {IMAGES} images: {tally.captures}, of which {tally.captures - tally.ended} whole",
-        f"* named errors: {tally.named.total()} ({named}), of which {tally.ended} ended a capture; the others came when the"
-        " bench was opened",
+        f"* named errors: {tally.named.total()} ({named}), of which {tally.ended} ended a capture; the others came when"
+        " the bench was opened",
         f"* frames that were delivered: {delivered}; right: {tally.right}; **silently wrong: {tally.wrong}**",
         f"* times that the bench was lit after a capture had ended: {tally.still_lit}",
     ]
