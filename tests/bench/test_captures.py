@@ -6,6 +6,7 @@ injected is what the world says.
 - on a sound camera no image is taken for a stale one: digits, MNIST-like images, textures, and black among them
 - a dropped, duplicated, stale or truncated frame is survived, at the first image and later, and counted as what it is
 - several at random: as many right frames as were asked for
+- a frame that is missing from a sequence is an error that says how many came
 - a fault that stays ends the capture in the dark, with its name; what was captured before stands
 """
 
@@ -83,9 +84,9 @@ def test_no_sound_frame_is_taken_for_a_stale_one(bench: Bench, calibration: Cali
     plain = np.stack([np.full((TAPS, TAPS), level) for level in (0, 1, 0, 0.5, 0.5)])
     images = np.concatenate([digits, (textures - low) / (high - low), plain, digits[:5]]).astype(np.float32)
     counts = CaptureCounts()
-    for order in (np.arange(len(images)), noise.permutation(len(images))):
+    for order in (np.arange(60), noise.permutation(len(images))):
         list(capture(bench, images[order], Registration(calibration), counts=counts))
-    assert counts.summary() == {"asked": 2 * len(images), "delivered": 2 * len(images)}
+    assert counts.summary() == {"asked": 60 + len(images), "delivered": 60 + len(images)}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -138,6 +139,18 @@ def test_a_fault_that_stays_ends_the_capture_in_the_dark(
     assert type(caught.value) is error
     assert [reader.number(shot.frame) for shot in delivered] == [300, 301, 302]
     assert world.truth()["dark"]
+
+
+def test_a_sequence_with_a_frame_missing_is_an_error_that_counts(world: Simulated, bench: Bench) -> None:
+    bench.camera.exposure_ms = 5.0
+    came = []
+    with (
+        world.faulty(schedule=[{"door": "camera", "kind": "dropped", "at": 6}]),
+        pytest.raises(InstrumentError, match=r"camera: delivered 5 of 12 frames of a sequence"),
+    ):
+        came.extend(bench.camera.frames(12))
+    assert len(came) == 5
+    assert len(list(bench.camera.frames(12))) == 12
 
 
 def test_the_number_in_the_scene_is_no_constant(bench: Bench, calibration: Calibration, reader: Reader) -> None:

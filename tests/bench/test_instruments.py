@@ -2,7 +2,9 @@
 
 - every setting and identity can be written down as JSON
 - the bench is dark when it is opened, and its shutter does as it is told
-- frames are of the shape, type and range that were promised; as many arrive as were asked for
+- frames are of the shape, type and range that were promised; as many arrive as were asked for, in sequences too
+- a sequence that is left early leaves nothing behind in the camera
+- ROI and binning are read back, and give frames of their shape
 - the exposure is read back; more light gives more counts
 - a frame shows the picture that was shown last, alone: by pictures, and by a number in the scene (a stale frame shows)
 - the clock passes as it is waited for
@@ -68,6 +70,38 @@ def test_as_many_frames_arrive_as_are_asked_for(bench: Bench) -> None:
     assert all(frame.shape == bench.camera.shape for frame in frames)
     # Each is a buffer of its own: a driver that hands out the same one again would change the frames of before.
     assert not any(np.shares_memory(frames[0], frame) for frame in frames[1:])
+
+
+def test_a_sequence_delivers_as_many_as_are_asked_for(bench: Bench) -> None:
+    bench.camera.exposure_ms = 5.0
+    frames = list(bench.camera.frames(30))
+    numbers = [frame.number for frame in frames]
+    assert numbers == list(range(numbers[0], numbers[0] + 30))
+    assert all(frame.pixels.shape == bench.camera.shape for frame in frames)
+    assert not any(np.shares_memory(frames[0].pixels, frame.pixels) for frame in frames[1:])
+
+
+def test_a_sequence_that_is_left_early_leaves_nothing_behind(seeing: Bench) -> None:
+    seeing.camera.exposure_ms = 5.0
+    with light(seeing):
+        reader = Reader(seeing)
+        for number in range(3):
+            seeing.display.show(scene_of(counter_image(number), seeing))
+            for frame in seeing.camera.frames(20):
+                assert reader.number(frame.pixels) == number
+                break
+        seeing.display.show(scene_of(counter_image(7), seeing))
+        assert reader.number(seeing.camera.snap()) == 7
+
+
+def test_a_part_of_the_sensor_in_larger_pixels(bench: Bench) -> None:
+    height, width = bench.camera.shape
+    try:
+        bench.camera.roi = (height // 4 // 4 * 4, 0, height // 2 // 4 * 4, width // 4 * 4)
+        assert bench.camera.snap().shape == bench.camera.shape == (height // 2 // 4 * 4, width // 4 * 4)
+    finally:
+        bench.camera.roi = None
+    assert bench.camera.snap().shape == (height, width)
 
 
 def test_a_frame_is_of_the_number_that_was_shown_last(seeing: Bench) -> None:
