@@ -117,23 +117,65 @@ def take_images(
     counts: CaptureCounts,
     most_saturated: float,
 ) -> Iterator[Shot]:
-    """Show images and take a frame of each, with the exposure and the light as they are; otherwise as `capture`."""
+    """Show images and take a frame of each, with the exposure and the light as they are; otherwise as `capture`.
+
+    While a frame is looked at, here and by whoever asked for it, the next image is shown and settles.
+    """
     saturation = bench.camera.saturation
     freshness = Freshness(registration.calibration, saturation)
     taker = Taker(bench, FrameCheck(saturation, most_saturated, registration.calibration), counts)
+    screen = _Screen(bench, images)
     # Whatever the camera and the display still hold of the past is black from here on, and known to be.
-    bench.display.show(plain_scene(0.0, bench))
+    screen.blacken()
     taker.flush()
-    for index, image in enumerate(images):
-        scene = scene_of(image, bench)
+    screen.show(0)
+    for index in range(len(images)):
         maps: list[NDArray[np.float32]] = []
 
         def examine(frame: Frame, index: int = index, maps: list[NDArray[np.float32]] = maps) -> Finding | None:
             maps[:] = [registration.tiles(frame)]
             return freshness.examine(f"image {index}", images[index], maps[0])
 
-        def show(scene: NDArray[np.float32] = scene) -> None:
-            bench.display.show(scene)
+        def show_again(tries: int, index: int = index) -> None:
+            if tries == 1:
+                # The next image was shown meanwhile, and a late frame of it is not known; one of black is.
+                screen.blacken()
+                taker.drain()
+            screen.show(index)
+            screen.wait()
 
-        frame, retakes = taker.take(f"image {index}", show, examine)
+        def show_next(index: int = index) -> None:
+            if index + 1 < len(images):
+                screen.show(index + 1)
+
+        frame, retakes = taker.take(f"image {index}", screen.wait, examine, again=show_again, exposed=show_next)
+        if retakes:
+            show_next()
         yield Shot(index, frame, maps[0], retakes)
+
+
+class _Screen:
+    """The display, which settles while the frame before is looked at."""
+
+    def __init__(self, bench: Bench, images: NDArray[np.float32]) -> None:
+        self._bench = bench
+        self._images = images
+        self._shown_s = 0.0
+
+    def show(self, index: int) -> None:
+        """Show an image, without waiting."""
+        self._show(scene_of(self._images[index], self._bench))
+
+    def blacken(self) -> None:
+        """Show black, and wait."""
+        self._show(plain_scene(0.0, self._bench))
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until what is shown has settled; whatever was done meanwhile counts."""
+        elapsed_ms = 1e3 * (self._bench.clock.now_s() - self._shown_s)
+        self._bench.clock.sleep_ms(max(0.0, self._bench.display.settle_ms - elapsed_ms))
+
+    def _show(self, scene: NDArray[np.float32]) -> None:
+        self._bench.display.show(scene, wait=False)
+        self._shown_s = self._bench.clock.now_s()

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -61,6 +61,14 @@ class CaptureCounts:
         return {"asked": self.asked, "delivered": self.delivered, **dict(sorted(self.retaken.items()))}
 
 
+def _nothing() -> None:
+    pass
+
+
+def _fine(frame: Frame) -> Finding | None:
+    return None
+
+
 class Taker:
     """Takes frames, looks at each, and takes it again where something is wrong with it.
 
@@ -88,13 +96,20 @@ class Taker:
         InstrumentError
             If none arrives.
         """
-        self._repeat("a frame to begin with", lambda: None, lambda frame: None)
+        self._repeat("a frame to begin with", _Steps(_nothing, lambda _: None, _nothing, _fine))
+
+    def drain(self) -> None:
+        """Take a frame for nothing, if one comes."""
+        self._try(_Steps(_nothing, lambda _: None, _nothing, _fine))
 
     def take(
         self,
         what: str,
-        prepare: Callable[[], None] = lambda: None,
-        examine: Callable[[Frame], Finding | None] = lambda frame: None,
+        prepare: Callable[[], None] = _nothing,
+        examine: Callable[[Frame], Finding | None] = _fine,
+        *,
+        again: Callable[[int], None] | None = None,
+        exposed: Callable[[], None] | None = None,
     ) -> tuple[Frame, tuple[Fault, ...]]:
         """Take one frame.
 
@@ -103,9 +118,14 @@ class Taker:
         what
             What it is of, for messages.
         prepare
-            Shows it; done again before each try.
+            Shows it, or waits until it is shown.
         examine
             Says what is wrong with a frame beyond what can be seen without knowing what it is of.
+        again
+            Shows it again, before each further try, told how many there were; `prepare` where None.
+        exposed
+            Called when the first frame has been taken, before anybody looks at it: what is shown may change now. Not
+            called for a further try, whose frame must not be mistaken for one of what is shown next.
 
         Returns
         -------
@@ -119,24 +139,21 @@ class Taker:
             If it delivers none, or none that is whole and within its range.
         """
         self._counts.asked += 1
-        frame, faults = self._repeat(
-            what, prepare, lambda frame: self._check(frame, self._before) or examine(frame), count=True
+        steps = _Steps(
+            prepare,
+            again or (lambda _: prepare()),
+            exposed or _nothing,
+            lambda frame: self._check(frame, self._before) or examine(frame),
         )
+        frame, faults = self._repeat(what, steps, count=True)
         self._counts.delivered += 1
         return frame, faults
 
-    def _repeat(
-        self,
-        what: str,
-        prepare: Callable[[], None],
-        examine: Callable[[Frame], Finding | None],
-        *,
-        count: bool = False,
-    ) -> tuple[Frame, tuple[Fault, ...]]:
+    def _repeat(self, what: str, steps: "_Steps", *, count: bool = False) -> tuple[Frame, tuple[Fault, ...]]:
         faults: list[Fault] = []
+        steps.prepare()
         while True:
-            prepare()
-            frame, finding = self._try(examine)
+            frame, finding = self._try(steps if not faults else replace(steps, exposed=_nothing))
             if finding is None:
                 assert frame is not None
                 return frame, tuple(faults)
@@ -146,17 +163,29 @@ class Taker:
             if count or finding.fault == Fault.DROPPED:
                 self._counts.retaken[str(finding.fault)] += 1
             logger.warning("%s: %s: %s; it is taken again", self._bench.camera, what, finding.seen)
+            steps.again(len(faults))
 
-    def _try(self, examine: Callable[[Frame], Finding | None]) -> tuple[Frame | None, Finding | None]:
+    def _try(self, steps: "_Steps") -> tuple[Frame | None, Finding | None]:
         try:
             frame = self._bench.camera.snap()
         except InterlockTripped:
             raise
         except InstrumentError as error:
             return None, Finding(Fault.DROPPED, str(error).removeprefix(f"{self._bench.camera}: "), error)
-        finding = examine(frame)
+        steps.exposed()
+        finding = steps.examine(frame)
         self._before = frame
         return frame, finding
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What is done around the taking of one frame."""
+
+    prepare: Callable[[], None]
+    again: Callable[[int], None]
+    exposed: Callable[[], None]
+    examine: Callable[[Frame], Finding | None]
 
 
 def _given_up(where: str, finding: Finding, faults: list[Fault]) -> InstrumentError:

@@ -24,12 +24,13 @@ def assert_right(shots: list[Any], images: np.ndarray = IMAGES) -> None:
         np.testing.assert_allclose(shot.tiles[0], image, atol=0.5 / 255 + 6 / (8 * WHITE))
 
 
-def test_shows_each_image_in_the_middle_and_delivers_each_once() -> None:
+def test_shows_each_image_in_the_middle_ahead_of_time_and_delivers_each_once() -> None:
     bench = seeing_bench()
     shots, counts = [], CaptureCounts()
     for shot in capture(bench, IMAGES, Registration(seeing_calibration()), counts=counts):
+        following = IMAGES[min(shot.index + 1, len(IMAGES) - 1)]  # it settles while this one is looked at
         np.testing.assert_array_equal(
-            bench.display.shown[2:18, 1:17], np.rint(IMAGES[shot.index] * 255).repeat(2, axis=0).repeat(2, axis=1)
+            bench.display.shown[2:18, 1:17], np.rint(following * 255).repeat(2, axis=0).repeat(2, axis=1)
         )
         assert not bench.display.shown[:2].any()
         assert bench.shutter.is_open
@@ -39,7 +40,7 @@ def test_shows_each_image_in_the_middle_and_delivers_each_once() -> None:
     assert counts.summary() == {"asked": 6, "delivered": 6}
     assert all(shot.retakes == () for shot in shots)
     assert bench.camera.exposure_ms == seeing_calibration().exposure_ms
-    assert bench.display.site.clock.slept_ms == pytest.approx(7 * 16.7), "black before the first, and six images"
+    assert bench.clock.slept_ms == pytest.approx(7 * 16.7), "black before the first, and six images"
     assert bench.camera.taken == 6, "one before the first, and six images"
 
 
@@ -77,12 +78,12 @@ def test_a_spoilt_frame_is_taken_again_and_counted(
         ),
         ("duplicated", StaleFrameError, "image 2: 90 of 90 rows are those of the frame before.*its trigger"),
         ("truncated", InstrumentError, "image 2: 7 of 90 rows hold no picture; tried 3 times.*its cable"),
-        ("stale", StaleFrameError, r"image 2: the frame shows image 1, .*\(stale, stale, stale\).*settle_ms"),
+        ("stale", StaleFrameError, r"image 2: the frame shows .*\(stale, stale, stale\).*settle_ms"),
         ("saturated", InstrumentError, "image 2: 33 % of the pixels are saturated .*dim the light"),
     ],
 )
 def test_a_camera_that_goes_on_so_is_given_up_in_the_dark(wrong: str, kind: type, said: str) -> None:
-    bench = seeing_bench(dict.fromkeys((2, 3, 4), wrong))
+    bench = seeing_bench(dict.fromkeys(range(2, 9), wrong))
     delivered: list[Any] = []
     with pytest.raises(InstrumentError, match=said) as caught:
         delivered.extend(capture(bench, IMAGES, Registration(seeing_calibration())))
@@ -92,7 +93,7 @@ def test_a_camera_that_goes_on_so_is_given_up_in_the_dark(wrong: str, kind: type
 
 
 def test_two_in_a_row_are_survived_whatever_they_are() -> None:
-    shots = shots_of(seeing_bench({1: "dropped", 2: "stale", 4: "truncated", 5: "duplicated"}))
+    shots = shots_of(seeing_bench({1: "dropped", 3: "stale", 5: "truncated", 7: "duplicated"}))
     assert_right(shots)
     assert [len(shot.retakes) for shot in shots] == [0, 2, 2, 0, 0, 0]
 
