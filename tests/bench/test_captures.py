@@ -102,7 +102,7 @@ def test_one_spoilt_frame_is_survived(
     assert [reader.number(shot.frame) for shot in shots] == list(numbers)
     assert counts.summary() == {"asked": 8, "delivered": 8, fault: 1}
     assert [shot.retakes for shot in shots].index((fault,)) == at - 2
-    assert world.truth()["frames"] - frames == 1 + 8 + 1, "one to begin with, eight images, one taken again"
+    assert world.truth()["frames"] - frames == 1 + 8 + 2, "one to begin with, eight images, one of black, one again"
 
 
 def test_many_at_random_are_survived(world: Simulated, bench: Bench, calibration: Calibration, reader: Reader) -> None:
@@ -115,8 +115,8 @@ def test_many_at_random_are_survived(world: Simulated, bench: Bench, calibration
     assert [reader.number(shot.frame) for shot in shots] == list(numbers)
     found = counts.summary()
     assert (found.pop("asked"), found.pop("delivered")) == (60, 60)
-    # What hits the frame to begin with costs nothing; a duplicate of a stale frame may be called either.
-    assert abs(sum(found.values()) - injected.total()) <= 1
+    # What hits the frame to begin with, or one of black before a frame is taken again, costs nothing.
+    assert injected.total() - 5 <= sum(found.values()) <= injected.total()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_many_at_random_are_survived(world: Simulated, bench: Bench, calibration
     [
         ("dropped", InstrumentError, r"camera: image 3: taking a frame: .*no answer.*tried 3 times in a row"),
         ("duplicated", StaleFrameError, r"camera: image 3: 1080 of 1080 rows are those of the frame before"),
-        ("stale", StaleFrameError, r"camera: image 3: the frame shows image 2, which was shown before"),
+        ("stale", StaleFrameError, r"camera: image 3: the frame shows .*; tried 3 times"),
         ("truncated", InstrumentError, r"camera: image 3: 135 of 1080 rows hold no picture.*check its cable"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_fault_that_stays_ends_the_capture_in_the_dark(
     world: Simulated, bench: Bench, calibration: Calibration, reader: Reader, fault: str, error: type, said: str
 ) -> None:
     delivered: list[CapturedImage] = []
-    plan = [{"door": "camera", "kind": fault, "at": at} for at in (5, 6, 7)]
+    plan = [{"door": "camera", "kind": fault, "at": at} for at in range(5, 12)]
     shots = capture(bench, counter_images(range(300, 306)), Registration(calibration), keep_frames=True)
     with world.faulty(schedule=plan), pytest.raises(InstrumentError, match=said) as caught:
         delivered.extend(shots)
