@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
-
 from labonn.errors import BenchInUse, InstrumentError
 from labonn.instruments.bench_config import BenchConfig, read_bench
 from labonn.instruments.clock import SystemClock
@@ -17,6 +15,7 @@ from labonn.instruments.control import NotHeld, ask_holder
 from labonn.instruments.instrument import Instrument, Shared, Site
 from labonn.instruments.light import Light
 from labonn.instruments.lock import Holder, exclusively, holder_of
+from labonn.instruments.processes import kill
 from labonn.instruments.registry import make_instrument
 from labonn.instruments.shutter import Shutter
 from labonn.instruments.world import Doors, fill_in, start_world, world_named
@@ -190,14 +189,8 @@ def darken_bench(path: Path | str) -> Darkened:
 
 def _kill(holder: Holder) -> None:
     try:
-        process = psutil.Process(holder.pid)
-        process.kill()
-        deadline = time.monotonic() + _KILL_LIMIT_S
-        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-            time.sleep(_SLICE_S)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.Error as error:
+        kill(holder.pid, holder.started_s, _KILL_LIMIT_S)
+    except PermissionError as error:
         raise InstrumentError(
             f"{holder} does not answer and cannot be ended: {error}; turn the key of the laser, then end that process"
         ) from error

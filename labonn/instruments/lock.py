@@ -18,11 +18,11 @@ import psutil
 from filelock import FileLock, Timeout
 
 from labonn.errors import BenchInUse, InstrumentError
+from labonn.instruments.processes import lives
 
 logger = logging.getLogger(__name__)
 
 _SCHEMA = 1
-_SAME_START_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,7 @@ class Holder:
     @property
     def lives(self) -> bool:
         """Whether that process still exists."""
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.started_s) < _SAME_START_S
-        except psutil.AccessDenied:
-            return True
-        except psutil.NoSuchProcess:
-            return False
+        return lives(self.pid, self.started_s)
 
     def __str__(self) -> str:
         return f"process {self.pid} ({self.user}: {self.command}) since {self.since_utc}"

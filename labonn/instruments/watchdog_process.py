@@ -15,11 +15,10 @@ import threading
 import time
 from typing import Literal
 
-import psutil
-
 from labonn.errors import BenchInUse, LabonnError
 from labonn.instruments.darkness import WayToDark
 from labonn.instruments.lock import holder_of, leave_note
+from labonn.instruments.processes import kill
 from labonn.instruments.watchdog import DARK_LIMIT_S, LIT_LIMIT_S, Errand
 
 logger = logging.getLogger(__name__)
@@ -27,8 +26,6 @@ logger = logging.getLogger(__name__)
 Reason = Literal["was killed", "hung"]
 
 _KILL_LIMIT_S = 1.0
-_SAME_START_S = 1.0
-_SLICE_S = 0.01
 _RETRY_S = 0.2
 _GIVE_UP_S = 120.0
 
@@ -76,18 +73,9 @@ def _watch(lines: "queue.SimpleQueue[str | None]") -> Reason:
 def _end(errand: Errand) -> None:
     """Kill the holder if it still exists: it may hold the ports, and the lock."""
     try:
-        holder = psutil.Process(errand.holder_pid)
-        if abs(holder.create_time() - errand.holder_started_s) > _SAME_START_S:
-            return
-        holder.kill()
-        deadline = time.monotonic() + _KILL_LIMIT_S
-        # One whose parent has not asked for its end yet stays as a zombie, which holds nothing.
-        while holder.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-            time.sleep(_SLICE_S)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.Error as error:
-        logger.warning("process %d could not be ended: %s", errand.holder_pid, error)
+        kill(errand.holder_pid, errand.holder_started_s, _KILL_LIMIT_S)
+    except PermissionError as error:
+        logger.warning("%s, and cannot be ended", error)
 
 
 def _darken(way: WayToDark, errand: Errand, reason: Reason, began_s: float) -> int:
