@@ -9,9 +9,11 @@ _SLICE_S = 0.01
 
 
 def lives(pid: int, started_s: float) -> bool:
-    """Whether that process still exists."""
+    """Whether that process still exists, and is more than an entry that its parent has not asked for yet."""
     try:
-        return abs(psutil.Process(pid).create_time() - started_s) < _SAME_START_S
+        process = psutil.Process(pid)
+        same = bool(abs(process.create_time() - started_s) < _SAME_START_S)
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.AccessDenied:
         return True
     except psutil.NoSuchProcess:
