@@ -1,0 +1,152 @@
+r"""`python -m sim.mask_design WORLD --kernels FILE`: compute the masks of a fixed optic, once, as its maker would.
+
+One surface gives each colour a PSF of its own: its phase is 2 pi w(x) l0 / l, w in waves at the nominal wavelength l0.
+Gradient descent on w makes the power in the cells of every kernel, of all colours together, proportional to it:
+
+    loss = |c / sum c - k|^2 / |k|^2 - 0.02 log sum c,    c = cells of |A u A^T|^2 (Fraunhofer)
+
+The result goes to the `[optic] masks` of the world file, with the kernels beside it. What the world then makes of it, by
+Rayleigh-Sommerfeld propagation and with the errors of its fabrication, is another matter.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sim.errors import SimulationError
+from sim.masks import write_masks
+from sim.world_file import WorldFile, read_world
+
+Array = NDArray[np.float64]
+_PER_TAP, _MARGIN = 4, 2
+_LEVELS_PER_WAVE = 16
+_MOST_WAVES = 12.0
+
+
+def drawn_kernels(kernels: int, channels: int, taps: int, seed: int) -> Array:
+    """Draw signed kernels, (kernels, channels, taps, taps): edges and bars in all directions, plain and of two colours.
+
+    They are what first layers learn on photographs: Gabor functions under a Gaussian, with a weight for each colour.
+    """
+    chance = np.random.default_rng(seed)
+    along = (np.arange(taps) - (taps - 1) / 2) / max(taps - 1, 1) * 2
+    down, right = np.meshgrid(along, along, indexing="ij")
+    drawn = []
+    for number in range(kernels):
+        angle = np.pi * (number + chance.uniform(0, 0.5)) / kernels * 3
+        across = down * np.sin(angle) + right * np.cos(angle)
+        wave = np.cos(np.pi * chance.uniform(0.4, 1.4) * across + chance.choice([0.0, np.pi / 2]))
+        shape = wave * np.exp(-(down**2 + right**2) / (2 * chance.uniform(0.45, 0.9) ** 2))
+        colour = np.ones(channels) if number % 2 == 0 else chance.uniform(-1.0, 1.0, channels)
+        drawn.append(colour[:, None, None] * shape)
+    return np.asarray(drawn)
+
+
+def halves(kernels: Array) -> Array:
+    """Split signed kernels into their positive and negative parts, alternating: (2 kernels, channels, taps, taps)."""
+    parts = np.stack([np.maximum(kernels, 0.0), np.maximum(-kernels, 0.0)], axis=1)
+    return parts.reshape(-1, *kernels.shape[1:])
+
+
+def design_masks(world: WorldFile, parts: Array, tap_um: float, steps: int, seed: int = 0) -> tuple[Array, Array]:
+    """Compute phase in waves, (T, n, n), for the parts, (T, channels, taps, taps), and the share of light in the cells.
+
+    Raises
+    ------
+    SimulationError
+        If there are not as many parts as sub-apertures, or colours as the source has.
+    """
+    tiles, lines_nm = world.lenslets.count, world.source.lines_nm
+    if parts.shape[:2] != (tiles, len(lines_nm)):
+        raise SimulationError(f"kernels of {parts.shape}; this optic needs {(tiles, len(lines_nm))} first")
+    side, taps = world.lenslets.aperture_px, parts.shape[-1]
+    transforms = [_transform(world, nm, taps, tap_um) for nm in lines_nm]
+    ratios = [world.source.wavelength_nm / nm for nm in lines_nm]
+    totals = parts.sum(axis=(1, 2, 3), keepdims=True)
+    wanted = torch.tensor(np.pad(parts / totals, ((0, 0), (0, 0), (_MARGIN,) * 2, (_MARGIN,) * 2)), dtype=torch.float32)
+    waves = torch.tensor(_start(world, taps * tap_um, seed), dtype=torch.float32, requires_grad=True)
+    optimizer = torch.optim.Adam([waves], lr=0.03)
+    light = torch.zeros(tiles)
+    for _ in range(steps):
+        cells = torch.stack(
+            [_cells(waves, t, r, taps + 2 * _MARGIN) for t, r in zip(transforms, ratios, strict=True)], 1
+        )
+        light = cells.sum(dim=(1, 2, 3), keepdim=True)
+        miss = ((cells / light - wanted) ** 2).sum(dim=(1, 2, 3)) / (wanted**2).sum(dim=(1, 2, 3))
+        loss = (miss - 0.02 * light.flatten().log()).sum()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    found = waves.detach().numpy().astype(np.float64)
+    found -= found.min(axis=(1, 2), keepdims=True)
+    found = np.where(found > _MOST_WAVES, found - np.ceil(found - _MOST_WAVES), found)
+    return found, light.detach().numpy().reshape(-1) / (len(lines_nm) * side**4)
+
+
+def _cells(waves: torch.Tensor, transform: torch.Tensor, ratio: float, window: int) -> torch.Tensor:
+    field = torch.polar(torch.ones_like(waves), 2 * np.pi * ratio * waves)
+    focused = transform @ field @ transform.T
+    power = focused.real**2 + focused.imag**2
+    return power.reshape(len(waves), window, _PER_TAP, window, _PER_TAP).sum(dim=(2, 4))
+
+
+def _transform(world: WorldFile, wavelength_nm: float, taps: int, tap_um: float) -> torch.Tensor:
+    """Fraunhofer's kernel along one axis, from mask to focus; the sum of |field|^2 in the whole focal plane is n^4."""
+    side, window = world.lenslets.aperture_px, (taps + 2 * _MARGIN) * _PER_TAP
+    u_um = (np.arange(side) - (side - 1) / 2) * world.pitch_um
+    x_um = (np.arange(window) - (window - 1) / 2) * tap_um / _PER_TAP
+    reach = wavelength_nm / 1e3 * world.lenslets.focal_mm * 1e3
+    weight = np.sqrt(side * world.pitch_um * tap_um / _PER_TAP / reach)
+    return torch.tensor(weight * np.exp(-2j * np.pi / reach * np.outer(x_um, u_um)), dtype=torch.complex64)
+
+
+def _start(world: WorldFile, width_um: float, seed: int) -> Array:
+    """Bowls that spread the light over a kernel's width, and noise that tells the colours apart."""
+    side = world.lenslets.aperture_px
+    u = (np.arange(side) - (side - 1) / 2) / (side / 2)
+    half_um = side * world.pitch_um / 2
+    bowl = width_um / 4 * half_um / (world.source.wavelength_nm / 1e3 * world.lenslets.focal_mm * 1e3)
+    noise = np.random.default_rng(seed).standard_normal((world.lenslets.count, side, side))
+    spread = 0.05 if len(world.source.lines_nm) == 1 else 0.15
+    return np.asarray(bowl * (u[:, None] ** 2 + u[None, :] ** 2) + spread * noise)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compute masks and write them; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m sim.mask_design", description="the masks of a world's fixed optic")
+    parser.add_argument("world", type=Path, help="a *.world.toml with [optic] masks")
+    parser.add_argument("--tap-um", type=float, required=True, help="distance of a kernel's taps on the sensor")
+    parser.add_argument("--taps", type=int, default=7, help="taps along a side of drawn kernels (7)")
+    parser.add_argument(
+        "--kernels", type=Path, help="an .npz with `kernels`, signed, (K, channels, taps, taps); else drawn"
+    )
+    parser.add_argument("--steps", type=int, default=200, help="of gradient descent (200)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        world = read_world(options.world)
+        if world.optic is None or world.optic.masks is None:
+            raise SimulationError(f"{options.world}: it has no [optic] with masks")
+        if options.kernels is None:
+            pairs, channels = world.lenslets.count // 2, len(world.source.lines_nm)
+            kernels = drawn_kernels(pairs, channels, options.taps, options.seed)
+        else:
+            kernels = np.asarray(np.load(options.kernels)["kernels"], np.float64)
+        waves, shares = design_masks(world, halves(kernels), options.tap_um, options.steps, options.seed)
+        write_masks(world.optic.masks, waves, _LEVELS_PER_WAVE)
+    except (SimulationError, OSError, KeyError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    np.savez_compressed(world.optic.masks.with_suffix("").with_suffix(".kernels.npz"), kernels=kernels)
+    print(
+        f"{world.optic.masks}: {len(waves)} masks, {waves.max():.1f} waves deep, {100 * shares.mean():.0f} % in the kernels"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
