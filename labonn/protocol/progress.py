@@ -40,8 +40,9 @@ class Step:
         self._checkpoint()
 
     def say(self, text: str) -> None:
-        """Show a remark beside the step: the loss so far, the image that is shown."""
+        """Show a remark beside the step: the loss so far, the image that is shown; a checkpoint, as `advance` is."""
         self._show(0, text)
+        self._checkpoint()
 
 
 class _Stderr:
