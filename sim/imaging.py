@@ -44,9 +44,9 @@ class Imager:
         self._stuck = _dead_pixels(world, seed)
         self._radiance = _radiance(world)
         height, width = world.camera.shape
-        self._size = int(fft.next_fast_len(max(height, width) + 2 * self._reach, real=True))
-        kept = int(np.ceil(self._size * world.camera.pixel_um * cutoff_per_um(world))) + 2
-        self._kept = min(kept, self._size // 2 + 1)
+        self._sizes = [int(fft.next_fast_len(side + 2 * self._reach, real=True)) for side in (height, width)]
+        kept = int(np.ceil(self._sizes[1] * world.camera.pixel_um * cutoff_per_um(world))) + 2
+        self._kept = min(kept, self._sizes[1] // 2 + 1)
 
     def scene(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
         """Radiance on the camera's grid, about the middle of a tile, of a weighted mixture of displayed pictures."""
@@ -81,7 +81,7 @@ class Imager:
             whole[parts[0], parts[1]] += matrices[0] @ power @ matrices[1].T
         if self._world.effects.ghosts.on:
             whole += _ghost(whole, self._world)
-        wrapped = np.zeros((self._size, self._size), np.float32)
+        wrapped = np.zeros(self._sizes, np.float32)
         wrapped[: rows.size, : columns.size] = whole
         # K starts at -reach, and the scene's own middle lies at +reach
         wrapped = np.roll(wrapped, (-2 * reach, -2 * reach), axis=(0, 1))
@@ -99,17 +99,17 @@ class Imager:
             for weight, part in zip(self._field, transfer, strict=True):
                 spectrum += self._spectrum(scene * weight) * part
         rows = fft.ifft(spectrum, axis=0, overwrite_x=True)[:height]
-        return np.asarray(fft.irfft(rows, self._size, axis=1)[:, :width], np.float32)
+        return np.asarray(fft.irfft(rows, self._sizes[1], axis=1)[:, :width], np.float32)
 
     def shifted(self, transfer: Transfer, shift_px: tuple[float, float]) -> Transfer:
         """Transform of K after everything on the sensor has moved (down, right)."""
-        down = np.exp(-2j * np.pi * shift_px[0] * fft.fftfreq(self._size))
-        right = np.exp(-2j * np.pi * shift_px[1] * fft.rfftfreq(self._size)[: self._kept])
+        down = np.exp(-2j * np.pi * shift_px[0] * fft.fftfreq(self._sizes[0]))
+        right = np.exp(-2j * np.pi * shift_px[1] * fft.rfftfreq(self._sizes[1])[: self._kept])
         return np.asarray(transfer * (down[:, None] * right).astype(np.complex64), np.complex64)
 
     def _spectrum(self, scene: Floats) -> Transfer:
-        spectrum = fft.rfft(scene, self._size, axis=1)[:, : self._kept]
-        return np.asarray(fft.fft(spectrum, self._size, axis=0, overwrite_x=True), np.complex64)
+        spectrum = fft.rfft(scene, self._sizes[1], axis=1)[:, : self._kept]
+        return np.asarray(fft.fft(spectrum, self._sizes[0], axis=0, overwrite_x=True), np.complex64)
 
 
 def _radiance(world: WorldFile) -> Floats:

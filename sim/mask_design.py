@@ -5,8 +5,8 @@ Gradient descent on w makes the power in the cells of every kernel, of all colou
 
     loss = |c / sum c - k|^2 / |k|^2 - 0.02 log sum c,    c = cells of |A u A^T|^2 (Fraunhofer)
 
-The result goes to the `[optic] masks` of the world file, with the kernels beside it. What the world then makes of it, by
-Rayleigh-Sommerfeld propagation and with the errors of its fabrication, is another matter.
+The result goes to the `[optic] masks` of the world file, with the kernels beside it. What the world then makes of it,
+by Rayleigh-Sommerfeld propagation and with the errors of its fabrication, is another matter.
 """
 
 import argparse
@@ -40,7 +40,8 @@ def drawn_kernels(kernels: int, channels: int, taps: int, seed: int) -> Array:
         angle = np.pi * (number + chance.uniform(0, 0.5)) / kernels * 3
         across = down * np.sin(angle) + right * np.cos(angle)
         wave = np.cos(np.pi * chance.uniform(0.4, 1.4) * across + chance.choice([0.0, np.pi / 2]))
-        shape = wave * np.exp(-(down**2 + right**2) / (2 * chance.uniform(0.45, 0.9) ** 2))
+        window = np.exp(-(down**2 + right**2) / (2 * chance.uniform(0.45, 0.9) ** 2))
+        shape = window * (wave - (window * wave).sum() / window.sum())
         colour = np.ones(channels) if number % 2 == 0 else chance.uniform(-1.0, 1.0, channels)
         drawn.append(colour[:, None, None] * shape)
     return np.asarray(drawn)
@@ -66,15 +67,16 @@ def design_masks(world: WorldFile, parts: Array, tap_um: float, steps: int, seed
     side, taps = world.lenslets.aperture_px, parts.shape[-1]
     transforms = [_transform(world, nm, taps, tap_um) for nm in lines_nm]
     ratios = [world.source.wavelength_nm / nm for nm in lines_nm]
+    if not parts.sum(axis=(1, 2, 3)).all():
+        raise SimulationError("a kernel has no positive or no negative part: there is no PSF of no light")
     totals = parts.sum(axis=(1, 2, 3), keepdims=True)
     wanted = torch.tensor(np.pad(parts / totals, ((0, 0), (0, 0), (_MARGIN,) * 2, (_MARGIN,) * 2)), dtype=torch.float32)
     waves = torch.tensor(_start(world, taps * tap_um, seed), dtype=torch.float32, requires_grad=True)
     optimizer = torch.optim.Adam([waves], lr=0.03)
     light = torch.zeros(tiles)
     for _ in range(steps):
-        cells = torch.stack(
-            [_cells(waves, t, r, taps + 2 * _MARGIN) for t, r in zip(transforms, ratios, strict=True)], 1
-        )
+        colours = zip(transforms, ratios, strict=True)
+        cells = torch.stack([_cells(waves, each, ratio, taps + 2 * _MARGIN) for each, ratio in colours], dim=1)
         light = cells.sum(dim=(1, 2, 3), keepdim=True)
         miss = ((cells / light - wanted) ** 2).sum(dim=(1, 2, 3)) / (wanted**2).sum(dim=(1, 2, 3))
         loss = (miss - 0.02 * light.flatten().log()).sum()
@@ -142,9 +144,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     np.savez_compressed(world.optic.masks.with_suffix("").with_suffix(".kernels.npz"), kernels=kernels)
-    print(
-        f"{world.optic.masks}: {len(waves)} masks, {waves.max():.1f} waves deep, {100 * shares.mean():.0f} % in the kernels"
-    )
+    said = f"{len(waves)} masks, {waves.max():.1f} waves deep, {100 * shares.mean():.0f} % of the light in the kernels"
+    print(f"{world.optic.masks}: {said}")
     return 0
 
 
