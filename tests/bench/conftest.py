@@ -7,7 +7,6 @@ asks the simulated laboratory for the truth, or breaks its instruments, runs on 
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -129,8 +128,8 @@ def simulated(file: Path) -> Iterator[Simulated]:
         try:
             yield Simulated(file, ready["pid"], ready["test"], ready.get("doors", {}))
         finally:
-            # Asked rather than ended where that can be, so that it takes its files away.
-            process.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
+            # It takes its files away then. Not SIGINT, which is ignored in what a shell has put into the background.
+            process.terminate()
 
 
 def _skip_on_a_real_bench(config: pytest.Config) -> None:

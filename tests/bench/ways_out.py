@@ -37,9 +37,15 @@ class Run:
 
     def answer(self) -> dict[str, Any]:
         """What `labonn run --json` said at its end."""
-        said, complaints = self.process.communicate(timeout=_END_LIMIT_S)
-        assert said, complaints
+        self.process.wait(_END_LIMIT_S)
+        said = self.process.stdout.read() if self.process.stdout else ""
+        assert said, self.complaints
         return dict(json.loads(said))
+
+    @property
+    def complaints(self) -> str:
+        """What it wrote to stderr; a file, because its watchdog may have it open for longer."""
+        return (self.lab / "stderr.txt").read_text(encoding="utf-8")
 
     def record(self) -> dict[str, Any]:
         """The run's own record, whatever became of the process."""
@@ -63,8 +69,9 @@ def lit_run(world: Simulated, lab: Path, settings: Sequence[str] = (), **popen: 
     told = lab / "fail-now"
     chosen = [word for setting in (f"fail_when={told}", *settings) for word in ("--set", setting)]
     command = labonn("run", PROTOCOL, world.file, "--lab", lab, "--json", *chosen)
-    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | popen
-    process = subprocess.Popen(command, text=True, **piped)
+    with (lab / "stderr.txt").open("w", encoding="utf-8") as stderr:
+        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=stderr, **popen)
+    run = Run(world, process, lab, told)
     try:
         deadline = time.monotonic() + _LIT_LIMIT_S
         dark_frames = world.truth()["frames"]
@@ -72,17 +79,16 @@ def lit_run(world: Simulated, lab: Path, settings: Sequence[str] = (), **popen: 
             dark_frames = dark_frames if truth["lit"] else truth["frames"]
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
-                raise AssertionError(f"the run did not light the bench: {process.communicate()}")
+                raise AssertionError(f"the run did not light the bench: {run.complaints}")
             time.sleep(0.02)
-        yield Run(world, process, lab, told)
+        yield run
     finally:
         if process.poll() is None:
             process.send_signal(getattr(signal, "SIGCONT", signal.SIGTERM))
             process.kill()
         process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def dark_after_s(world: Simulated, event_unix_s: float, limit_s: float = 30.0) -> float:

@@ -6,6 +6,7 @@ the world itself became dark (its shutter closed, or its laser off), by the same
 
 import argparse
 import platform
+import signal
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def measure(world: Simulated, way: Way, lab: Path) -> float:
     with lit_run(world, lab) as run:
         try:
             after_s = dark_after_s(world, way(run))
-            run.process.communicate(timeout=60)
+            run.process.wait(60)
         finally:
             world.set(thermometer__celsius=21.5)
     return after_s
@@ -79,6 +80,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dry-run", action="store_true", help="print the section, and write nothing")
     arguments = parser.parse_args()
+    # What a shell has put into the background has Ctrl-C ignored, and so would have the runs that are interrupted here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         name = "darkness-benchmark"
