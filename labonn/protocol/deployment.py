@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.capture import Calibration, Registration, calibrate, capture
+from labonn.capture import Calibration, CaptureCounts, Registration, calibrate, capture
 from labonn.compensation.rematch import Lecture
 from labonn.data import DataSet, Split, load
 from labonn.design import Design, Layout, lay_out
@@ -96,12 +96,14 @@ class Deployment:
             As `labonn.capture.capture` does.
         """
         tiles = np.empty((len(images), 2 * self.design.optic.kernels, *images.shape[2:]), np.float32)
+        registration, counts = Registration(calibration), CaptureCounts()
         with lab.step(f"capturing: {group}", total=len(images)) as step:
-            for shot in capture(lab.bench, images[:, 0], Registration(calibration), keep_frames=keep_frames):
+            for shot in capture(lab.bench, images[:, 0], registration, keep_frames=keep_frames, counts=counts):
                 tiles[shot.index] = shot.tiles
                 frame = {} if shot.frame is None else {"frame": shot.frame}
                 lab.record(group, tiles=shot.tiles, image=shot.index, saturated_px=shot.saturated_px, **frame)
                 step.advance()
+        lab.note(f"frames: {group}", counts.summary())
         return torch.from_numpy(tiles)
 
     def draw(self, lab: "Lab", calibration: Calibration, group: str) -> None:

@@ -80,8 +80,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dry-run", action="store_true", help="print the section, and write nothing")
     arguments = parser.parse_args()
-    # What a shell has put into the background has Ctrl-C ignored, and so would have the runs that are interrupted here.
+    # What a shell has put into the background, or nohup started, ignores these, and so would the runs that get them here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         name = "darkness-benchmark"
