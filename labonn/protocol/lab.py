@@ -195,14 +195,14 @@ class Lab:
         logger.info("paused")
         self._screen.line("paused, and dark")
         for step in self._steps:
-            step.say(_PAUSED)
+            step.remark(_PAUSED)
         try:
             self._pause.hold(None if self._bench is None else self._bench.shutter, self._check)
         finally:
             paused_s = time.perf_counter() - begin_s
             self.seconds[_PAUSED] = self.seconds.get(_PAUSED, 0.0) + paused_s
             for step in self._steps:
-                step.say("")
+                step.remark("")
         logger.info("resumed after %.1f s", paused_s)
         self._screen.line(f"resumed after {paused_s:.1f} s")
 

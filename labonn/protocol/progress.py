@@ -41,8 +41,12 @@ class Step:
 
     def say(self, text: str) -> None:
         """Show a remark beside the step: the loss so far, the image that is shown; a checkpoint, as `advance` is."""
-        self._show(0, text)
+        self.remark(text)
         self._checkpoint()
+
+    def remark(self, text: str) -> None:
+        """Show a remark beside the step, and nothing more."""
+        self._show(0, text)
 
 
 class _Stderr:
