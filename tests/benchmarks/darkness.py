@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dry-run", action="store_true", help="print the section, and write nothing")
     arguments = parser.parse_args()
-    # What a shell has put into the background, or nohup started, ignores these, and so would the runs that get them here.
+    # What a shell has put into the background, or nohup started, ignores these, and so would the runs that get them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
