@@ -1,27 +1,31 @@
 """The design file: everything that is decided before training."""
 
 from math import floor
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from labonn.config import Frozen
 from labonn.errors import ConfigError
 
-Task = Literal["digits", "mnist"]
+Task = Literal["digits", "mnist", "cifar10", "carvana"]
 Method = Literal["none", "kd", "ntkd", "ntkd+kd"]
 
 
 class Optic(Frozen):
     """The area that light passes, and how kernels share it."""
 
-    kind: Literal["trained"] = "trained"
+    kind: Literal["trained", "random", "lens"] = Field(
+        "trained", description="kernels learnt with the backend; drawn once; or none: one plain lens"
+    )
     aperture_mm: tuple[PositiveFloat, PositiveFloat]  # height, width
     kernel_mm: PositiveFloat = Field(description="side of the square sub-aperture that realises half a signed kernel")
     spacing_mm: NonNegativeFloat = Field(0.0, description="least edge-to-edge distance of sub-apertures")
     taps: int = Field(7, ge=1, le=31, description="a kernel is taps x taps")
     kernels: PositiveInt = Field(8, description="signed kernels; each takes two sub-apertures")
-    wavelengths_nm: tuple[PositiveFloat, ...] = Field((532.0,), min_length=1, max_length=1)
+    wavelengths_nm: tuple[PositiveFloat, ...] = Field(
+        (532.0,), min_length=1, max_length=3, description="of the image's channels, in their order"
+    )
 
     @field_validator("taps")
     @classmethod
@@ -29,6 +33,17 @@ class Optic(Frozen):
         if taps % 2 == 0:
             raise ValueError("taps must be odd, so that a kernel has a centre")
         return taps
+
+    @model_validator(mode="after")
+    def _a_lens_has_no_kernels(self) -> Self:
+        if self.kind == "lens" and (self.kernels, self.taps) != (1, 1):
+            raise ValueError('kind = "lens": a plain lens is one kernel of one tap: set kernels = 1 and taps = 1')
+        return self
+
+    @property
+    def sub_apertures(self) -> int:
+        """How many sub-apertures its kernels take: two each, but a lens is one."""
+        return 1 if self.kind == "lens" else 2 * self.kernels
 
     def grid(self) -> tuple[int, int]:
         """How many sub-apertures fit, as (rows, columns); both at least one."""
@@ -43,9 +58,9 @@ class Optic(Frozen):
 
 
 class Backend(Frozen):
-    """The digital part: pooling, then two fully connected layers."""
+    """The digital part: pooling and two fully connected layers; or up-convolutions, for segmentation."""
 
-    kind: Literal["mlp"] = "mlp"
+    kind: Literal["mlp", "upconv"] = "mlp"
     pool: int = Field(4, ge=1, description="average pooling of each feature map, in taps")
     hidden: PositiveInt = Field(120, description="width of the hidden layer")
 
@@ -53,7 +68,7 @@ class Backend(Frozen):
 class Teacher(Frozen):
     """The electronic network that sees the raw images."""
 
-    kind: Literal["lenet"] = "lenet"
+    kind: Literal["lenet", "resnet", "unet"] = "lenet"
     epochs: PositiveInt = 10
     learning_rate: PositiveFloat = 2e-3
 
@@ -87,6 +102,7 @@ class Design(Frozen):
     schema_: Literal[1] = Field(alias="schema")
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     task: Task
+    exposures: PositiveInt = Field(1, description="frames that one image takes")
     optic: Optic
     sensor: Sensor = Sensor()
     backend: Backend = Backend()

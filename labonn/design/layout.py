@@ -47,7 +47,7 @@ def lay_out(optic: Optic) -> Layout:
     ConfigError
         If fewer sub-apertures fit than the kernels need.
     """
-    needed = 2 * optic.kernels
+    needed = optic.sub_apertures
     fit_rows, fit_columns = optic.grid()
     if fit_rows * fit_columns < needed:
         raise ConfigError(

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labonn.design import Optic, Sensor
+from labonn.errors import ConfigError
 
 START_SUM = 3.0  # of a kernel, so that the maps of a sparse image begin near one
 
@@ -30,6 +31,11 @@ class Frontend(nn.Module):
 
     def __init__(self, optic: Optic, sensor: Sensor, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        if optic.kind != "trained" or len(optic.wavelengths_nm) > 1:
+            raise ConfigError(
+                f"optic: kind = {optic.kind!r} with {len(optic.wavelengths_nm)} wavelengths: a student is built for"
+                " trained kernels at one wavelength"
+            )
         self.taps = optic.taps
         self.tiles = 2 * optic.kernels
         self.sensor = sensor

@@ -43,7 +43,10 @@ def test_a_path_may_be_a_string(tmp_path):
     assert load_design(str(file)) == load_design(file)
 
 
-@pytest.mark.parametrize("name", ["digits-mono", "mnist-mono"])
+SHIPPED = ["digits-mono", "mnist-mono", "mnist-lens", "cifar10-poly", "carvana-segmentation"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_design_is_found_by_the_name_that_stands_in_it(name):
     design = load_design(name)
     shipped = resources.files("labonn.design") / "catalogue" / f"{name}.design.toml"
@@ -53,7 +56,7 @@ def test_a_shipped_design_is_found_by_the_name_that_stands_in_it(name):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
-    with pytest.raises(ConfigError, match=r"'digit-mono'.*digits-mono, mnist-mono"):
+    with pytest.raises(ConfigError, match=r"'digit-mono'.*digits-mono, mnist-lens, mnist-mono"):
         load_design("digit-mono")
 
 
@@ -80,6 +83,7 @@ def test_a_missing_file_is_named(tmp_path):
         ),
         ("kernels = 8", "kernels = 9", ["optic", "9 signed kernels need 18", "4 x 4 = 16"]),
         ("kernels = 8", "kernels = 0", ["optic.kernels = 0"]),
+        ("taps = 7", 'taps = 7\nkind = "lens"', ["optic", "kernels = 1 and taps = 1"]),
         ("kernels = 8", "kernels = 2.5", ["optic.kernels = 2.5"]),
         ("kernel_mm = 2.048", "kernel_mm = -2.048", ["optic.kernel_mm = -2.048", "greater than 0"]),
         ("kernel_mm = 2.048", 'kernel_mm = "2 mm"', ["optic.kernel_mm = '2 mm'"]),
@@ -87,7 +91,7 @@ def test_a_missing_file_is_named(tmp_path):
         ("spacing_mm = 0.064", "spacing_mm = inf", ["optic.spacing_mm = inf", "finite"]),
         ("spacing_mm = 0.064", "spacing_mm = -0.1", ["optic.spacing_mm = -0.1"]),
         ("aperture_mm = [8.64, 8.64]", "aperture_mm = [8.64]", ["optic.aperture_mm"]),
-        ('task = "digits"', 'task = "cats"', ["task = 'cats'", "'digits' or 'mnist'"]),
+        ('task = "digits"', 'task = "cats"', ["task = 'cats'", "'cifar10' or 'carvana'"]),
         ('method = "kd"', 'method = "kdd"', ["training.method = 'kdd'", "'ntkd'"]),
         ('name = "mine"', 'name = "../mine"', ["name = '../mine'"]),
     ],

@@ -107,3 +107,8 @@ def test_images_stand_on_the_sensor_as_the_sub_apertures_on_the_optic():
     expected = np.array([s.centre_mm for s in layout.sub_apertures]) * 884.0
     np.testing.assert_allclose(centres_um, expected)
     np.testing.assert_allclose(centres_um[0], (-442.0, -884.0))
+
+
+def test_a_plain_lens_is_one_sub_aperture():
+    layout = lay_out(Optic(kind="lens", aperture_mm=(2.1, 2.1), kernel_mm=2.048, taps=1, kernels=1))
+    assert [s.centre_mm for s in layout.sub_apertures] == [(0.0, 0.0)]
