@@ -118,6 +118,16 @@ def bench_of(folder: Path, name: str, *changes: tuple[str, str]) -> Path:
     return file
 
 
+def patience(file: Path, milliseconds: int) -> None:
+    """Let the simulated camera of a bench file's folder be given up sooner by its own adapter."""
+    cfg = file.parent / "mono.cfg"
+    after = "#py Property,Core,Initialize,1"
+    content = cfg.read_text(encoding="utf-8")
+    assert after in content
+    setting = f"#py Property,Camera,Timeout_ms,{milliseconds}"
+    cfg.write_text(content.replace(after, f"{after}\n{setting}"), encoding="utf-8")
+
+
 @contextmanager
 def simulated(file: Path) -> Iterator[Simulated]:
     """Start the simulated laboratory of a bench file, for as long as this lasts."""

@@ -25,13 +25,12 @@ from labonn.design import lay_out, load_design
 from labonn.errors import InstrumentError, StaleFrameError
 from labonn.instruments import Bench, open_bench
 
-from .conftest import Simulated, bench_of
+from .conftest import Simulated, bench_of, patience
 from .counter import TAPS, Reader, counter_image, counter_images
 
 pytestmark = pytest.mark.slow
 
 FAULTS = ("dropped", "duplicated", "stale", "truncated")
-QUICKLY = "Property,Camera,Timeout_ms,1000"  # a frame that is dropped costs the camera's own patience
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +39,8 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if chosen := request.config.getoption("--bench", default=None):
         return Path(chosen)
     world: Simulated = request.getfixturevalue("world")
-    folder = tmp_path_factory.mktemp("quick")
-    found = bench_of(folder, world.truth()["bench"])
-    cfg = folder / "mono.cfg"
-    before = "#py Property,Core,Camera,Camera"
-    content = cfg.read_text(encoding="utf-8")
-    assert before in content
-    cfg.write_text(content.replace(before, f"#py {QUICKLY}\n{before}"), encoding="utf-8")
+    found = bench_of(tmp_path_factory.mktemp("quick"), world.truth()["bench"])
+    patience(found, 1000)  # which a dropped frame costs
     return found
 
 

@@ -24,7 +24,7 @@ from labonn.capture.light import light
 from labonn.design import lay_out, load_design
 from labonn.errors import LabonnError
 from labonn.instruments import Bench, open_bench
-from tests.bench.conftest import Simulated, bench_of, simulated
+from tests.bench.conftest import Simulated, bench_of, patience, simulated
 from tests.bench.counter import BITS, Reader, counter_images
 from tests.benchmarks.results import write_section
 
@@ -35,7 +35,6 @@ RATES = {
     **{f"{door}.{kind}": 0.004 for door in ("laser", "meter", "thermometer") for kind in LINE},
 }
 IMAGES = 40  # a capture
-_PATIENCE = "Property,Camera,Timeout_ms,1000"
 
 
 @dataclass
@@ -156,9 +155,7 @@ def main() -> None:
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
         file = bench_of(folder, "soak-benchmark")
-        cfg = folder / "mono.cfg"
-        last = "#py Property,Core,Camera,Camera"
-        cfg.write_text(cfg.read_text(encoding="utf-8").replace(last, f"#py {_PATIENCE}\n{last}"), encoding="utf-8")
+        patience(file, 1000)  # which a dropped frame costs
         world = held.enter_context(simulated(file))
         injected = soak(world, arguments.faults, arguments.seed, tally)
     section = table(injected, tally, arguments.faults, arguments.seed, time.monotonic() - began_s)
