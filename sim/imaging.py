@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import fft, sparse
 from scipy.ndimage import gaussian_filter, shift
 
+from sim.cores import CORES
 from sim.draws import stream
 from sim.geometry import Geometry
 from sim.psf import Psfs, blur_um, cutoff_per_um, sampler, source_points_um
@@ -53,7 +54,7 @@ class Imager:
         height = self._world.display.shape[0]
         plane = slice(channel * height, (channel + 1) * height)
         radiance = sum(
-            (np.float32(weight) * self._radiance[picture[plane]] for weight, picture in mixture), np.float32(0)
+            (np.float32(weight) * self._radiance.take(picture[plane]) for weight, picture in mixture), np.float32(0)
         )
         if self._stuck is not None:
             radiance.flat[self._stuck[0]] = self._stuck[1]
@@ -62,7 +63,7 @@ class Imager:
 
     def mean_radiance(self, mixture: list[tuple[float, NDArray[np.uint8]]]) -> float:
         """Mean of the displayed picture, 0 to 1."""
-        return float(sum(weight * self._radiance[picture].mean(dtype=np.float64) for weight, picture in mixture))
+        return float(sum(weight * self._radiance.take(picture).mean(dtype=np.float64) for weight, picture in mixture))
 
     def transfer(self, psfs: Psfs) -> Transfer:
         """Transform of K, for `image`."""
@@ -98,8 +99,8 @@ class Imager:
             spectrum = np.zeros(transfer.shape[1:], np.complex64)
             for weight, part in zip(self._field, transfer, strict=True):
                 spectrum += self._spectrum(scene * weight) * part
-        rows = fft.ifft(spectrum, axis=0, overwrite_x=True)[:height]
-        return np.asarray(fft.irfft(rows, self._sizes[1], axis=1)[:, :width], np.float32)
+        rows = fft.ifft(spectrum, axis=0, overwrite_x=True, workers=CORES)[:height]
+        return np.asarray(fft.irfft(rows, self._sizes[1], axis=1, workers=CORES)[:, :width], np.float32)
 
     def shifted(self, transfer: Transfer, shift_px: tuple[float, float]) -> Transfer:
         """Transform of K after everything on the sensor has moved (down, right)."""
@@ -109,7 +110,7 @@ class Imager:
 
     def _spectrum(self, scene: Floats) -> Transfer:
         spectrum = fft.rfft(scene, self._sizes[1], axis=1)[:, : self._kept]
-        return np.asarray(fft.fft(spectrum, self._sizes[0], axis=0, overwrite_x=True), np.complex64)
+        return np.asarray(fft.fft(spectrum, self._sizes[0], axis=0, overwrite_x=True, workers=CORES), np.complex64)
 
 
 def _radiance(world: WorldFile) -> Floats:

@@ -1,13 +1,12 @@
 """Point spread functions of all sub-apertures, from the pattern that was sent; and how to look at them on any grid."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from sim.cores import workers
 from sim.errors import SimulationError
 from sim.propagation import focus
 from sim.pupil import PLAIN, SAMPLES_PER_PIXEL, Levels, Pupils, Variant
@@ -76,8 +75,7 @@ def compute_psfs(pupils: Pupils, levels: Levels, variant: Variant = PLAIN, chann
         if (noise := pupils.kernel_noise(tile, side, spacing_um)) is not None:
             power[tile] *= noise
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
-        list(workers.map(compute, range(world.lenslets.count)))
+    list(workers.map(compute, range(world.lenslets.count)))
     return Psfs(power=power, spacing_um=spacing_um)
 
 

@@ -11,6 +11,7 @@ drawn once, read from a random place for each frame.
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.cores import workers
 from sim.draws import stream
 from sim.world_file import WorldFile
 
@@ -81,10 +82,13 @@ class Sensor:
             electrons = self._electrons(slice(None), light if is_lit else None, row_ms, exposure_ms, veil)
             bloom(electrons, self._world.camera.full_well_e, blooming.share)
             return self._aligned(self._read(electrons, normals).astype(np.uint16))
-        for top in range(0, len(frame), _BLOCK_ROWS):  # a block of rows stays in the processor's cache
+
+        def read(top: int) -> None:
             rows = slice(top, top + _BLOCK_ROWS)
             electrons = self._electrons(rows, light if is_lit else None, row_ms, exposure_ms, veil)
             frame[rows] = self._read(electrons, normals[rows])
+
+        list(workers.map(read, range(0, len(frame), _BLOCK_ROWS)))  # a block of rows stays in a core's cache
         return self._aligned(frame)
 
     def _electrons(self, rows: slice, light: Floats | None, row_ms: Floats, exposure_ms: float, veil: float) -> Floats:
@@ -115,8 +119,7 @@ class Sensor:
     def _read(self, electrons: Floats, normals: Floats) -> Floats:
         camera = self._world.camera
         np.minimum(electrons, np.float32(camera.full_well_e), out=electrons)
-        noise = electrons * self._shot
-        noise += self._read_variance
+        noise = electrons + self._read_variance if self._shot else np.full_like(electrons, self._read_variance)
         np.sqrt(noise, out=noise)
         noise *= normals
         noise += electrons
