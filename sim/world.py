@@ -47,6 +47,8 @@ class _Band:
 class World:
     """One world: commands come in, time passes, frames come out. Safe to use from several threads."""
 
+    _last: tuple[object, Floats, float] | None = None  # what was seen, of what, and the mean that was shown
+
     def __init__(self, name: str, file: WorldFile, seed: int | None, clock: Clock) -> None:
         self.name = name
         self.clock = clock
@@ -160,6 +162,10 @@ class World:
 
     def _light(self, band: "_Band", pictures: dict[str, Pixels], moment: Moment) -> tuple[Floats, float]:
         """Light on the whole sensor, and the mean of what is displayed."""
+        known = (tuple(band.weights["display"].items()), tuple(band.weights.get("slm", {}).items()), moment)
+        last = self._last
+        if last is not None and last[0] == known:
+            return last[1].copy(), last[2]
         imager = self.optics.imager
         display = [(weight, pictures[key]) for key, weight in band.weights["display"].items()]
         slm = band.weights.get("slm", {_FIXED_KEY: 1.0})
@@ -168,7 +174,9 @@ class World:
             imager.image(imager.scene(display, channel), self._transfer(slm, pictures, channel, moment))
             for channel in range(len(self.file.source.lines_nm))
         ]
-        return seen_through(channels, self.file.effects.bayer), imager.mean_radiance(display)
+        light, radiance = seen_through(channels, self.file.effects.bayer), imager.mean_radiance(display)
+        self._last = (known, light.copy(), radiance)
+        return light, radiance
 
     def _transfer(
         self, weights: dict[str, float], pictures: dict[str, Pixels], channel: int, moment: Moment
@@ -228,7 +236,8 @@ class World:
         self.warmth.file = file.thermometer
 
     def _renew(self, file: WorldFile) -> None:
-        """Draw sensor, speckle and movement anew."""
+        """Draw sensor, speckle and movement anew, and forget what was seen."""
+        self._last = None
         self._sensor = Sensor(file, self.seed)
         self._speckles = Speckles(file.effects.speckle, file.camera.shape, self.seed)
         self.movement = Movement(file.effects.thermal_drift, file.effects.knock, self.seed)

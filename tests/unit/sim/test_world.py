@@ -170,3 +170,26 @@ def test_in_real_time_an_exposure_takes_its_time():
     began = world.clock.now_s()
     world.camera.snap()
     assert world.clock.now_s() - began >= 28e-3
+
+
+def test_a_settled_picture_is_rendered_once(monkeypatch):
+    file = small_world(off=("light_noise", "shot_noise", "read_noise"))
+    rendered = []
+    for number in range(2):
+        simulated = lit(World("trial", file, 0, VirtualClock()))
+        imager = simulated.optics.imager
+        image = imager.image
+        monkeypatch.setattr(imager, "image", lambda *given, image=image: rendered.append(1) or image(*given))
+        simulated.show("display", white(simulated))
+        wait_ms(simulated, 500)
+        frames = [simulated.camera.snap().frame for _ in range(3)]
+        assert np.array_equal(frames[0], frames[1])
+        assert len(rendered) == number + 1
+    simulated.show("display", white(simulated) // 2)
+    wait_ms(simulated, 500)
+    assert simulated.camera.snap().frame.mean() < frames[0].mean()
+    simulated.show("display", white(simulated))
+    wait_ms(simulated, 500)
+    assert np.array_equal(simulated.camera.snap().frame, frames[0])
+    simulated.change({"effects.vignetting.tile_corner": 0.9})
+    assert not np.array_equal(simulated.camera.snap().frame, frames[0])
