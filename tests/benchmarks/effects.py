@@ -42,6 +42,7 @@ class Case:
     between: tuple[float, float]
     says: str
     scene: str = "letter"
+    pattern: str = "smooth"
     at_s: float = 100.0
     exposure_ms: float = 12.0
     settle_s: float = 1.0
@@ -99,7 +100,7 @@ def chequered(before: Frame, after: Frame) -> float:
 LATE = {"settling": {"display_tau_ms": 2.6, "slm_tau_ms": 2.6, "latency_ms": 4.0}}
 CASES: dict[str, Case] = {
     "phase_table": Case({"scale": 1.18, "gamma": 1.15}, changed, (0.03, 1.0), "scale 1.18, gamma 1.15"),
-    "fringing": Case({"sigma_px": 0.8}, changed, (0.02, 1.0), "0.8 px"),
+    "fringing": Case({"sigma_px": 0.8}, changed, (0.02, 1.0), "0.8 px", pattern="steps"),
     "zero_order": Case({"fill_factor": 0.8}, changed, (0.1, 1.0), "fill 0.8"),
     "slm_dead_pixels": Case({"share": 0.05}, changed, (0.02, 0.5), "5 % of pixels"),
     "slm_flicker": Case({"depth": 0.2, "frequency_hz": 480.0}, changed, (0.005, 0.5), "20 % of the phase"),
@@ -116,7 +117,7 @@ CASES: dict[str, Case] = {
     "field_dependence": Case(
         {"defocus_waves": 0.4, "coma_waves": 0.2}, changed, (0.02, 1.0), "0.4 waves in the corner"
     ),
-    "bandwidth": Case({"fwhm_nm": 20.0}, changed, (0.01, 1.0), "20 nm"),
+    "bandwidth": Case({"fwhm_nm": 20.0}, changed, (0.01, 1.0), "20 nm", pattern="steps"),
     "chromatic": Case(
         {"focal_um_per_nm": 20.0, "efficiency_fwhm_nm": 200.0},
         total,
@@ -159,7 +160,7 @@ CASES: dict[str, Case] = {
     "pixel_gain": Case({"spread": 0.1}, changed, (0.09, 0.11), "10 %"),
     "column_offset": Case({"rms_dn": 20.0}, columns, (17.0, 23.0), "20 DN"),
     "hot_pixels": Case({"share": 0.01, "e_per_s": 60_000.0}, spots, (300.0, 750.0), "1 % of pixels"),
-    "blooming": Case({"share": 1.0}, spots, (500.0, 60_000.0), "all of the excess", exposure_ms=120.0),
+    "blooming": Case({"share": 1.0}, spots, (500.0, 60_000.0), "all of the excess", exposure_ms=60.0),
     "bayer": Case({"response": [[0.2], [1.0], [0.1]]}, chequered, (0.15, 0.25), "red sees 0.2 of the green"),
     "rolling_shutter": Case(
         {"line_us": 7.0},
@@ -208,11 +209,14 @@ def _ring(folder: Path) -> Path:
     return folder / "ring.png"
 
 
-def pattern(shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """A phase that spreads each point, with the steps of 2 pi that real patterns have."""
+def pattern(name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """A phase that splits each point into some; `steps`: into more, with the steps of 2 pi that real patterns have."""
     down, right = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
-    wave = np.sin(2 * np.pi * down / 40) + np.sin(2 * np.pi * right / 31)
-    return np.asarray(np.mod(np.round(127 + 150 * wave), 255), np.uint8)
+    if name == "steps":
+        wave = np.sin(2 * np.pi * down / 40) + np.sin(2 * np.pi * right / 31)
+        return np.asarray(np.mod(np.round(127 + 150 * wave), 255), np.uint8)
+    wave = np.sin(2 * np.pi * down / 64) + np.sin(2 * np.pi * right / 48)
+    return np.asarray(np.round(127 + 60 * wave), np.uint8)
 
 
 def scene(name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -233,7 +237,7 @@ def scene(name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
 def take(file: WorldFile, case: Case) -> Frame:
     """One frame, less the black level."""
     world = World("effects", file, 0, VirtualClock())
-    world.show("slm", pattern(file.plane_shape))
+    world.show("slm", pattern(case.pattern, file.plane_shape))
     world.illumination.set_shutter(True)
     world.clock.sleep_until_s(case.at_s)
     world.camera.set_exposure_ms(case.exposure_ms)

@@ -104,3 +104,12 @@ def test_taps_have_the_gradient_of_finite_differences():
 def test_kernels_follow_from_the_generator():
     assert torch.equal(make(seed=3).kernels(), make(seed=3).kernels())
     assert not torch.equal(make(seed=3).kernels(), make(seed=4).kernels())
+
+
+def test_a_student_of_another_optic_is_refused() -> None:
+    from labonn.errors import ConfigError
+
+    for changes in ({"kind": "random"}, {"wavelengths_nm": (620.0, 532.0, 460.0)}):
+        optic = Optic(aperture_mm=(10, 10), kernel_mm=2.0, **changes)
+        with pytest.raises(ConfigError, match="trained kernels at one wavelength"):
+            Frontend(optic, Sensor())
