@@ -147,6 +147,25 @@ def check(bench: Bench, settings: Settings = None, lab: LabDir = DEFAULT_LAB, js
     return check_command(bench, lab, settings or [])
 
 
+design_app = typer.Typer(help="Designs, before anything is trained or built.", no_args_is_help=True)
+app.add_typer(design_app, name="design")
+
+
+@design_app.command(name="check")
+def check_design(
+    design: Annotated[str, typer.Argument(metavar="DESIGN", help="A design file, or a shipped design's name.")],
+    bench: Annotated[
+        Path | None, typer.Option("--bench", metavar="BENCH", help="Check that its tiles fit this bench's sensor, too.")
+    ] = None,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """Validate a design: its layout, its operations, how many exposures an image takes; refused with exit code 2."""
+    from labonn.cli.designing import check_design_command
+
+    return check_design_command(design, bench, lab)
+
+
 control_app = typer.Typer(help="The run that holds a bench, from any shell.", no_args_is_help=True)
 app.add_typer(control_app, name="control")
 

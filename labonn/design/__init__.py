@@ -2,17 +2,23 @@
 
 from labonn.design.design import Backend, Design, Optic, Sensor, Teacher, Training
 from labonn.design.layout import Layout, SubAperture, lay_out
+from labonn.design.operations import Operations, operations
 from labonn.design.reading import load_design
+from labonn.design.sensor_room import SensorRoom, sensor_room
 
 __all__ = [
     "Backend",
     "Design",
     "Layout",
+    "Operations",
     "Optic",
     "Sensor",
+    "SensorRoom",
     "SubAperture",
     "Teacher",
     "Training",
     "lay_out",
     "load_design",
+    "operations",
+    "sensor_room",
 ]

@@ -9,6 +9,13 @@ from labonn.config import Frozen
 from labonn.errors import ConfigError
 
 Task = Literal["digits", "mnist", "cifar10", "carvana"]
+# Height and width of an image, and how many classes there are, as the data sets of the tasks have them.
+_IMAGES: dict[Task, tuple[tuple[int, int], int]] = {
+    "digits": ((28, 28), 10),
+    "mnist": ((28, 28), 10),
+    "cifar10": ((32, 32), 10),
+    "carvana": ((64, 96), 1),
+}
 Method = Literal["none", "kd", "ntkd", "ntkd+kd"]
 
 
@@ -108,3 +115,13 @@ class Design(Frozen):
     backend: Backend = Backend()
     teacher: Teacher = Teacher()
     training: Training = Training()
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of an image, in pixels, which are taps."""
+        return _IMAGES[self.task][0]
+
+    @property
+    def classes(self) -> int:
+        """How many logits the backend has; for segmentation, a pixel."""
+        return _IMAGES[self.task][1]

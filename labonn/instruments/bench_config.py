@@ -57,6 +57,9 @@ class Geometry(Frozen):
     focal_mm: PositiveFloat = Field(description="from the optic to the sensor")
     tap_um: PositiveFloat = Field(description="distance on the sensor between neighbouring taps of a kernel")
     camera_pixel_um: PositiveFloat
+    camera_px: tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="height and width of the camera's frames, for what must be known before it is opened"
+    )
     tile_pitch_um: PositiveFloat = Field(description="distance on the sensor between neighbouring tiles, both axes")
     display_px_per_tap: PositiveInt = Field(description="display pixels, both axes, that make one pixel of an image")
 

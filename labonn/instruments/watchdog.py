@@ -156,6 +156,8 @@ def _spawn(errand: Errand) -> _Child:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Not ours: whoever reads it would wait for the watchdog. What it has to say, it leaves as a note.
+            stderr=subprocess.DEVNULL,
             start_new_session=sys.platform != "win32",
             creationflags=flags,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},

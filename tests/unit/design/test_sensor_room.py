@@ -1,0 +1,74 @@
+import re
+from pathlib import Path
+
+import pytest
+
+import sim
+from labonn.cli import main
+from labonn.design import lay_out, load_design, operations, sensor_room
+from labonn.errors import ConfigError
+
+BENCHES = Path(sim.__file__).parent / "benches"
+BELONGS = [
+    ("digits-mono", "mono"),
+    ("mnist-mono", "mono"),
+    ("mnist-mono", "hostile"),
+    ("mnist-lens", "lens"),
+    ("cifar10-poly", "poly"),
+    ("carvana-segmentation", "segmentation"),
+]
+
+
+@pytest.mark.parametrize(("design", "bench"), BELONGS)
+def test_each_shipped_design_passes_on_its_bench(
+    design: str, bench: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = BENCHES / f"{bench}.bench.toml"
+    assert main(["design", "check", design, "--bench", str(file), "--lab", str(tmp_path)]) == 0
+    assert (tmp_path / "designs" / f"{design}.png").stat().st_size > 5_000
+    said = capfd.readouterr().out
+    assert f"design {design} can be built and captured on this bench" in said
+    assert re.search(r"exposures needed +1\b", said)
+
+
+def test_a_design_that_does_not_fit_the_sensor_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = BENCHES / "lens.bench.toml"
+    assert main(["design", "check", "mnist-mono", "--bench", str(file), "--lab", str(tmp_path)]) == 2
+    said = capfd.readouterr().err
+    assert "it holds 1 at a time, so one image takes 16 exposures and the design says exposures = 1" in said
+
+
+ROOM = {"tap_um": 26.0, "tile_pitch_um": 884.0, "sensor_um": (3726.0, 3726.0)}
+
+
+@pytest.mark.parametrize(
+    ("sensor_um", "exposures", "per_frame"),
+    [((3726.0, 3726.0), 1, 16), ((3536.0, 3536.0), 1, 16), ((3535.0, 3726.0), 2, 12), ((884.0, 1768.0), 8, 2)],
+)
+def test_tiles_are_counted_in_whole_rows_and_columns(
+    sensor_um: tuple[float, float], exposures: int, per_frame: int
+) -> None:
+    design = load_design("mnist-mono").model_copy(update={"exposures": 8})
+    room = sensor_room(design, lay_out(design.optic), **{**ROOM, "sensor_um": sensor_um})
+    assert (room.exposures, room.tiles_per_frame, room.tile_taps) == (exposures, per_frame, (34, 34))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"tile_pitch_um": 883.0}, "34 x 34 taps of 26 um is 884 um long.*neighbours overlap"),
+        ({"sensor_um": (800.0, 3726.0)}, "holds not one tile"),
+        ({"sensor_um": (3535.0, 3726.0)}, "holds 12 at a time, so one image takes 2 exposures"),
+    ],
+)
+def test_what_has_no_room_is_said(changed: dict, said: str) -> None:
+    design = load_design("mnist-mono")
+    with pytest.raises(ConfigError, match=said):
+        sensor_room(design, lay_out(design.optic), **{**ROOM, **changed})
+
+
+def test_operations_are_those_of_a_convolution_and_two_dense_layers() -> None:
+    counted = operations(load_design("mnist-mono"))
+    assert counted.optical == 8 * 49 * 28 * 28
+    assert counted.digital == 8 * 7 * 7 * 120 + 120 * 10
+    assert operations(load_design("carvana-segmentation")).digital is None
