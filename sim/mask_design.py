@@ -113,7 +113,7 @@ def _start(world: WorldFile, width_um: float, seed: int) -> Array:
     half_um = side * world.pitch_um / 2
     bowl = width_um / 4 * half_um / (world.source.wavelength_nm / 1e3 * world.lenslets.focal_mm * 1e3)
     noise = np.random.default_rng(seed).standard_normal((world.lenslets.count, side, side))
-    spread = 0.05 if len(world.source.lines_nm) == 1 else 0.15
+    spread = 0.05 if len(world.source.lines_nm) == 1 else 1.5  # waves: below one, colours hardly differ
     return np.asarray(bowl * (u[:, None] ** 2 + u[None, :] ** 2) + spread * noise)
 
 
