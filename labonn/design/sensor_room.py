@@ -68,7 +68,7 @@ def sensor_room(
         raise ConfigError(
             f"design {design.name!r}: {len(layout.sub_apertures)} tiles in {layout.rows} rows and {layout.columns}"
             f" columns, of {tile_pitch_um / 1e3:.2f} mm each, do not fit {sensor}: it holds {held} at a time,"
-            f" so one image takes {exposures} exposures and the design says exposures = {design.exposures}; say that many,"
+            f" so one image takes {exposures} exposures and the design says exposures = {design.exposures}; change it,"
             " or take smaller images or fewer kernels"
         )
     used = min(held, len(layout.sub_apertures)) * tile_pitch_um**2 / (sensor_um[0] * sensor_um[1])
