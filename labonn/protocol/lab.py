@@ -144,9 +144,14 @@ class Lab:
         """Ask the run to stop at its next checkpoint; may be called from any thread."""
         self._stop_reason = reason
 
-    def record(self, group: str, **arrays: Any) -> None:
-        """Keep one capture: its frame, its maps, the number of its image. See `labonn.records.FrameFile.append`."""
-        self._frames.append(group, **arrays)
+    def record(self, group: str, **arrays: Any) -> int:
+        """Keep one capture: its frame, its maps, the number of its image; see `labonn.records.FrameFile.append`.
+
+        Returns
+        -------
+        How many captures of the group are acknowledged: on disk, whatever happens now.
+        """
+        return self._frames.append(group, **arrays)
 
     def record_all(self, group: str, **arrays: Any) -> None:
         """Keep many captures at once; the first axis of every array counts them."""

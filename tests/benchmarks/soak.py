@@ -54,7 +54,7 @@ class Tally:
 def soak(world: Simulated, faults: int, seed: int, tally: Tally) -> Counter[str]:
     """Capture until so many faults have happened; give how many of which kind."""
     with open_bench(world.file) as bench:
-        calibration, reader = _calibrated(bench)
+        calibration, reader = calibrated(bench)
         pattern = np.zeros(bench.slm.shape, np.float32)
     number = 0
     world.ask(op="faults", plan={"seed": seed, "rates": RATES, "gone_s": 1.0})
@@ -92,7 +92,7 @@ def _capture(bench: Bench, calibration: Calibration, reader: Reader, first: int,
     tally.ended -= 1
 
 
-def _calibrated(bench: Bench) -> tuple[Calibration, Reader]:
+def calibrated(bench: Bench) -> tuple[Calibration, Reader]:
     images = counter_images(range(8))
     flat = np.zeros(bench.slm.shape, np.float32)
     layout = lay_out(load_design("mnist-mono").optic)
