@@ -83,7 +83,7 @@ def table(killed: list[Killed], seed: int, lost: int) -> str:
             "",
             f"`python -m tests.benchmarks.kills --kills {len(killed)} --seed {seed}`, {datetime.now(UTC):%Y-%m-%d}; the"
             f" simulated mono bench in virtual time, {platform.machine()}; `kill -9` up to {LONGEST_S:g} s after the"
-            " first acknowledged frame. Which image a frame is of is read from a number in the scene, from the raw frame.",
+            " first acknowledged frame. Which image a frame is of is read from a number in the scene of the raw frame.",
             "",
             f"* kills: {len(killed)}; frames called acknowledged: {sum(one.acknowledged for one in killed)}, of which"
             f" missing from the files: **{sum(max(0, one.acknowledged - one.found) for one in killed)}**",
