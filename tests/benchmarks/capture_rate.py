@@ -71,8 +71,8 @@ def table(rates: list[Rate]) -> str:
         "## How fast images are captured, bench `mono`",
         "",
         f"`python -m tests.benchmarks.capture_rate`, {datetime.now(UTC):%Y-%m-%d}; {platform.machine()}, 2 cores;"
-        " frames of 1080 x 1080, each rendered by the simulated laboratory and recorded. One image a frame: a tile of 34"
-        f" taps holds one image of 28. labonn itself took {memory_gb:.1f} GB at most.",
+        " frames of 1080 x 1080, each rendered by the simulated laboratory and recorded. One image a frame: a tile of"
+        f" 34 taps holds one image of 28. labonn itself took {memory_gb:.1f} GB at most.",
         "",
         "| clock | images | images/s | of the limit, read-out after exposing | of the limit, read-out overlapped |",
         "|---|---|---|---|---|",
