@@ -48,7 +48,7 @@ Sequence = Annotated[tuple[Words, ...], BeforeValidator(_words)]
 """What is sent, one after the other; a single string is a sequence of one."""
 Template = Annotated[str, AfterValidator(_fits_one_line), AfterValidator(_names_a_value)]
 
-_NUMBER = r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*"
+_NUMBER = r"[ \t]*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)[ \t]*"
 
 
 class LineRules(Frozen):
