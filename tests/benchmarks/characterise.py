@@ -26,6 +26,7 @@ from labonn.capture.measurements import MEASUREMENTS, Before
 from labonn.cli.demo import shipped_bench
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.design import lay_out, load_design
+from labonn.errors import CalibrationError
 from labonn.instruments import Bench, open_bench
 from tests.benchmarks.results import write_section
 
@@ -132,13 +133,13 @@ def real_tile_gain(bench: Bench, truth: Truth, before: Before) -> NDArray[np.flo
     return np.array(gains) / np.mean(gains)
 
 
-def table(found: dict[int, dict[str, float]]) -> str:
-    """Write every figure's median and worst over the worlds."""
+def table(found: dict[int, dict[str, float]], refused: dict[int, str]) -> str:
+    """Write every figure's median and worst over the worlds that were calibrated, and why the others were not."""
     lines = [
         "## Calibration against the truth, bench `mono`",
         "",
-        f"`python -m tests.benchmarks.characterise`, {datetime.now(UTC):%Y-%m-%d}; {len(found)} random worlds (seeds "
-        f"{min(found)}-{max(found)}), each characterised from nothing. Errors against what the world's test door says; "
+        f"`python -m tests.benchmarks.characterise`, {datetime.now(UTC):%Y-%m-%d}; {len(found) + len(refused)} random worlds "
+        f"(seeds 0-{max([*found, *refused])}), each characterised from nothing. Errors against what the world's test door says; "
         "a geometry is right where the image of a point lands where calibrated geometry and measured PSF together say.",
         "",
         "| error | median | worst | asked | worlds within |",
@@ -149,8 +150,10 @@ def table(found: dict[int, dict[str, float]]) -> str:
         within = sum(error <= asked for error in errors)
         what = f"{name} ({note})" if note else name
         lines.append(
-            f"| {what} | {statistics.median(errors):.3g} | {max(errors):.3g} | {asked:g} | {within} of {len(errors)} |"
+            f"| {what} | {statistics.median(errors):.3g} | {max(errors):.3g} | {asked:g} |"
+            f" {within} of {len(found) + len(refused)} |"
         )
+    lines += ["", *(f"* refused, seed {seed}: {why}" for seed, why in refused.items())]
     return "\n".join(lines)
 
 
@@ -161,6 +164,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.update(WAIT_WITHOUT_SPINNING)
     found: dict[int, dict[str, float]] = {}
+    refused: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = shutil.copytree(shipped_bench("mono").parent, Path(folder) / "benches") / "mono.bench.toml"
         name = f"characterise-{os.getpid()}"
@@ -169,9 +173,14 @@ def main() -> None:
         with open_bench(file) as bench:
             truth = Truth(name)
             for seed in range(arguments.worlds):
-                found[seed] = compare(bench, truth, seed)
-                print(seed, {key: round(value, 4) for key, value in found[seed].items()}, flush=True)
-    write_section("characterise", table(found))
+                try:
+                    found[seed] = compare(bench, truth, seed)
+                except CalibrationError as error:
+                    refused[seed] = str(error)
+                    print(seed, error, flush=True)
+                else:
+                    print(seed, {key: round(value, 4) for key, value in found[seed].items()}, flush=True)
+    write_section("characterise", table(found, refused))
 
 
 if __name__ == "__main__":
