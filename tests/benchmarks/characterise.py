@@ -138,9 +138,10 @@ def table(found: dict[int, dict[str, float]], refused: dict[int, str]) -> str:
     lines = [
         "## Calibration against the truth, bench `mono`",
         "",
-        f"`python -m tests.benchmarks.characterise`, {datetime.now(UTC):%Y-%m-%d}; {len(found) + len(refused)} random worlds "
-        f"(seeds 0-{max([*found, *refused])}), each characterised from nothing. Errors against what the world's test door says; "
-        "a geometry is right where the image of a point lands where calibrated geometry and measured PSF together say.",
+        f"`python -m tests.benchmarks.characterise`, {datetime.now(UTC):%Y-%m-%d}; {len(found) + len(refused)} random"
+        f" worlds (seeds 0-{max([*found, *refused])}), each characterised from nothing. Errors against what the world's"
+        " test door says; a geometry is right where the image of a point lands where calibrated geometry and measured PSF"
+        " together say.",
         "",
         "| error | median | worst | asked | worlds within |",
         "|---|---|---|---|---|",
