@@ -140,8 +140,8 @@ def table(found: dict[int, dict[str, float]], refused: dict[int, str]) -> str:
         "",
         f"`python -m tests.benchmarks.characterise`, {datetime.now(UTC):%Y-%m-%d}; {len(found) + len(refused)} random"
         f" worlds (seeds 0-{max([*found, *refused])}), each characterised from nothing. Errors against what the world's"
-        " test door says; a geometry is right where the image of a point lands where calibrated geometry and measured PSF"
-        " together say.",
+        " test door says; a geometry is right where the image of a point lands where calibrated geometry and measured"
+        " PSF together say.",
         "",
         "| error | median | worst | asked | worlds within |",
         "|---|---|---|---|---|",
