@@ -26,7 +26,7 @@ body { margin: 0; background: var(--ground); color: var(--ink);
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .75rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
-p { white-space: pre-line; margin: .5rem 0; overflow-wrap: anywhere; }
+p { white-space: pre-line; margin: .5rem 0; overflow-wrap: break-word; }
 .banner { padding: .6rem .9rem; border-left: 4px solid var(--soft); background: var(--card); }
 .banner span { font-weight: 700; }
 .banner.good { border-color: var(--good); } .banner.good span { color: var(--good); }
@@ -35,7 +35,7 @@ p { white-space: pre-line; margin: .5rem 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; margin: .75rem 0; font-size: .95rem; }
 caption { text-align: left; font-weight: 600; padding: .25rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .35rem 1.1rem .35rem 0; border-bottom: 1px solid var(--line);
-         overflow-wrap: anywhere; }
+         overflow-wrap: break-word; }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 .facts th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 td.number { font-variant-numeric: tabular-nums; text-align: right; }
