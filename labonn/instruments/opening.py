@@ -29,7 +29,7 @@ from labonn.instruments.shutter import Shutter
 from labonn.instruments.slm import SLM
 from labonn.instruments.stage import Stage
 from labonn.instruments.thermometer import Thermometer
-from labonn.instruments.watchdog import Errand, Watchdog
+from labonn.instruments.watchdog import Errand, Watchdog, let_go_of
 from labonn.instruments.world import Doors, fill_in, start_world, world_named
 
 logger = logging.getLogger(__name__)
@@ -119,6 +119,7 @@ def open_bench(
             for instrument in bench.instruments:
                 instrument.connect()
             bench.make_dark()
+            let_go_of(path.resolve())
             _say_how_it_was_left(bench)
             watchdog = _watchdog(bench, doors)
             held.callback(watchdog.stop)

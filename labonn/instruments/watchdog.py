@@ -5,6 +5,7 @@ connected, because ports are exclusive. This process sends it a line now and the
 process if that still exists (a hung process may still hold the port), connects shutter and light, and makes them dark.
 """
 
+import atexit
 import contextlib
 import json
 import logging
@@ -45,6 +46,10 @@ class Errand(Frozen):
     """Of the simulated laboratory, if it is one."""
 
 
+# Of benches that were closed without being proven dark: they stay until the bench is, or this process ends.
+_left_behind: "list[Watchdog]" = []
+
+
 @dataclass
 class _Child:
     process: subprocess.Popen[bytes]
@@ -60,6 +65,10 @@ class Watchdog:
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._armed = False
+
+    def watches(self, bench_file: Path) -> bool:
+        """Whether it is the watchdog of this bench."""
+        return self._errand.bench_file == bench_file
 
     def start(self) -> None:
         """Start it, without waiting until it watches.
@@ -104,7 +113,10 @@ class Watchdog:
         While it is armed, the bench is not proven dark: then it stays, and tries when this process ends.
         """
         with self._lock:
-            if self._child is None or self._armed:
+            if self._child is None:
+                return
+            if self._armed:
+                _left_behind.append(self)
                 return
             self._ended.set()
             process, self._child = self._child.process, None
@@ -114,12 +126,19 @@ class Watchdog:
             with contextlib.suppress(OSError):
                 process.stdin.close()
 
+    def _say_goodbye(self) -> None:
+        """Close the line, because this process ends: silence would be taken for a process that hangs."""
+        self._ended.set()
+        with contextlib.suppress(OSError, ValueError):
+            if self._child is not None and self._child.process.stdin is not None:
+                self._child.process.stdin.close()
+
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):
             with self._lock:
                 try:
                     self._say("alive")
-                except OSError:
+                except (OSError, ValueError):  # ValueError: the line was closed, because this process ends
                     if not self._ended.is_set():
                         logger.warning("the watchdog of the bench has ended; it is started again with the next light")
                         self._child, self._armed = None, False
@@ -143,6 +162,22 @@ class Watchdog:
                 f"the watchdog of the bench did not start ({answer or 'no answer'}), so the bench is not lit:"
                 " nothing would make it dark if this process were killed"
             )
+
+
+def let_go_of(bench_file: Path) -> None:
+    """End the watchdogs of a bench that was closed without being proven dark, and is proven dark now."""
+    for watchdog in [one for one in _left_behind if one.watches(bench_file)]:
+        _left_behind.remove(watchdog)
+        watchdog.disarm()
+        watchdog.stop()
+
+
+def _leave_word() -> None:
+    for watchdog in _left_behind:
+        watchdog._say_goodbye()
+
+
+atexit.register(_leave_word)
 
 
 def _spawn(errand: Errand) -> _Child:

@@ -27,6 +27,7 @@ Reason = Literal["was killed", "hung"]
 
 _KILL_LIMIT_S = 1.0
 _RETRY_S = 0.2
+_ENDING_S = 0.5
 _GIVE_UP_S = 120.0
 
 
@@ -43,7 +44,8 @@ def main() -> int:
     way.get_ready()
     reason = _watch(lines)
     began_s = time.monotonic()
-    _end(errand)
+    if reason == "hung":
+        _end(errand)
     return _darken(way, errand, reason, began_s)
 
 
@@ -87,6 +89,8 @@ def _darken(way: WayToDark, errand: Errand, reason: Reason, began_s: float) -> i
             holder = holder_of(way.name)
             if holder is not None and holder.pid != errand.holder_pid and holder.lives:
                 return 0  # it made the bench dark when it opened it, and is responsible now
+            if time.monotonic() - began_s > _ENDING_S:
+                _end(errand)  # it has said goodbye, and does not end
             failure = str(error)
         except LabonnError as error:
             failure = str(error)
