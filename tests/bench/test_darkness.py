@@ -317,3 +317,41 @@ def test_a_bench_that_nobody_holds_is_made_dark_from_the_command_line(
     assert done.returncode == 0, done.stderr
     assert "it was LIT" in done.stdout
     assert real_time_world.truth()["dark"]
+
+
+UNPROVEN = """
+import json, socket, sys, time
+from labonn.errors import InstrumentError
+from labonn.instruments import open_bench
+
+def world(**values):
+    host, port = sys.argv[2].rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=60) as line:
+        line.sendall(json.dumps({"id": 1, "op": "set", "values": values}).encode() + b"\\n")
+        line.makefile().readline()
+
+class Slow:
+    def __del__(self):
+        time.sleep(2.5)  # longer than what counts as hung
+
+try:
+    with open_bench(sys.argv[1]) as bench:
+        bench.light.turn_on()
+        bench.shutter.open()
+        world(**{"shutter.stuck": True, "laser.ignores_off": True})
+except InstrumentError as error:
+    print(error)
+world(**{"shutter.stuck": False, "laser.ignores_off": False})
+sys.slow = Slow()
+"""
+
+
+def test_a_process_that_could_not_prove_darkness_ends_by_itself_and_its_watchdog_makes_it_so(world: Simulated) -> None:
+    command = [sys.executable, "-c", UNPROVEN, str(world.file), world.door]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "could not be made dark, LOOK AT IT" in done.stdout
+    assert done.returncode == 0, "ended by itself, not by its watchdog"
+    deadline = time.monotonic() + 10
+    while world.truth()["lit"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not world.truth()["lit"]
