@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labonn.capture.calibration import Calibration
+from labonn.capture.fiducials import fiducial_scenes
 from labonn.capture.flat_field import flat_field
 from labonn.capture.frame_check import saturated_px
 from labonn.capture.gain import fit_gains
@@ -16,7 +17,7 @@ from labonn.capture.light import choose_exposure, light, take_dark, take_stack
 from labonn.capture.loop import take_images
 from labonn.capture.registration import Registration
 from labonn.capture.retakes import CaptureCounts
-from labonn.capture.scene import fiducial_scene, plain_scene, scene_of
+from labonn.capture.scene import plain_scene, scene_of
 from labonn.design import Layout
 from labonn.errors import CalibrationError
 from labonn.instruments import Bench
@@ -139,10 +140,12 @@ def _with_flat_field(bench: Bench, blank: Calibration, white: NDArray[np.float32
 
 
 def _with_geometry(bench: Bench, blank: Calibration) -> Calibration:
-    bench.display.show(fiducial_scene(bench))
-    stack = take_stack(bench, _FIDUCIAL_FRAMES)
-    picture = (stack.mean - blank.dark) / blank.flat
-    found = find_geometry(picture, blank.affine, stack.noise, stack.mean >= bench.camera.saturation)
+    stacks = []
+    for scene in fiducial_scenes(bench):
+        bench.display.show(scene)
+        stacks.append(take_stack(bench, _FIDUCIAL_FRAMES))
+    seen, noise = np.stack([stack.mean for stack in stacks]), float(np.mean([stack.noise for stack in stacks]))
+    found = find_geometry(seen - blank.dark, blank.affine, noise, seen >= bench.camera.saturation)
     return replace(blank, affine=found.affine, geometry_rms_px=found.rms_px)
 
 

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labonn.capture.fiducials import FIDUCIAL_SCENES, fiducial_scenes
 from labonn.capture.flat_field import flat_field
 from labonn.capture.geometry import find_geometry, nominal_affine
 from labonn.capture.light import choose_exposure, light, take_dark, take_stack
 from labonn.capture.phase_table import measure_phase_table
 from labonn.capture.photon_transfer import measure_photon_transfer
 from labonn.capture.psf import measure_psfs
-from labonn.capture.scene import fiducial_scene, plain_scene
+from labonn.capture.scene import plain_scene
 from labonn.capture.settling import measure_step
 from labonn.design import Layout
 from labonn.instruments import Bench
@@ -102,11 +103,14 @@ def measure_geometry(bench: Bench, before: Before, say: Say) -> Measured:
     """Find every tile by discs on the display: shift, rotation, scale and shear."""
     _show_flat_phase(bench)
     with _exposing(bench, before.exposure_ms), light(bench):
-        bench.display.show(fiducial_scene(bench))
-        stack = take_stack(bench, _FRAMES)
-    picture = (stack.mean - before.arrays["dark"]["mean"]) / before.arrays["flat"]["flat"]
+        stacks = []
+        for scene in fiducial_scenes(bench):
+            bench.display.show(scene)
+            stacks.append(take_stack(bench, _FRAMES // FIDUCIAL_SCENES))
+    seen = np.stack([stack.mean for stack in stacks])
+    noise = float(np.mean([stack.noise for stack in stacks]))
     nominal = nominal_affine(before.layout, bench.config.geometry, bench.camera.shape)
-    found = find_geometry(picture, nominal, stack.noise, stack.mean >= bench.camera.saturation)
+    found = find_geometry(seen - before.arrays["dark"]["mean"], nominal, noise, seen >= bench.camera.saturation)
     parts = [decompose(affine, reference) for affine, reference in zip(found.affine, nominal, strict=True)]
     values = {"tiles": parts, "rms_px": found.rms_px.tolist()}
     rms_px = float(np.sqrt(np.mean(found.rms_px**2)))
