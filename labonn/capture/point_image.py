@@ -63,10 +63,40 @@ def compare(pictures: NDArray[np.float32], which: NDArray[np.intp], at_px: Doubl
     ordered = np.sort(windows, axis=0)
     quarter = len(windows) // 4
     rough = ordered[quarter : len(windows) - quarter].mean(axis=0)
-    like = _fit(windows, rough, radius)[2] > 0.5
+    counts = np.cos(np.clip((radius - _FULL) / (1 - _FULL), 0, 1) * np.pi / 2) ** 2
+    like = fit_copies(windows, rough, counts)[2] > 0.5
     image = windows[like].mean(axis=0) if like.any() else rough
-    offset_px, brightness, likeness = _fit(windows, image, radius)
+    offset_px, brightness, likeness = fit_copies(windows, image, counts)
     return Copies(image, offset_px, brightness, likeness)
+
+
+def fit_copies(windows: Doubles, image: Doubles, counts: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+    """Fit each window by the image, its slopes and a constant.
+
+    Parameters
+    ----------
+    windows
+        (n, h, w).
+    image
+        (h, w).
+    counts
+        How much each pixel counts, (h, w).
+
+    Returns
+    -------
+    Offsets (n, 2), down and right; brightness, likeness (n,), as `Copies` has them.
+    """
+    down, right = np.gradient(image)
+    design = (np.stack([image, np.ones_like(image), down, right], axis=-1) * counts[..., None]).reshape(-1, 4)
+    seen = (windows * counts).reshape(len(windows), -1).T
+    solution, *_ = np.linalg.lstsq(design, seen, rcond=None)
+    missed = ((seen - design @ solution) ** 2).sum(axis=0)
+    whole = ((seen - seen.mean(axis=0)) ** 2).sum(axis=0)
+    brightness = solution[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        offset_px = np.asarray(np.nan_to_num(-solution[2:] / brightness).T, np.float64)
+        likeness = np.asarray(np.nan_to_num(1 - missed / whole), np.float64)
+    return offset_px, np.asarray(brightness, np.float64), likeness
 
 
 def middle_px(image: Doubles, blur_px: float) -> Doubles:
@@ -98,18 +128,3 @@ def _windows(pictures: NDArray[np.float32], which: NDArray[np.intp], at_px: Doub
     down = np.exp(-2j * np.pi * np.fft.fftfreq(side) * by[:, :1])[:, :, None]
     right = np.exp(-2j * np.pi * np.fft.rfftfreq(side) * by[:, 1:])[:, None, :]
     return np.asarray(np.fft.irfft2(np.fft.rfft2(cut) * down * right, (side, side)), np.float64)
-
-
-def _fit(windows: Doubles, image: Doubles, radius: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    counts = np.cos(np.clip((radius - _FULL) / (1 - _FULL), 0, 1) * np.pi / 2) ** 2
-    down, right = np.gradient(image)
-    design = (np.stack([image, np.ones_like(image), down, right], axis=-1) * counts[..., None]).reshape(-1, 4)
-    seen = (windows * counts).reshape(len(windows), -1).T
-    solution, *_ = np.linalg.lstsq(design, seen, rcond=None)
-    missed = ((seen - design @ solution) ** 2).sum(axis=0)
-    whole = ((seen - seen.mean(axis=0)) ** 2).sum(axis=0)
-    brightness = solution[0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        offset_px = np.nan_to_num(-solution[2:] / brightness).T
-        likeness = np.nan_to_num(1 - missed / whole)
-    return offset_px, brightness, likeness
