@@ -10,7 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.capture import Calibration, CaptureCounts, Registration, calibrate, capture
+from labonn.capture import (
+    Calibration,
+    Calibrator,
+    CaptureCounts,
+    Pattern,
+    Registration,
+    capture,
+    ready_for_captures,
+)
 from labonn.compensation.rematch import Lecture
 from labonn.data import DataSet, Split, load
 from labonn.design import Design, Layout, lay_out
@@ -66,24 +74,28 @@ class Deployment:
         with torch.no_grad():
             return self.student.frontend.ideal_tiles(images)
 
+    def calibrator(self, lab: "Lab") -> Calibrator:
+        """Give the laboratory's calibrations of the bench, for this network."""
+        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
+        pattern = Pattern(self.pattern_rad, probes[:, 0].numpy(), self.ideal_tiles(probes).numpy())
+        shape = (probes.shape[2], probes.shape[3])
+        return Calibrator(lab.bench, lab.folder, lab.run_record.id, self.layout, shape, pattern)
+
     def calibrate(self, lab: "Lab") -> Calibration:
-        """Calibrate the bench for this network; its pattern is on the SLM afterwards.
+        """Make the bench ready for this network, with what is kept where it holds; its pattern is on the SLM then.
+
+        Which calibrations were used, and why any was made, goes into the run's record.
 
         Raises
         ------
         CalibrationError, InstrumentError
-            As `labonn.capture.calibrate` does.
+            As `labonn.capture.ready_for_captures` does.
         """
-        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
         with lab.step("calibrating") as step:
-            return calibrate(
-                lab.bench,
-                self.layout,
-                self.pattern_rad,
-                probes[:, 0].numpy(),
-                self.ideal_tiles(probes).numpy(),
-                on_step=step.say,
-            )
+            calibration, used = ready_for_captures(self.calibrator(lab), step.say)
+        lab.table("Calibrations", [one.as_row() for one in used])
+        lab.note("calibrations", {one.kind: one.id for one in used})
+        return calibration
 
     def capture(
         self, lab: "Lab", group: str, images: NDArray[np.float32], calibration: Calibration, *, keep_frames: bool = True
