@@ -10,20 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.capture import Calibration, CaptureCounts, Registration, calibrate, capture
+from labonn.capture import Calibration, calibrate
 from labonn.compensation.rematch import Lecture
 from labonn.data import DataSet, Split, load
 from labonn.design import Design, Layout, lay_out
 from labonn.errors import RecordError
 from labonn.networks import Student, make_teacher
 from labonn.optics import PhaseSolution
+from labonn.protocol.capturing import calibration_file, capture_group, optics_hash
 from labonn.records import (
     Release,
     Weights,
     current_release,
     load_model,
     make_release,
-    read_frames,
+    read_kept,
     save_model,
     set_current_release,
 )
@@ -55,6 +56,11 @@ class Deployment:
         """Where its sub-apertures stand."""
         return lay_out(self.design.optic)
 
+    @property
+    def optics(self) -> str:
+        """Hash of what the frontend is told to be: captures of one model are not those of another."""
+        return optics_hash(self.pattern_rad, self.psf_target)
+
     def lecture(self, lab: "Lab") -> Lecture:
         """The training set, and what the teacher says of it; the laboratory keeps the teacher's kernel."""
         images, labels = torch.from_numpy(self.data.train.images), torch.from_numpy(self.data.train.labels)
@@ -69,11 +75,16 @@ class Deployment:
     def calibrate(self, lab: "Lab") -> Calibration:
         """Calibrate the bench for this network; its pattern is on the SLM afterwards.
 
+        A run that continues a lost one goes on with its calibration, if a look at the bench says that it still holds.
+
         Raises
         ------
         CalibrationError, InstrumentError
             As `labonn.capture.calibrate` does.
         """
+        earlier = lab.continuation.calibration(lab, self.optics, self.pattern_rad)
+        if earlier is not None:
+            return earlier
         probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
         with lab.step("calibrating") as step:
             return calibrate(
@@ -90,26 +101,21 @@ class Deployment:
     ) -> Tensor:
         """Show images (N, 1, H, W), and give what the optics made of them: tiles (N, T, H, W), all recorded.
 
+        Of captures for fitting and validation every raw frame is kept; without `keep_frames`, as for an evaluation,
+        every hundredth. What a lost run captured already is taken over.
+
         Raises
         ------
         CalibrationError, InstrumentError
             As `labonn.capture.capture` does.
         """
-        tiles = np.empty((len(images), 2 * self.design.optic.kernels, *images.shape[2:]), np.float32)
-        registration, counts = Registration(calibration), CaptureCounts()
-        with lab.step(f"capturing: {group}", total=len(images)) as step:
-            for shot in capture(lab.bench, images[:, 0], registration, keep_frames=keep_frames, counts=counts):
-                tiles[shot.index] = shot.tiles
-                frame = {} if shot.frame is None else {"frame": shot.frame}
-                lab.record(group, tiles=shot.tiles, image=shot.index, saturated_px=shot.saturated_px, **frame)
-                step.advance()
-        lab.note(f"frames: {group}", counts.summary())
+        tiles = capture_group(lab, group, images[:, 0], calibration, self.optics, keep_frames=keep_frames)
         return torch.from_numpy(tiles)
 
     def draw(self, lab: "Lab", calibration: Calibration, group: str) -> None:
         """Put layout, pattern, PSFs, and the first frame of a group of captures into the report."""
         psfs = (self.psf_target, self.psf_realised, self.psf_correlation)
-        frame = read_frames(lab.frames_path, group, ["frame"], stop=1)["frame"][0]
+        frame = read_kept(lab.frames_path, group, stop=1)[1][0]
         lab.figure("layout", figures.layout(self.layout), "Where the sub-apertures stand on the optic.")
         lab.figure("phase pattern", figures.phase_pattern(self.pattern_rad), "What the SLM shows.")
         lab.figure(
@@ -131,8 +137,6 @@ class Deployment:
         measured: Mapping[str, Any],
     ) -> str:
         """Release a backend for this network on this bench, and let the bench use it from now on; gives its id."""
-        file = lab.run_record.folder / "calibration.h5"
-        calibration.save(file)
         release = make_release(
             lab.folder,
             bench=lab.bench_config.name,
@@ -141,7 +145,7 @@ class Deployment:
             model=self.model,
             backend=backend.state_dict(),
             figures=measured,
-            calibration=file,
+            calibration=calibration_file(lab, calibration),
         )
         set_current_release(lab.folder, lab.bench_config.name, release.id)
         return release.id
