@@ -168,8 +168,8 @@ def table(captures: list[Capture], images: int, seed: int) -> str:
             f"`python -m tests.benchmarks.kills --kills {len(killed)} --images {images} --seed {seed}`,"
             f" {datetime.now(UTC):%Y-%m-%d}; the simulated mono bench in virtual time, {platform.machine()}."
             f" {len(captures)} captures of {images} numbered images, each killed with `kill -9` up to {MOST_KILLS}"
-            " times, at a moment between its beginning and its end, and started again with the same words. Which image a"
-            " frame is of is read from a number in the scene of the raw frame.",
+            " times, at a moment between its beginning and its end, and started again with the same words. Which image"
+            " a frame is of is read from a number in the scene of the raw frame.",
             "",
             f"* kills: {len(killed)}; frames that the killed had called acknowledged: {acknowledged}, of which missing"
             f" from their files: **{missing}**",
