@@ -186,6 +186,30 @@ def store(
     )
 
 
+def describe(lab: "Lab", model: str) -> dict[str, Any]:
+    """Give what was said of a trained network when it was stored."""
+    return dict(load_model(lab.folder, model).description)
+
+
+def trained_before(lab: "Lab", design: Design) -> str | None:
+    """Give the model of the lost run that is continued: what it had trained need not be trained again.
+
+    None where there is no such run, or the design is another now.
+    """
+    for run in lab.continuation.runs:
+        model = run.record.notes.get("model")
+        if isinstance(model, str):
+            try:
+                description = describe(lab, model)
+            except RecordError as error:
+                lab.say(f"what run {run.record.id} had trained is trained again: {error}")
+                return None
+            if description["design"] == design.model_dump(mode="json", by_alias=True):
+                lab.say(f"model {model} was trained by run {run.record.id} and is used as it is")
+                return model
+    return None
+
+
 def load_deployment(lab: "Lab", model: str) -> Deployment:
     """Read a trained network.
 
