@@ -6,8 +6,8 @@ all PSFs, each at its tile's centre:
     I = S * K,   K(x) = sum_s PSF_s(x - c_s)
 
 which holds every overlap and crosstalk between tiles. K's transform is kept; a new picture costs one forward and one
-inverse transform. Both skip the frequencies that the sub-apertures' diffraction limit empties (about half of each axis).
-What a binned camera sees is computed on its own coarser grid; see `sim.spectrum`.
+inverse transform. Both skip the frequencies that the sub-apertures' diffraction limit empties (half of each axis). What
+a binned camera sees is computed on its own coarser grid; see `sim.spectrum`.
 
 Where the PSFs differ over the field, they are linear between its centre and its corners, and so is the picture:
 
@@ -89,13 +89,9 @@ class Imager:
         if transfer.ndim == 2:
             spectrum = self._spectra.through(scene, transfer)
         else:
-            spectrum = sum(
-                (
-                    self._spectra.through(scene * weight, part)
-                    for weight, part in zip(self._field, transfer, strict=True)
-                ),
-                np.complex64(0),
-            )
+            spectrum = np.zeros(transfer.shape[1:], np.complex64)
+            for weight, part in zip(self._field, transfer, strict=True):
+                spectrum += self._spectra.through(scene * weight, part)
         if binning == 1:
             return self._spectra.picture(spectrum)
         light = self._spectra.picture(self._spectra.binned(spectrum), step=2)

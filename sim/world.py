@@ -17,14 +17,13 @@ from sim.errors import SimulationError
 from sim.faults import Faults
 from sim.flicker import flicker
 from sim.illumination import Illumination
-from sim.imaging import Transfer
 from sim.lights import Lights, Seen, Situation
 from sim.mosaic import seen_through
 from sim.optics import STILL, Moment, Optics, content_key
 from sim.response import Panel
 from sim.sensor import Frame, Sensor
 from sim.speckle import Speckles
-from sim.spectrum import mean_of_squares
+from sim.spectrum import Transfer, mean_of_squares
 from sim.warmth import Warmth
 from sim.world_file import WorldFile, explain
 
