@@ -72,6 +72,14 @@ class Twin:
         chunks = [_predict(chunk**self.display_gamma, kernels, offset) for chunk in torch.split(images, CHUNK_IMAGES)]
         return torch.cat(chunks)
 
+    def noisy(self, maps: Tensor, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Signed maps (N, K, H, W) as one more capture of the images would show them: noise drawn anew."""
+        return maps + self.map_noise[:, None, None] * torch.randn(maps.shape, generator=generator)
+
+    def sample(self, generator: torch.Generator | None = None) -> "Twin":
+        """Another twin that the captures allow as well."""
+        return self
+
 
 def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
     """Refit the frontend to captures, without labels, by ridge regression towards the designed kernels.
