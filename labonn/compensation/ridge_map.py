@@ -57,7 +57,7 @@ def fold_in(ridge_map: RidgeMap, layers: nn.Sequential) -> None:
     with torch.no_grad():
         weight = first.weight.clone()
         first.weight.copy_(weight @ ridge_map.matrix.T)
-        first.bias += weight @ ridge_map.offset
+        first.bias.add_(weight @ ridge_map.offset)
 
 
 def _solve(captured: Tensor, simulated: Tensor, ridge: float) -> RidgeMap:
