@@ -2,7 +2,8 @@
 
 from labonn.compensation.gate import Verdict, judge
 from labonn.compensation.rematch import Captured, Lecture, Method, check_methods, rematch, steps_of
-from labonn.compensation.twin import Twin, fit_twin
+from labonn.compensation.twin import Twin
+from labonn.compensation.twin_fit import fit_twin
 
 __all__ = [
     "Captured",

@@ -154,7 +154,7 @@ def test_what_was_captured_stands_for_itself(brief):
     backend, _, twin, lecture, _ = scene()
     maps = signed_maps(captured_tiles(lecture.images))
     captured = Captured(torch.arange(len(maps)), maps)
-    wrong = replace(twin, kernels=-5 * twin.kernels, map_noise=twin.map_noise + 3)
+    wrong = replace(twin, weights=-5 * twin.weights, map_noise=twin.map_noise + 3)
     first, second = (rematch(backend, "twin+kd", captured, t, lecture, seed=0) for t in (twin, wrong))
     assert weights_of(first) == weights_of(second)
 
