@@ -5,7 +5,8 @@ from labonn.compensation.gate import Answers, Decision, Gate, Verdict, decide
 from labonn.compensation.material import Captured, Lecture, Material
 from labonn.compensation.methods import CANDIDATES, Method, check_methods, steps_of
 from labonn.compensation.rematch import rematch
-from labonn.compensation.twin import Twin, fit_twin
+from labonn.compensation.twin import Twin
+from labonn.compensation.twin_fit import fit_twin
 
 __all__ = [
     "CANDIDATES",

@@ -171,7 +171,7 @@ def test_what_was_captured_stands_for_itself(brief):
     _, _, twin, lecture, _ = scene()
     maps = signed_maps(captured_tiles(lecture.images))
     captured = Captured(torch.arange(len(maps)), maps)
-    wrong = replace(twin, kernels=-5 * twin.kernels, map_noise=twin.map_noise + 3)
+    wrong = replace(twin, weights=-5 * twin.weights, map_noise=twin.map_noise + 3)
     first, second = (matched("twin+kd", captured, t, lecture) for t in (twin, wrong))
     assert weights_of(first) == weights_of(second)
 
@@ -201,7 +201,8 @@ def test_what_precedes_the_first_layer_is_done_once_and_changes_nothing():
 
 def test_without_noise_the_material_is_what_the_twin_predicts():
     backend, captured, twin, lecture, _ = scene()
-    clean = replace(twin, map_noise=torch.zeros_like(twin.map_noise))
+    noise = replace(twin.noise, dark=torch.zeros_like(twin.noise.dark), slope=torch.zeros_like(twin.noise.slope))
+    clean = replace(twin, noise=noise, level_rms=0.0, spread_scale=torch.zeros_like(twin.spread_scale))
     material = Material(backend, captured, clean, lecture, seed=0)
     expected = torch.relu(clean.maps(lecture.images)).flatten(1)
     others = torch.ones(len(expected), dtype=torch.bool)
