@@ -1,5 +1,6 @@
 """A trained network and the bench it stands on: how it is stored, found again, captured through and released."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labonn.capture import Calibration, Calibrator, Pattern, ready_for_captures
-from labonn.compensation.rematch import Lecture
+from labonn.compensation import Lecture
 from labonn.data import DataSet, Split, load
 from labonn.design import Design, Layout, lay_out
 from labonn.errors import RecordError
@@ -63,9 +64,13 @@ class Deployment:
 
     def lecture(self, lab: "Lab") -> Lecture:
         """The training set, and what the teacher says of it; the laboratory keeps the teacher's kernel."""
-        images, labels = torch.from_numpy(self.data.train.images), torch.from_numpy(self.data.train.labels)
+        images, labels = self.training_images(), torch.from_numpy(self.data.train.labels)
         teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache_of(lab))
-        return Lecture(images, teaching)
+        return Lecture(images, teaching, self.student)
+
+    def training_images(self) -> Tensor:
+        """The training set's images, (N, 1, H, W)."""
+        return torch.from_numpy(self.data.train.images)
 
     def ideal_tiles(self, images: Tensor) -> Tensor:
         """The optical maps (N, T, H, W) that the student expects of images (N, 1, H, W)."""
@@ -250,7 +255,7 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
             "or name the laboratory's folder with --lab"
         )
     deployment = load_deployment(lab, release.model)
-    backend = deployment.student.backend
+    backend = copy.deepcopy(deployment.student.backend)  # the student stays as it was trained
     backend.load_state_dict(_tensors(release.backend()))
     return release, deployment, backend
 
