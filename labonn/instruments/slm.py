@@ -42,10 +42,14 @@ class SLM(Modulator):
         InstrumentError
             If the SLM does not take it.
         """
-        self._check_picture(phase_rad, "a phase pattern")
-        if not np.isfinite(phase_rad).all():
+        self._show_levels(self.levels_of(phase_rad), wait)
+
+    def levels_of(self, picture: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+        """Check a phase pattern in radians, and give the levels that it is sent as."""
+        self._check_picture(picture, "a phase pattern")
+        if not np.isfinite(picture).all():
             raise ValueError(f"{self}: a phase pattern holds values that are not finite")
-        self._show_levels(self._levels(phase_rad), wait)
+        return self._levels(picture)
 
     def _prepare(self) -> None:
         super()._prepare()
