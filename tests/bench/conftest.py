@@ -1,7 +1,8 @@
 """The conformance suite runs on any bench: `pytest tests/bench --bench FILE`.
 
-By default on three: the simulated bench in virtual and in real time, and mm-test-adapters' C++ camera and shutter. What
-asks the simulated laboratory for the truth, or breaks its instruments, runs on the simulated bench alone.
+By default on four: the simulated bench in virtual and in real time, the latter again with a window on a second screen
+as its display, and mm-test-adapters' C++ camera and shutter. What asks the simulated laboratory for the truth, or
+breaks its instruments, runs on the simulated bench alone.
 """
 
 import json
@@ -24,9 +25,23 @@ import pytest
 
 import sim
 from labonn.instruments import Bench, open_bench
+from tests.screens import Screen, two_screens
 
 from .democam import demo_bench
+from .watch_screen import watched
 
+WINDOW = Screen(400, 0, 512, 512)
+"""The second screen, as large as the simulated bench's display."""
+DISPLAY = """driver = "micromanager"
+cfg = "mono.cfg"
+device = "Display"
+pitch_um = 16.0
+settle_ms = 16.7      # one period at 60 Hz"""
+WINDOW_DISPLAY = """driver = "display"
+screen = "SLM"
+wait_for_refresh = false
+pitch_um = 16.0
+settle_ms = 60.0      # that of the simulated panel, and until what looks at the screen has seen it"""
 BENCHES = Path(sim.__file__).parent / "benches"
 # How each switch of the test door stands in a sound laboratory; everything else is as the world file has it.
 _SOUND = {
@@ -45,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--bench", default=None)
-        kinds = ["given"] if chosen else ["virtual", "real", "c++"]
+        kinds = ["given"] if chosen else ["virtual", "real", "window", "c++"]
         metafunc.parametrize("kind", kinds, scope="session")
 
 
@@ -154,11 +169,16 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
 
         class Worlds(dict[str, Any]):
             def __missing__(self, clock: str) -> Simulated:
-                changes = [] if clock == "virtual" else [('clock = "virtual"', f'clock = "{clock}"')]
+                changes = [] if clock == "virtual" else [('clock = "virtual"', 'clock = "real"')]
+                if clock == "window":
+                    screens = held.enter_context(two_screens(WINDOW, (WINDOW.height, WINDOW.left + WINDOW.width)))
+                    changes.append((DISPLAY, WINDOW_DISPLAY))
                 name = f"conformance-{clock}-{os.getpid()}"
                 self[clock] = held.enter_context(
                     simulated(bench_of(tmp_path_factory.mktemp(f"bench-{clock}"), name, *changes))
                 )
+                if clock == "window":
+                    held.enter_context(watched(screens, WINDOW, name))
                 return self[clock]
 
         yield Worlds()
