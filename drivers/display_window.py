@@ -17,11 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QImage, QScreen
 
+from drivers.claim import claim
 from drivers.display_canvas import Canvas, Refused, find_screen, monitor, said_screens, screens
+from labonn.errors import InstrumentError
 
 _FORMATS: Final = {1: QImage.Format.Format_Grayscale8, 3: QImage.Format.Format_RGB888}
 
@@ -54,7 +55,8 @@ class Showing:
                 f"screen = {order['screen']!r}: is the primary one, where the operator's desktop is; name another"
                 f" ({said_screens(app)}), or say allow_primary = true if the desktop may be covered",
             )
-        self._lock = _hold(Path(order["locks"]), self._name)
+        session = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY") or ""
+        self._lock = claim("screen", f"{self._name}{session}", Path(order["locks"]))
         self._canvas: Canvas | None = None
         self._appearing = False  # which lets Qt's events in, this one's own among them
         self._size = self._appear(screen).size_px()
@@ -206,25 +208,13 @@ def _answered(number: Any, act: Callable[[], Reply]) -> bool:
         reply = {"ok": True, **act()}
     except Refused as refused:
         reply = {"ok": False, "kind": refused.kind, "error": str(refused)}
+    except InstrumentError as error:
+        reply = {"ok": False, "kind": "failed", "error": str(error)}
     except Exception as error:  # noqa: BLE001 - the edge of the process: its holder is told, and decides
         reply = {"ok": False, "kind": "failed", "error": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps({"id": number, **reply}) + "\n")
     sys.stdout.flush()
     return bool(reply["ok"])
-
-
-def _hold(locks: Path, name: str) -> FileLock:
-    """Keep other processes from the same screen."""
-    session = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY") or ""
-    plain = "".join(one if one.isalnum() else "-" for one in f"{session} {name}")
-    lock = FileLock(locks / f"screen {plain}.lock", timeout=0, mode=0o666)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise Refused(
-            "failed", f"another process of labonn shows pictures on the screen {name!r}; wait until it ends, or end it"
-        ) from None
-    return lock
 
 
 if __name__ == "__main__":

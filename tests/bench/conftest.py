@@ -1,8 +1,8 @@
 """The conformance suite runs on any bench: `pytest tests/bench --bench FILE`.
 
-By default on four: the simulated bench in virtual and in real time, the latter again with a window on a second screen
-as its display, and mm-test-adapters' C++ camera and shutter. What asks the simulated laboratory for the truth, or
-breaks its instruments, runs on the simulated bench alone.
+By default on five: the simulated bench in virtual and in real time, the latter again with a window on a second screen
+as its display; mm-test-adapters' C++ camera and shutter, and again with a recording as the camera. What asks the
+simulated laboratory for the truth, or breaks its instruments, runs on the simulated bench alone.
 """
 
 import json
@@ -27,7 +27,7 @@ import sim
 from labonn.instruments import Bench, open_bench
 from tests.screens import Screen, two_screens
 
-from .democam import demo_bench
+from .democam import demo_bench, recorded_bench
 from .watch_screen import watched
 
 WINDOW = Screen(400, 0, 512, 512)
@@ -60,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--bench", default=None)
-        kinds = ["given"] if chosen else ["virtual", "real", "window", "c++"]
+        kinds = ["given"] if chosen else ["virtual", "real", "window", "c++", "opencv"]
         metafunc.parametrize("kind", kinds, scope="session")
 
 
@@ -210,6 +210,9 @@ def bench_file(
         return Path(request.config.getoption("--bench"))
     if kind == "c++":
         return demo_bench(tmp_path_factory.mktemp("bench-democam"))
+    if kind == "opencv":
+        pytest.importorskip("cv2", reason="pip install 'labonn[opencv]'")
+        return recorded_bench(tmp_path_factory.mktemp("bench-opencv"))
     return worlds[kind].file
 
 
@@ -223,8 +226,8 @@ def bench(bench_file: Path) -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def seeing(kind: str, bench: Bench) -> Bench:
     """Give each bench whose camera sees its display, with a flat phase on its SLM."""
-    if kind == "c++":
-        pytest.skip("the C++ camera looks at no display")
+    if kind in ("c++", "opencv"):
+        pytest.skip("its camera looks at no display")
     if bench.has_slm:
         bench.slm.show(np.zeros(bench.slm.shape, np.float32))
     return bench

@@ -186,7 +186,7 @@ def test_a_server_that_is_not_there_is_said_in_its_own_words(monkeypatch: pytest
 
 def test_one_screen_is_for_one_process(screens: Screens) -> None:
     with opened():
-        taken = pytest.raises(InstrumentError, match="another process of labonn shows pictures on the screen 'SLM'")
+        taken = pytest.raises(InstrumentError, match="another process of labonn has the screen 'SLM:")
         with taken, opened(SLM, levels_per_2pi=255):
             pass
         with opened(screen="Desk", allow_primary=True):
