@@ -73,6 +73,22 @@ exposure_ms = 5.0
 """
 
 
+SLM = """driver = "micromanager"
+cfg = "demo.cfg"
+device = "SLM"
+"""
+SLMSUITE_SLM = """driver = "slmsuite"
+class = "simulated.SimulatedSLM"
+arguments = { resolution = [128, 104] }
+"""
+SLMSUITE_CAMERA = """driver = "slmsuite"
+class = "simulated.SimulatedCamera"
+sees = "slm"
+arguments = { bitdepth = 12 }
+bit_depth = 12
+"""
+
+
 def demo_bench(folder: Path, cfg: str = CFG, *changes: tuple[str, str]) -> Path:
     """Write such a bench into a folder, with changes of the bench file's text."""
     content = BENCH.format(name=f"democam-{os.getpid()}")
@@ -95,3 +111,8 @@ def recorded_bench(folder: Path) -> Path:
         writer.write(np.full((64, 96), number, np.uint8))
     writer.release()
     return demo_bench(folder, CFG, (CAMERA, RECORDING))
+
+
+def slmsuite_bench(folder: Path) -> Path:
+    """Write such a bench whose SLM and camera are slmsuite's simulated pair."""
+    return demo_bench(folder, CFG, (SLM, SLMSUITE_SLM), (CAMERA, SLMSUITE_CAMERA))
