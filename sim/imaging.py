@@ -6,7 +6,8 @@ all PSFs, each at its tile's centre:
     I = S * K,   K(x) = sum_s PSF_s(x - c_s)
 
 which holds every overlap and crosstalk between tiles. K's transform is kept; a new picture costs one forward and one
-inverse transform. Both skip the frequencies that the sub-apertures' diffraction limit empties (about half of an axis).
+inverse transform. Both skip the frequencies that the sub-apertures' diffraction limit empties (half of each axis). What
+a binned camera sees is computed on its own coarser grid; see `sim.spectrum`.
 
 Where the PSFs differ over the field, they are linear between its centre and its corners, and so is the picture:
 
@@ -15,17 +16,16 @@ Where the PSFs differ over the field, they are linear between its centre and its
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, sparse
+from scipy import sparse
 from scipy.ndimage import gaussian_filter, shift
 
-from sim.cores import CORES
 from sim.draws import stream
 from sim.geometry import Geometry
 from sim.psf import Psfs, blur_um, cutoff_per_um, sampler, source_points_um
+from sim.spectrum import Spectra, Transfer, mean_of_squares
 from sim.world_file import WorldFile
 
 Floats = NDArray[np.float32]
-Transfer = NDArray[np.complex64]
 FIELD: tuple[tuple[float, float], ...] = ((0.0, 0.0), (-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0))
 """Where in the field PSFs are computed, if they differ: 1 is the display's edge."""
 _CELLS = 128  # along a tile's square
@@ -44,10 +44,7 @@ class Imager:
         self._field = _field_weights(world, geometry, self._reach)
         self._stuck = _dead_pixels(world, seed)
         self._radiance = _radiance(world)
-        height, width = world.camera.shape
-        self._sizes = [int(fft.next_fast_len(side + 2 * self._reach, real=True)) for side in (height, width)]
-        kept = int(np.ceil(self._sizes[1] * world.camera.pixel_um * cutoff_per_um(world))) + 2
-        self._kept = min(kept, self._sizes[1] // 2 + 1)
+        self._spectra = Spectra(world.camera.shape, self._reach, world.camera.pixel_um * cutoff_per_um(world))
 
     def scene(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
         """Radiance on the camera's grid, about the middle of a tile, of a weighted mixture of displayed pictures."""
@@ -82,35 +79,27 @@ class Imager:
             whole[parts[0], parts[1]] += matrices[0] @ power @ matrices[1].T
         if self._world.effects.ghosts.on:
             whole += _ghost(whole, self._world)
-        wrapped = np.zeros(self._sizes, np.float32)
-        wrapped[: rows.size, : columns.size] = whole
-        # K starts at -reach, and the scene's own middle lies at +reach
-        wrapped = np.roll(wrapped, (-2 * reach, -2 * reach), axis=(0, 1))
-        spectrum = fft.rfft(wrapped, axis=1)[:, : self._kept]
-        return np.asarray(fft.fft(spectrum, axis=0), np.complex64)
+        return self._spectra.of_kernel(whole)
 
-    def image(self, scene: Floats, transfer: Transfer) -> Floats:
-        """Light on the sensor, (H, W); a fresh array. `transfer` is (rows, kept), or (field points, rows, kept)."""
-        height, width = self._world.camera.shape
+    def image(self, scene: Floats, transfer: Transfer, binning: int = 1) -> Floats:
+        """Light on the sensor, (H, W), or its means over squares of 1, 2 or 4 pixels; a fresh array.
+
+        `transfer` is that of a pattern, or one for each of the field points.
+        """
         if transfer.ndim == 2:
-            spectrum = self._spectrum(scene)
-            spectrum *= transfer
+            spectrum = self._spectra.through(scene, transfer)
         else:
             spectrum = np.zeros(transfer.shape[1:], np.complex64)
             for weight, part in zip(self._field, transfer, strict=True):
-                spectrum += self._spectrum(scene * weight) * part
-        rows = fft.ifft(spectrum, axis=0, overwrite_x=True, workers=CORES)[:height]
-        return np.asarray(fft.irfft(rows, self._sizes[1], axis=1, workers=CORES)[:, :width], np.float32)
+                spectrum += self._spectra.through(scene * weight, part)
+        if binning == 1:
+            return self._spectra.picture(spectrum)
+        light = self._spectra.picture(self._spectra.binned(spectrum), step=2)
+        return light if binning == 2 else mean_of_squares(light, binning // 2)
 
     def shifted(self, transfer: Transfer, shift_px: tuple[float, float]) -> Transfer:
         """Transform of K after everything on the sensor has moved (down, right)."""
-        down = np.exp(-2j * np.pi * shift_px[0] * fft.fftfreq(self._sizes[0]))
-        right = np.exp(-2j * np.pi * shift_px[1] * fft.rfftfreq(self._sizes[1])[: self._kept])
-        return np.asarray(transfer * (down[:, None] * right).astype(np.complex64), np.complex64)
-
-    def _spectrum(self, scene: Floats) -> Transfer:
-        spectrum = fft.rfft(scene, self._sizes[1], axis=1)[:, : self._kept]
-        return np.asarray(fft.fft(spectrum, self._sizes[0], axis=0, overwrite_x=True, workers=CORES), np.complex64)
+        return self._spectra.shifted(transfer, shift_px)
 
 
 def _radiance(world: WorldFile) -> Floats:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from sim.draws import Draws, draw
 from sim.drift import UNMOVED, Moved
 from sim.geometry import Geometry, lay
-from sim.imaging import FIELD, Imager, Transfer, crosstalk
+from sim.imaging import FIELD, Imager, crosstalk
 from sim.psf import Psfs, blur_um, compute_psfs, sampler, source_points_um
 from sim.pupil import PLAIN, Levels, Pupils, Variant, make_pupils
+from sim.spectrum import Transfer
 from sim.world_file import WorldFile
 
 _KEPT_PATTERNS = 4

@@ -284,6 +284,7 @@ def test_a_part_of_the_frame_and_larger_pixels(core):
     binned = core.getImage()
     assert binned.shape == (75, 70)
     assert binned.mean() == pytest.approx(whole.mean(), abs=1.0)
+    assert int(core.getProperty("Camera", "Binning")) == 2
     assert binned.std() < whole.std()
     core.setROI("Camera", 10, 15, 20, 25)
     core.startSequenceAcquisition(2, 0, True)
