@@ -110,7 +110,7 @@ def middle_px(image: Doubles, blur_px: float) -> Doubles:
         before, middle = middle, np.array([(weighted * y).sum(), (weighted * x).sum()]) / weighted.sum()
         if np.abs(middle - before).max() < _MOVES_PX:
             break
-    return middle
+    return np.asarray(middle, np.float64)
 
 
 def _windows(pictures: NDArray[np.float32], which: NDArray[np.intp], at_px: Doubles, half_px: int) -> Doubles:
