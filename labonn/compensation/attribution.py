@@ -27,6 +27,7 @@ ADVICE: dict[Fault, str] = {
     "crosstalk": "light of a picture arrives where it does not belong: look for reflections, dust and scatter",
     "light level": "the light is not what it was at calibration, or differs from frame to frame: look at the source",
 }
+OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level")
 IMAGES = 1000  # the accuracy is that of so many at most
 LINE_IMAGES = 32
 SEED = 0  # of the noise: the same for all
@@ -41,7 +42,8 @@ class Cost:
     fault
         Which.
     points
-        Per cent of the images that the backend would read right in addition, if this alone were as designed.
+        Per cent of the images that the backend would read right in addition, if this alone were as designed; whether
+        it was there at the last calibration or came later, whichever the backend reads better.
     alone_points
         What an optic that departs from its design in this alone would lose.
     advice
@@ -113,24 +115,35 @@ def attribute(
     few = images[:LINE_IMAGES]
     anatomy = dissect(twin, designed, few, series)
 
-    def accuracy(*restored: Fault) -> float:
-        return _accuracy(restore(twin, anatomy, restored, designed, few), backend, images, labels)
+    def accuracy(*restored: Fault, calibrated: bool = True) -> float:
+        mended = restore(twin, anatomy, restored, designed, few, calibrated=calibrated)
+        return _accuracy(mended, backend, images, labels)
 
     as_it_is, as_designed = accuracy(), accuracy(*FAULTS)
     costs = []
     for fault in FAULTS:
-        others = [other for other in FAULTS if other != fault]
-        points, alone = accuracy(fault) - as_it_is, as_designed - accuracy(*others)
-        costs.append(Cost(fault, points, alone, ADVICE[fault]))
-    ordered = sorted(costs, key=lambda cost: (-cost.points, -cost.alone_points))
+        restored = max(accuracy(fault), accuracy(fault, calibrated=fault in OF_THE_LINE))
+        alone = as_designed - accuracy(*(other for other in FAULTS if other != fault))
+        costs.append(Cost(fault, restored - as_it_is, alone, ADVICE[fault]))
+    # Of two that would mend as much, a line's fault is the other's consequence.
+    ordered = sorted(costs, key=lambda cost: (-cost.points, cost.fault in OF_THE_LINE, -cost.alone_points))
     return Attribution(tuple(ordered), anatomy, as_it_is, as_designed, len(images))
 
 
-def restore(twin: Twin, anatomy: Anatomy, faults: Iterable[Fault], designed: Tensor, images: Tensor) -> Twin:
+def restore(
+    twin: Twin,
+    anatomy: Anatomy,
+    faults: Iterable[Fault],
+    designed: Tensor,
+    images: Tensor,
+    *,
+    calibrated: bool = True,
+) -> Twin:
     """The twin with some of its departures as designed.
 
     What a calibration's line through the tiles has mended stays mended: the tiles of the restored twin are scaled and
-    moved until their lines over the design are what they were, but for the faults of the lines themselves.
+    moved until their lines over the design are what they were, but for the faults of the lines themselves. Not so where
+    the fault came after the calibration (`calibrated` is false): then the line goes with it.
     """
     mended = set(faults)
     basis = twin.basis
@@ -155,6 +168,8 @@ def restore(twin: Twin, anatomy: Anatomy, faults: Iterable[Fault], designed: Ten
         restored = replace(restored, display_gamma=1.0, sensor=straight(len(designed)))
     if "light level" in mended:
         restored = replace(restored, level_rms=0.0)
+    if not calibrated:
+        return restored
     return _on_line(restored, _line(anatomy.line, mended), line_of(restored, designed, images))
 
 

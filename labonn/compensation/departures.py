@@ -142,9 +142,12 @@ class Anatomy:
         for tile, (scale, error) in enumerate(zip(self.scale, self.error, strict=True)):
             down, right = d.shift_taps[tile].tolist()
             width, waves = (float(d.width_taps[tile]), float(d.defocus_waves[tile])) if blurred else (0.0, 0.0)
-            kernel = _shape(_spectra(self.series, tile), self.series, np.array([down, right, width]), waves)
-            kernel = kernel + (error.double().numpy() if wrong else 0.0)
-            kernels.append(float(scale) * (kernel if moved else _moved(kernel, -down, -right)))
+            place = np.array([down, right, width] if moved else [0.0, 0.0, width])
+            kernel = _shape(_spectra(self.series, tile), self.series, place, waves)
+            if wrong:
+                rest = error.double().numpy()
+                kernel = kernel + (rest if moved else _moved(rest, -down, -right))
+            kernels.append(float(scale) * kernel)
         return torch.from_numpy(np.stack(kernels)).float()
 
 

@@ -78,4 +78,5 @@ def _shifted(tiles: Tensor, by_taps: Tensor) -> Tensor:
     frequency = [torch.fft.fftfreq(length + 2 * pad) for length in (height, width)]
     phase = by_taps[:, 0, None, None] * frequency[0][:, None] + by_taps[:, 1, None, None] * frequency[1][None, :]
     turned = torch.fft.ifft2(torch.fft.fft2(wide) * torch.exp(-2j * torch.pi * phase)).real
-    return turned[:, :, pad:-pad, pad:-pad]
+    inner: Tensor = turned[:, :, pad:-pad, pad:-pad]
+    return inner

@@ -17,7 +17,12 @@ from labonn.training import accuracy_percent
 # Each is the only thing that is wrong, and strong enough to cost points.
 FAULTS: dict[str, dict[str, Any]] = {
     "misalignment": {"knock.on": True, "knock.at_s": 0.0, "knock.shift_px": [9.0, -7.0]},
-    "defocus": {"knock.on": True, "knock.at_s": 0.0, "knock.shift_px": [0.0, 0.0], "knock.focus_um": 1700.0},
+    "defocus": {
+        "aberrations.on": True,
+        "aberrations.defocus_waves": 0.25,
+        "aberrations.astigmatism_waves": 0.0,
+        "aberrations.coma_waves": 0.0,
+    },
     "kernel error": {"phase_screen.on": True, "phase_screen.rms_waves": 0.16, "phase_screen.correlation_mm": 0.15},
     "vignetting": {"tile_gain.on": True, "tile_gain.spread": 0.2, "vignetting.on": True, "vignetting.tile_corner": 0.9},
     "background": {"stray_light.on": True, "stray_light.pedestal": 0.2, "stray_light.slope": 1.0},
@@ -65,6 +70,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     for fault in ["none", *parameters.faults.split(",")]:
         changed = {f"effects.{key}": value for key, value in FAULTS.get(fault, {}).items()}
         _ask(door, op="set", values=changed)
+        _ask(door, op="psf", tile=0, side=15)  # so that no exposure has to wait until the PSFs are computed
         tiles = network.capture(lab, f"fit-{fault}", train.images[shown], calibration, keep_frames=False)
         captured = network.capture(lab, f"test-{fault}", test.images, calibration, keep_frames=False)
         twin = fit_twin(torch.from_numpy(train.images[shown]), tiles, designed)
