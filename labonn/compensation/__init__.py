@@ -1,6 +1,8 @@
 """Where the wings meet: the optical twin, re-matching the backend to real optics, and the gate."""
 
 from labonn.compensation.answers import answers_of
+from labonn.compensation.attribution import Attribution, Cost, attribute
+from labonn.compensation.departures import Departures, FocusSeries, dissect
 from labonn.compensation.gate import Answers, Decision, Gate, Verdict, decide
 from labonn.compensation.material import Captured, Lecture, Material
 from labonn.compensation.methods import CANDIDATES, Method, check_methods, steps_of
@@ -11,8 +13,12 @@ from labonn.compensation.twin_fit import fit_twin
 __all__ = [
     "CANDIDATES",
     "Answers",
+    "Attribution",
     "Captured",
+    "Cost",
     "Decision",
+    "Departures",
+    "FocusSeries",
     "Gate",
     "Lecture",
     "Material",
@@ -20,8 +26,10 @@ __all__ = [
     "Twin",
     "Verdict",
     "answers_of",
+    "attribute",
     "check_methods",
     "decide",
+    "dissect",
     "fit_twin",
     "rematch",
     "steps_of",
