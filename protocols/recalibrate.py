@@ -52,15 +52,16 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         seed=parameters.seed,
         gate=Gate(margin_points=parameters.margin_points),
     )
-    decision = validation.decision
-    released = None
-    if decision.released is not None:
-        figures = {"accuracy": validation.percent, "gate": decision.reason}
-        released = network.release(lab, fitted.backends[decision.released], calibration, figures)
-
     show_compensation(lab, network, calibration, fitted)
     show_validation(lab, fitted, validation)
-    percent = validation.percent
+    evaluation = evaluate(lab, network, calibration, fitted, parameters.evaluation_images)
+
+    # The release comes last: whatever ends the run before, the current one stands.
+    decision, percent = validation.decision, validation.percent
+    released = None
+    if decision.released is not None:
+        figures = {"accuracy": percent, "gate": decision.reason}
+        released = network.release(lab, fitted.backends[decision.released], calibration, figures)
     result = {
         "captures": len(shown),
         "validation_captures": validation.captures,
@@ -70,9 +71,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         "released": released is not None,
         "release": released,
         "seconds": seconds_of(lab),
+        **evaluation,
     }
-    if parameters.evaluation_images:
-        result["evaluation"] = evaluate(lab, network, calibration, fitted, parameters.evaluation_images)
     if released is None:
         return Result(**result, status="refused", reason=f"release {release.id} stands: {decision.reason}")
     return Result(**result)

@@ -111,12 +111,14 @@ def looks_of(first: int, most: int) -> list[tuple[int, int]]:
 def evaluate(
     lab: "Lab", network: Deployment, calibration: Calibration, fitted: Compensated, count: int | Literal["all"]
 ) -> dict[str, Any]:
-    """Capture test images, and say how each backend does on them: for figures, never for a decision."""
+    """Capture test images, if any, and say how each backend does on them: for figures, never for a decision."""
+    if not count:
+        return {}
     test = network.data.test.first(count)
     maps = signed_maps(network.capture(lab, "test", test.images, calibration, keep_frames=False))
     percent = {name: answers.percent for name, answers in answer(fitted.backends, maps, test.labels).items()}
     lab.figure("accuracy on the test set", figures.accuracy_bars(percent), f"On {len(test)} test images.")
-    return {"test_images": len(test), "methods": percent}
+    return {"evaluation": {"test_images": len(test), "methods": percent}}
 
 
 def answer(backends: Mapping[str, nn.Module], maps: Tensor, labels: NDArray[np.int64]) -> dict[str, Answers]:

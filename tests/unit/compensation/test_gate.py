@@ -88,7 +88,9 @@ def chance_of_ever_passing(p_gained, p_lost, looks, candidates, trials=2000, see
     passed = np.zeros((trials, candidates), bool)
     for place, captures in enumerate(looks):
         found, back = np.unique(drawn[:, place, :2], axis=0, return_inverse=True)
-        ok = np.array([more > less and evidence(int(more), int(less), captures, -0.005) >= threshold for more, less in found])
+        ok = np.array(
+            [more > less and evidence(int(more), int(less), captures, -0.005) >= threshold for more, less in found]
+        )
         passed |= ok[back.ravel()].reshape(trials, candidates)
     return float(passed.any(axis=1).mean())
 
