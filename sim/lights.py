@@ -7,7 +7,7 @@ while the display settles on it, and a camera in real time need not wait. Whoeve
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -79,9 +79,9 @@ class Lights:
             light += weight * seen.light
         return Seen(light, sum(weight * seen.radiance for weight, seen in parts))
 
-    def each(self, weights: Mapping[str, float], situation: Situation) -> None:
+    def each(self, pictures: Iterable[str], situation: Situation) -> None:
         """Have the light of each picture ready, for several mixtures of them."""
-        for picture in weights:
+        for picture in pictures:
             self._of(picture, situation)
 
     def _of(self, picture: str, situation: Situation) -> Seen:

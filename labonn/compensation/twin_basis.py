@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Part = Literal["core", "kernel", "offset", "background", "halo", "far", "field", "field2"]
+Part = Literal["core", "tilt", "bowl", "kernel", "offset", "background", "halo", "far", "field", "field2"]
 
 # The simplest first.
 ALL_PARTS: tuple[Part, ...] = ("kernel", "offset", "halo", "background", "far", "field", "field2")
-# Sides of kernels. "kernel" is wider than any design's: aberrations and stray light spread a PSF beyond it. "core" is
-# for a quick look. What changes over the field is narrower.
-TAPS: dict[Part, int] = {"core": 11, "kernel": 17, "field": 11, "field2": 7}
+# Sides of kernels. "kernel" is wider than any design's: aberrations and stray light spread a PSF beyond it; what
+# changes over the field is narrower. "core", "tilt" and "bowl" are the same three for a quick look.
+TAPS: dict[Part, int] = {"kernel": 17, "field": 11, "field2": 7, "core": 11, "tilt": 7, "bowl": 5}
 KERNEL_TAPS = TAPS["kernel"]
 HALO_TAPS = (4.0, 12.0)  # standard deviation of what is scattered widely; the whole picture's mean is the third
 WAVES = 6  # half periods over the tile that a background may have, and one less
@@ -75,9 +75,11 @@ class Basis:
         """phi_j of a part with kernels, (J, H, W)."""
         axes = [torch.linspace(-1, 1, length) for length in self.image_shape]
         u, v = torch.meshgrid(*axes, indexing="ij")
-        if part == "field":
+        if part in ("field", "tilt"):
             return torch.stack([u, v])
-        return torch.stack([u * u - 1 / 3, u * v, v * v - 1 / 3] if part == "field2" else [torch.ones_like(u)])
+        return torch.stack(
+            [u * u - 1 / 3, u * v, v * v - 1 / 3] if part in ("field2", "bowl") else [torch.ones_like(u)]
+        )
 
     def rows(self, light: Tensor) -> Iterator[Tensor]:
         """The features of each picture, (F, H W), one picture after the other; light (N, 1, H, W)."""

@@ -1,20 +1,22 @@
 """What the display makes of an image: its light is image^gamma, and each frame has its own level of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import exp, inf, log
 
 import torch
 from torch import Tensor
 
-from labonn.compensation.twin_basis import Basis
-from labonn.compensation.twin_prior import Expectation, expect
+from labonn.compensation.twin_basis import Basis, Part
+from labonn.compensation.twin_prior import Expectation, expect, prior_precision
 from labonn.compensation.twin_regression import Folds, Moments
 
-SEARCH_RIDGE = 0.03  # of the kernel's mean diagonal a capture, while only the display is looked for
+# Of the prior, while only the display is looked for; relative to the mean diagonal of a part's features in one capture.
+QUICK_RIDGES: dict[Part, float] = {"core": 0.03, "offset": 0.0, "halo": 1e-4, "tilt": 0.3, "bowl": 1.0}
 WIDE_STEP = 0.4  # of the logarithm of gamma
 NARROW_STEPS = (0.2, 0.05)
 LARGEST_LOG_GAMMA = 1.2  # a gamma beyond 3.3 or 0.3 is no display's
+ROUNDS = 4
 FEW_CAPTURES = 20  # gamma is one number: these are enough to find it
 
 
@@ -57,8 +59,8 @@ class Fitted:
 
 
 def quick_basis(tiles: Tensor) -> Basis:
-    """What the display is looked for with: the core of the kernels, offset, and the amount of light in a picture."""
-    return Basis(("core", "offset", "halo"), (tiles.shape[2], tiles.shape[3]))
+    """What the display is looked for with: like the whole, of fewer features."""
+    return Basis(("core", "offset", "halo", "tilt", "bowl"), (tiles.shape[2], tiles.shape[3]))
 
 
 def plain(count: int) -> Display:
@@ -71,9 +73,7 @@ def fit_kernels(light: Tensor, tiles: Tensor, designed: Tensor, fold: Tensor) ->
     basis = quick_basis(tiles)
     folds = fold_moments(basis, light, tiles, fold)
     whole = folds.whole
-    core = basis.places["core"]
-    precision = torch.zeros(basis.features, dtype=torch.float64)
-    precision[core] = SEARCH_RIDGE * whole.gram.diagonal()[core].mean() / whole.captures * basis.stiffness("core")
+    precision = prior_precision(basis, whole, QUICK_RIDGES)
     expected = expect(whole, basis, designed)
     error = float(folds.error(precision, expected.mean(basis)).sum())
     return Fitted(error, folds, precision, expected)
@@ -88,31 +88,41 @@ def fold_moments(basis: Basis, light: Tensor, tiles: Tensor, fold: Tensor) -> Fo
 def fit_display(
     images: Tensor, tiles: Tensor, designed: Tensor, fold: Tensor, start: Display, worth: float
 ) -> tuple[Display, Fitted]:
-    """Find gamma and levels; each stays as it is in a plain display unless it takes `worth` of the residual away."""
-    linear = fit_kernels(images, tiles, designed, fold)
-    display = plain(len(images))
+    """Find gamma and levels in turn; each stays as it is in a plain display unless it is worth it.
 
-    def at(log_gamma: float, level: Tensor) -> Fitted:
-        light = Display(exp(log_gamma), 0.0, level).light(images)
-        return fit_kernels(light, tiles, designed, fold)
-
+    Parameters
+    ----------
+    images, tiles, designed
+        As `fit_twin` has them.
+    fold
+        (N,) which part of the captures each belongs to.
+    start
+        Where to begin.
+    worth
+        The part of the left-out residual that gamma, and the levels, must take away.
+    """
     few = slice(0, FEW_CAPTURES)
 
-    def quick(log_gamma: float) -> Fitted:
-        light = Display(exp(log_gamma), 0.0, start.level[few]).light(images[few])
-        return fit_kernels(light, tiles[few], designed, fold[few])
+    def at(log_gamma: float, level: Tensor, part: slice = slice(None)) -> Fitted:
+        light = Display(exp(log_gamma), 0.0, level[part]).light(images[part])
+        return fit_kernels(light, tiles[part], designed, fold[part])
 
-    log_gamma, se = search(quick, log(start.gamma), len(tiles[few]) * tiles[0, 0].numel())
-    best = at(log_gamma, start.level)
-    if best.error < (1 - worth) * linear.error:
-        display = replace(display, gamma=exp(log_gamma), gamma_se=exp(log_gamma) * se)
-    else:
-        best = linear
-    level = fit_level(display.light(images), tiles, best)
-    levelled = at(log(display.gamma), level)
-    if levelled.error < (1 - worth) * best.error:
-        display, best = replace(display, level=level), levelled
-    return display, best
+    ones = torch.ones(len(images))
+    steps: tuple[float, ...] = (WIDE_STEP, *NARROW_STEPS)
+    log_gamma, level, se = log(start.gamma), start.level, 0.0
+    for _ in range(ROUNDS):
+        before = log_gamma
+        log_gamma, se = search(lambda x: at(x, level, few).error, log_gamma, tiles[few].numel(), steps)  # noqa: B023
+        level = fit_level(images.clamp_min(0) ** exp(log_gamma), tiles, at(log_gamma, level))
+        steps = NARROW_STEPS
+        if abs(log_gamma - before) < NARROW_STEPS[-1] / 4:
+            break
+    curved, levelled, both = at(log_gamma, ones), at(0.0, level), at(log_gamma, level)
+    if not both.error < (1 - worth) * levelled.error:
+        log_gamma, se, both, curved = 0.0, 0.0, levelled, at(0.0, ones)
+    if not both.error < (1 - worth) * curved.error:
+        level, both = ones, curved
+    return Display(exp(log_gamma), exp(log_gamma) * se, level), both
 
 
 def fit_level(light: Tensor, tiles: Tensor, fitted: Fitted) -> Tensor:
@@ -126,30 +136,31 @@ def fit_level(light: Tensor, tiles: Tensor, fitted: Fitted) -> Tensor:
     return level / level.mean().clamp_min(1e-12)
 
 
-def search(trial: Callable[[float], Fitted], start: float, readings: int) -> tuple[float, float]:
+def search(
+    error_at: Callable[[float], float], start: float, readings: int, steps: tuple[float, ...]
+) -> tuple[float, float]:
     """The logarithm of gamma with the least error, and its standard error.
 
-    Wide steps find the valley, parabolas through three trials its bottom.
+    The first step finds the valley, parabolas through three trials its bottom.
     """
-    known: dict[float, Fitted] = {}
+    known: dict[float, float] = {}
 
     def error(x: float) -> float:
         if abs(x) > LARGEST_LOG_GAMMA:
             return inf
         if x not in known:
-            known[x] = trial(x)
-        return known[x].error
+            known[x] = error_at(x)
+        return known[x]
 
-    best = start if abs(start) <= LARGEST_LOG_GAMMA else 0.0
-    while min(error(best - WIDE_STEP), error(best + WIDE_STEP)) < error(best):
-        best += WIDE_STEP if error(best + WIDE_STEP) < error(best - WIDE_STEP) else -WIDE_STEP
+    best, first = start, steps[0]
+    while min(error(best - first), error(best + first)) < error(best):
+        best += first if error(best + first) < error(best - first) else -first
     curvature = 0.0
-    for step in NARROW_STEPS:
+    for step in steps[1:]:
         best, curvature = _bottom(error, best, step)
-    best = min(known, key=lambda x: known[x].error)
-    # The error is a sum over all tiles; about its bottom it grows by one reading's variance at one standard error.
-    per_reading = known[best].error / max(1, readings)
-    return best, (2 * per_reading / curvature) ** 0.5 if curvature > 0 else 0.0
+    best = min(known, key=lambda x: known[x])
+    # A sum over all readings: about its bottom it grows by one reading's variance at one standard error.
+    return best, (2 * known[best] / readings / curvature) ** 0.5 if curvature > 0 else 0.0
 
 
 def _bottom(error: Callable[[float], float], middle: float, step: float) -> tuple[float, float]:

@@ -7,13 +7,14 @@ own blur, a shifted camera, light that a panel does not diffract. They are fitte
 handful of captures settles them; what one tile alone departs by is then held back, and the more the further out.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from labonn.compensation.twin_basis import KERNEL_TAPS, TAPS, Basis
+from labonn.compensation.twin_basis import KERNEL_TAPS, TAPS, Basis, Part
 from labonn.compensation.twin_regression import Moments
 
 BLUR_TAPS = 9
@@ -82,6 +83,16 @@ def expect(moments: Moments, basis: Basis, designed: Tensor) -> Expectation:
         gain = _gains(left, right, common)
     kernels = (gain[:, None] * (wide @ common)).reshape(-1, KERNEL_TAPS, KERNEL_TAPS)
     return Expectation(kernels, gain, common[: BLUR_TAPS**2].reshape(BLUR_TAPS, BLUR_TAPS))
+
+
+def prior_precision(basis: Basis, moments: Moments, ridge: Mapping[Part, float]) -> Tensor:
+    """How firmly each weight is held to its mean, (F,): the part's ridge, in units of its features in one capture."""
+    power = moments.gram.diagonal() / moments.captures
+    precision = torch.zeros(basis.features, dtype=torch.float64)
+    for part, place in basis.places.items():
+        scale = power[place].mean() if part in TAPS else power[place]
+        precision[place] = ridge[part] * scale * basis.stiffness(part)
+    return precision
 
 
 def centre(kernels: Tensor, taps: int = KERNEL_TAPS) -> Tensor:

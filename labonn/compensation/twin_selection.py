@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from labonn.compensation.twin_basis import TAPS, Basis, Part
-from labonn.compensation.twin_prior import Expectation
+from labonn.compensation.twin_basis import Basis, Part
+from labonn.compensation.twin_prior import Expectation, prior_precision
 from labonn.compensation.twin_regression import Folds
 
 # Tried for the prior's weight, relative to the mean diagonal of a part's features in one capture.
@@ -94,11 +94,6 @@ def _with(
     parts = tuple(part for part in wide.parts if part in ridge)
     chosen = torch.cat([torch.arange(wide.features)[wide.places[part]] for part in parts])
     basis, mine = Basis(parts, wide.image_shape), folds.of_features(chosen)
-    whole = mine.whole
-    power = whole.gram.diagonal() / whole.captures
-    precision = torch.zeros(basis.features, dtype=torch.float64)
-    for part, place in basis.places.items():
-        scale = power[place].mean() if part in TAPS else power[place]
-        precision[place] = ridge[part] * scale * basis.stiffness(part)
+    precision = prior_precision(basis, mine.whole, ridge)
     prior = expected.mean(basis)
     return Selection(basis, mine, precision, prior, ridge, mine.error(precision, prior), gains)
