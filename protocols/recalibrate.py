@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat
 from labonn.compensation import Gate, check_methods
 from labonn.protocol import Lab, Result
 from labonn.protocol.compensating import compensate
-from labonn.protocol.deployment import in_use, pick
+from labonn.protocol.deployment import cache_of, in_use, pick
 from labonn.protocol.showing import seconds_of, show_compensation, show_validation
-from labonn.protocol.validating import evaluate, validate
+from labonn.protocol.validating import evaluate, seed_of, validate
 
 
 class Parameters(BaseModel):
@@ -36,9 +36,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     train = network.data.train
     shown = pick(train, parameters.captures, parameters.seed)
     tiles = network.capture(lab, "fit", train.images[shown], calibration)
-    lab.record_all("fit-images", index=shown)
     with lab.step("preparing the teacher's answers"):
-        lecture = network.lecture(lab)
+        lecture = network.lecture(cache_of(lab))
     fitted = compensate(lab.step, backend, lecture, shown, tiles, methods, seed=parameters.seed)
 
     # Captures for the gate, with labels, which no fit has seen: as many as it needs to decide.
@@ -49,7 +48,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         fitted,
         first=parameters.validation_captures,
         most=parameters.most_validation_captures,
-        seed=parameters.seed,
+        seed=[parameters.seed, seed_of(release.id)],
         gate=Gate(margin_points=parameters.margin_points),
     )
     show_compensation(lab, network, calibration, fitted)

@@ -1,7 +1,7 @@
 """Captures that no fit has seen, as many as the gate needs to decide."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,13 +63,10 @@ def validate(
     *,
     first: int,
     most: int,
-    seed: int,
+    seed: Sequence[int],
     gate: Gate,
 ) -> Validation:
     """Capture validation images and ask the gate, with twice as many each time, until it has decided or has all.
-
-    Every run draws images of its own, so that tonight's gate does not judge by those that last night's release was
-    chosen by.
 
     Parameters
     ----------
@@ -80,24 +77,29 @@ def validate(
     first, most
         Captures for the first look, and for the last.
     seed
-        Of the choice of images, together with the run's name.
+        Of the choice of images. With that of the release in use in it, tonight's gate does not judge by the images that
+        last night's release was chosen by.
     gate
         What a candidate has to prove.
     """
     split = network.data.validation
-    chosen = np.random.default_rng([seed, zlib.crc32(lab.run_record.id.encode())]).permutation(len(split))[:most]
+    chosen = np.random.default_rng(seed).permutation(len(split))[:most]
     maps: list[Tensor] = []
     looks: dict[int, Decision] = {}
     for start, stop in looks_of(first, len(chosen)):
         fresh = chosen[start:stop]
         tiles = network.capture(lab, GROUP, split.images[fresh], calibration)
-        lab.record_all(f"{GROUP}-images", index=fresh)
         maps.append(signed_maps(tiles))
         answers = answer(fitted.backends, torch.cat(maps), split.labels[chosen[:stop]])
         looks[stop] = decide(answers["none"], {name: answers[name] for name in fitted.candidates}, gate)
         if looks[stop].settled:
             break
     return Validation(looks[stop], answers, looks, gate)
+
+
+def seed_of(name: str) -> int:
+    """A number for a generator that is a release's own."""
+    return zlib.crc32(name.encode())
 
 
 def looks_of(first: int, most: int) -> list[tuple[int, int]]:
