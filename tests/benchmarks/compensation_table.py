@@ -25,9 +25,9 @@ def table(cells: Cells) -> str:
         "## Compensation, MNIST, benches `mono` and `hostile`",
         "",
         f"`python -m tests.benchmarks.compensation --work DIR`, {last}; all 10,000 test images as captured in virtual"
-        " time; seeds of world and training alike; mean +- standard deviation, in brackets over how many seeds. The ceiling"
-        f" is a backend trained on {CEILING:,} labelled captures until it gains nothing more. Twin methods use no labels of"
-        " captures; e2e, kd and ntkd do. No cell saw a test image.",
+        " time; seeds of world and training alike; mean +- standard deviation, in brackets over how many seeds. The"
+        f" ceiling is a backend trained on {CEILING:,} labelled captures until it gains nothing more. Twin methods use"
+        " no labels of captures; e2e, kd and ntkd do. No fit saw a test image.",
         "",
     ]
     for bench in dict.fromkeys(name.split("/")[0] for name in cells):
