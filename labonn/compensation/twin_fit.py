@@ -6,7 +6,7 @@ from torch import Tensor
 from labonn.compensation.twin import Twin
 from labonn.compensation.twin_basis import ALL_PARTS, Basis
 from labonn.compensation.twin_checks import check_captures, check_explained, spread_of
-from labonn.compensation.twin_display import Display, Fitted, fit_display, fold_moments, plain, quick_basis
+from labonn.compensation.twin_display import Display, Fitted, fit_display, fit_kernels, fold_moments, plain, quick_basis
 from labonn.compensation.twin_noise import fit_noise
 from labonn.compensation.twin_selection import Selection, select
 from labonn.compensation.twin_sensor import Sensor, fit_sensor, straight
@@ -14,7 +14,8 @@ from labonn.compensation.twin_sensor import Sensor, fit_sensor, straight
 FOLDS = 4
 # Part of the left-out residual that a part must take away to be believed: with many captures, with one.
 WORTH, WORTH_OF_ONE = 0.005, 0.1
-SENSOR_ROUNDS = 3
+SENSOR_ROUNDS = 6
+WORTH_A_LOOK = 0.05  # of the residual, by a curve without refitting the kernels, before anybody does
 MOST_CAPTURES = 500  # more do not make it better, only slower
 
 
@@ -83,18 +84,28 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
 def _curves(
     images: Tensor, tiles: Tensor, designed: Tensor, fold: Tensor, worth: float
 ) -> tuple[Display, Sensor, Fitted]:
-    """Find the display and the sensor's curve in turn; the sensor stays straight unless its curve is worth it."""
-    sensor = straight(tiles.shape[1])
+    """Find the display, then the sensor's curve; the sensor stays straight unless its curve is worth it.
+
+    A sensor that saturates looks like a display of another gamma: the curve is looked for with a linear display, too.
+    """
     display, best = fit_display(images, tiles, designed, fold, plain(len(images)), worth)
-    bent = fit_sensor(_light_of(best, display.light(images), fold), tiles)
-    if not _reading_error(best, bent, display.light(images), tiles, fold) < (1 - worth) * best.error:
-        return display, sensor, best
-    curved, bent_display = best, display
-    for _ in range(SENSOR_ROUNDS):
-        bent = fit_sensor(_light_of(curved, bent_display.light(images), fold), tiles)
-        bent_display, curved = fit_display(images, bent.light(tiles), designed, fold, bent_display, worth)
-    if _reading_error(curved, bent, bent_display.light(images), tiles, fold) < (1 - worth) * best.error:
-        return bent_display, bent, curved
+    sensor, error = straight(tiles.shape[1]), best.error
+    for tried in (display, Display(1.0, 0.0, display.level))[: 1 if display.gamma == 1.0 else 2]:
+        light = tried.light(images)
+        fitted = fit_kernels(light, tiles, designed, fold)
+        bent = fit_sensor(_light_of(fitted, light, fold), tiles)
+        if not _reading_error(fitted, bent, light, tiles, fold) < (1 - WORTH_A_LOOK) * fitted.error:
+            continue
+        for _ in range(SENSOR_ROUNDS):
+            fitted = fit_kernels(light, bent.light(tiles), designed, fold)
+            left = _reading_error(fitted, bent, light, tiles, fold)
+            if left < (1 - worth) * error:
+                display, sensor, best, error = tried, bent, fitted, left
+            bent = fit_sensor(_light_of(fitted, light, fold), tiles)
+    if not sensor.straight:
+        finer, fitted = fit_display(images, sensor.light(tiles), designed, fold, display, worth)
+        if _reading_error(fitted, sensor, finer.light(images), tiles, fold) < error:
+            display, best = finer, fitted
     return display, sensor, best
 
 
