@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labonn.capture import Calibration
-from labonn.compensation import Answers, Decision, Gate, answers_of, decide
+from labonn.compensation import Answers, Decision, Gate, answers_of, decide, require_still
 from labonn.optics import signed_maps
 from labonn.protocol.compensating import Compensated
 from labonn.protocol.deployment import Deployment
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labonn.protocol.lab import Lab
 
 GROUP = "validation"
+STILL_IMAGES = 32  # of each look, on which is measured whether anything has moved since the fit
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,11 @@ def validate(
         last night's release was chosen by.
     gate
         What a candidate has to prove.
+
+    Raises
+    ------
+    CalibrationError
+        If the maps have moved since the fit: the camera or the display was bumped.
     """
     split = network.data.validation
     chosen = np.random.default_rng(seed).permutation(len(split))[:most]
@@ -89,6 +95,7 @@ def validate(
     for start, stop in looks_of(first, len(chosen)):
         fresh = chosen[start:stop]
         tiles = network.capture(lab, GROUP, split.images[fresh], calibration)
+        require_still(fitted.twin, torch.from_numpy(split.images[fresh[:STILL_IMAGES]]), tiles[:STILL_IMAGES])
         maps.append(signed_maps(tiles))
         answers = answer(fitted.backends, torch.cat(maps), split.labels[chosen[:stop]])
         looks[stop] = decide(answers["none"], {name: answers[name] for name in fitted.candidates}, gate)
