@@ -218,3 +218,58 @@ def abort(bench: Bench, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer
     from labonn.cli.controlling import control_command
 
     return control_command("abort", bench)
+
+
+@app.command()
+def compensate(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A recalibration's name, the end of one that is unique, or its folder.")
+    ],
+    method: Annotated[
+        str,
+        typer.Option("--method", metavar="M[,M...]", help="none, e2e, kd, ntkd, map, twin+ce, twin+kd, twin+ntkd; all"),
+    ],
+    seed: Annotated[int, typer.Option(help="For everything random in the fit.")] = 0,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """Replay: any method of compensation on the captures of an earlier run. Releases nothing."""
+    from labonn.cli.compensating import compensate_command
+
+    return compensate_command(run, lab, method, seed)
+
+
+releases_app = typer.Typer(help="Backends that were released, and which one a bench uses.", no_args_is_help=True)
+app.add_typer(releases_app, name="releases")
+
+
+@releases_app.command(name="list")
+def list_releases(
+    bench: Annotated[str | None, typer.Option("--bench", metavar="NAME", help="Only those of this bench.")] = None,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """List all releases, oldest first, and say which are in use and which are damaged."""
+    from labonn.cli.releasing import list_command
+
+    return list_command(lab, bench)
+
+
+@releases_app.command(name="show")
+def show_release(
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="A release's name.")],
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """Say what a release is and where it came from; its files are checked against their hashes."""
+    from labonn.cli.releasing import show_command
+
+    return show_command(lab, release)
+
+
+@releases_app.command()
+def rollback(bench: Bench, settings: Settings = None, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Go back to the last good release of a bench, and prove on the bench that it works."""
+    from labonn.cli.running import run_command
+
+    return run_command("rollback", bench, lab, settings or [])

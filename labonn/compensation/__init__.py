@@ -6,6 +6,7 @@ from labonn.compensation.departures import Departures, FocusSeries, dissect
 from labonn.compensation.gate import Answers, Decision, Gate, Verdict, decide
 from labonn.compensation.material import Captured, Lecture, Material
 from labonn.compensation.methods import CANDIDATES, Method, check_methods, steps_of
+from labonn.compensation.movement import require_still
 from labonn.compensation.rematch import rematch
 from labonn.compensation.twin import Twin
 from labonn.compensation.twin_fit import fit_twin
@@ -32,5 +33,6 @@ __all__ = [
     "dissect",
     "fit_twin",
     "rematch",
+    "require_still",
     "steps_of",
 ]

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from labonn.capture import Calibration
-from labonn.compensation import Verdict
+from labonn.compensation import Verdict, attribute
 from labonn.optics import signed_maps
 from labonn.protocol.compensating import Compensated
 from labonn.protocol.deployment import Deployment
@@ -44,6 +45,19 @@ def show_compensation(lab: "Lab", network: Deployment, calibration: Calibration,
         figures.feature_maps({name: maps[0].numpy() for name, maps in rows.items()}),
         "One image, as simulated, captured, and predicted by the twin.",
     )
+    with lab.step("attributing the loss"):
+        blame = attribute(
+            fitted.twin,
+            network.student.frontend.kernels().detach(),
+            network.student.backend,
+            torch.from_numpy(network.data.validation.images),
+            torch.from_numpy(network.data.validation.labels),
+        )
+    lab.table(
+        "What each departure from the design costs",
+        [{"departure": cost.fault, "points": round(cost.points, 1), "what to do": cost.advice} for cost in blame.costs],
+    )
+    lab.note("culprit", "none stands out" if blame.culprit is None else blame.culprit.fault)
     lab.note("twin", {"held_out_r2": float(fitted.twin.held_out_r2.mean()), "captures": fitted.twin.captures})
     if fitted.warning is not None:
         lab.note("warning", fitted.warning)

@@ -16,9 +16,11 @@ from labonn.records.recorder import Recorder
 from labonn.records.releases import (
     Release,
     current_release,
+    last_good_release,
     list_releases,
     make_release,
     read_release,
+    release_in_use,
     set_current_release,
 )
 from labonn.records.runs import Run, RunRecord, Status, find_run, read_run
@@ -45,6 +47,7 @@ __all__ = [
     "keep_calibration",
     "kept_names",
     "last_good_check",
+    "last_good_release",
     "list_releases",
     "load_model",
     "logging_to",
@@ -55,6 +58,7 @@ __all__ = [
     "read_release",
     "read_run",
     "read_weights",
+    "release_in_use",
     "save_good_check",
     "save_model",
     "set_current_release",
