@@ -245,6 +245,8 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
             f"train and deploy a network first (labonn run train_and_deploy {lab.bench_path}), "
             "or name the laboratory's folder with --lab"
         )
+    lab.note("release in use", release.id)
+    lab.note("model", release.model)
     deployment = load_deployment(lab, release.model)
     backend = deployment.student.backend
     backend.load_state_dict(_tensors(release.backend()))

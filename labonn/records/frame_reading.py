@@ -102,6 +102,12 @@ def read_kept(
         return of[first:last].astype(np.int64), _read(seldom, f"{path}: {group}", [name], first, last)[name]
 
 
+def row_names(path: Path, group: str) -> tuple[str, ...]:
+    """Names of the quantities that every row of a group has."""
+    with _Reading(path) as file:
+        return tuple(_names(_group(file, path, group)))
+
+
 def kept_names(path: Path, group: str) -> tuple[str, ...]:
     """Names of the quantities that were kept of some rows of a group only; mostly none, or the raw frames."""
     with _Reading(path) as file:
