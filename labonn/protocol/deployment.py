@@ -1,5 +1,6 @@
 """A trained network and the bench it stands on: how it is stored, found again, captured through and released."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.capture import Calibration, calibrate
-from labonn.compensation.rematch import Lecture
+from labonn.capture import Calibration, Calibrator, Pattern, ready_for_captures
+from labonn.compensation import Lecture
 from labonn.data import DataSet, Split, load
 from labonn.design import Design, Layout, lay_out
 from labonn.errors import RecordError
@@ -63,38 +64,46 @@ class Deployment:
 
     def lecture(self, lab: "Lab") -> Lecture:
         """The training set, and what the teacher says of it; the laboratory keeps the teacher's kernel."""
-        images, labels = torch.from_numpy(self.data.train.images), torch.from_numpy(self.data.train.labels)
+        images, labels = self.training_images(), torch.from_numpy(self.data.train.labels)
         teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache_of(lab))
-        return Lecture(images, teaching)
+        return Lecture(images, teaching, self.student)
+
+    def training_images(self) -> Tensor:
+        """The training set's images, (N, 1, H, W)."""
+        return torch.from_numpy(self.data.train.images)
 
     def ideal_tiles(self, images: Tensor) -> Tensor:
         """The optical maps (N, T, H, W) that the student expects of images (N, 1, H, W)."""
         with torch.no_grad():
             return self.student.frontend.ideal_tiles(images)
 
+    def calibrator(self, lab: "Lab") -> Calibrator:
+        """Give the laboratory's calibrations of the bench, for this network."""
+        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
+        pattern = Pattern(self.pattern_rad, probes[:, 0].numpy(), self.ideal_tiles(probes).numpy())
+        shape = (probes.shape[2], probes.shape[3])
+        return Calibrator(lab.bench, lab.folder, lab.run_record.id, self.layout, shape, pattern)
+
     def calibrate(self, lab: "Lab") -> Calibration:
-        """Calibrate the bench for this network; its pattern is on the SLM afterwards.
+        """Make the bench ready for this network, with what is kept where it holds; its pattern is on the SLM then.
+
+        Which calibrations were used, and why any was made, goes into the run's record.
 
         A run that continues a lost one goes on with its calibration, if a look at the bench says that it still holds.
 
         Raises
         ------
         CalibrationError, InstrumentError
-            As `labonn.capture.calibrate` does.
+            As `labonn.capture.ready_for_captures` does.
         """
         earlier = lab.continuation.calibration(lab, self.optics, self.pattern_rad)
         if earlier is not None:
             return earlier
-        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
         with lab.step("calibrating") as step:
-            return calibrate(
-                lab.bench,
-                self.layout,
-                self.pattern_rad,
-                probes[:, 0].numpy(),
-                self.ideal_tiles(probes).numpy(),
-                on_step=step.say,
-            )
+            calibration, used = ready_for_captures(self.calibrator(lab), step.say)
+        lab.table("Calibrations", [one.as_row() for one in used])
+        lab.note("calibrations", {one.kind: one.id for one in used})
+        return calibration
 
     def capture(
         self, lab: "Lab", group: str, images: NDArray[np.float32], calibration: Calibration, *, keep_frames: bool = True
@@ -248,7 +257,7 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
     lab.note("release in use", release.id)
     lab.note("model", release.model)
     deployment = load_deployment(lab, release.model)
-    backend = deployment.student.backend
+    backend = copy.deepcopy(deployment.student.backend)  # the student stays as it was trained
     backend.load_state_dict(_tensors(release.backend()))
     return release, deployment, backend
 

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
 CFG = """\
 Property,Core,Initialize,0
 Device,Camera,DemoCamera,DCam
@@ -60,6 +62,33 @@ display_px_per_tap = 1
 """
 
 
+CAMERA = """driver = "micromanager"
+cfg = "demo.cfg"
+device = "Camera"
+"""
+RECORDING = """driver = "opencv_camera"
+source = "frames.avi"
+fixed_exposure = true
+exposure_ms = 5.0
+"""
+
+
+SLM = """driver = "micromanager"
+cfg = "demo.cfg"
+device = "SLM"
+"""
+SLMSUITE_SLM = """driver = "slmsuite"
+class = "simulated.SimulatedSLM"
+arguments = { resolution = [128, 104] }
+"""
+SLMSUITE_CAMERA = """driver = "slmsuite"
+class = "simulated.SimulatedCamera"
+sees = "slm"
+arguments = { bitdepth = 12 }
+bit_depth = 12
+"""
+
+
 def demo_bench(folder: Path, cfg: str = CFG, *changes: tuple[str, str]) -> Path:
     """Write such a bench into a folder, with changes of the bench file's text."""
     content = BENCH.format(name=f"democam-{os.getpid()}")
@@ -71,3 +100,19 @@ def demo_bench(folder: Path, cfg: str = CFG, *changes: tuple[str, str]) -> Path:
     file = folder / "demo.bench.toml"
     file.write_text(content, encoding="utf-8")
     return file
+
+
+def recorded_bench(folder: Path) -> Path:
+    """Write such a bench whose camera is a recording, without losses, of a hundred frames."""
+    import cv2
+
+    writer = cv2.VideoWriter(str(folder / "frames.avi"), cv2.VideoWriter_fourcc(*"FFV1"), 25, (96, 64), False)
+    for number in range(100):
+        writer.write(np.full((64, 96), number, np.uint8))
+    writer.release()
+    return demo_bench(folder, CFG, (CAMERA, RECORDING))
+
+
+def slmsuite_bench(folder: Path) -> Path:
+    """Write such a bench whose SLM and camera are slmsuite's simulated pair."""
+    return demo_bench(folder, CFG, (SLM, SLMSUITE_SLM), (CAMERA, SLMSUITE_CAMERA))
