@@ -84,7 +84,7 @@ def prune_command(lab: Path, older_than: float | None, keep_gb: float | None, *,
     if older_than is None and keep_gb is None:
         raise ConfigError("say whose raw frames go: --older-than DAYS, --keep-gb GB, or both")
     plan = plan_pruning(lab, older_than_days=older_than, most_bytes=None if keep_gb is None else int(keep_gb * _GB))
-    freed = {run.record.id: run.bytes_ if dry_run else prune(run) for run in plan.runs}
+    freed = {run.record.id: run.raw_bytes if dry_run else prune(run) for run in plan.runs}
     content = {
         "dry_run": dry_run,
         "runs": [{"run": name, "bytes": size} for name, size in freed.items()],
@@ -96,7 +96,7 @@ def prune_command(lab: Path, older_than: float | None, keep_gb: float | None, *,
     def show(console: "Console") -> None:
         for run in plan.runs:
             console.print(_line(run, freed[run.record.id], dry_run=dry_run), markup=False)
-        what = "files of frames that would be written again without the raw ones" if dry_run else "freed"
+        what = "would be freed" if dry_run else "freed"
         console.print(f"{_size(sum(freed.values()))} {what}; all files of frames took {_size(plan.all_bytes)}")
         if plan.kept_for_releases:
             console.print(f"{plan.kept_for_releases} runs are left alone because releases were made from them")

@@ -115,6 +115,19 @@ def kept_names(path: Path, group: str) -> tuple[str, ...]:
         return tuple(name for name in _names(node[SELDOM]) if name != ROW) if SELDOM in node else ()
 
 
+def bytes_of(path: Path, name: str) -> int:
+    """Count what a quantity takes in a whole file, in whichever groups it is.
+
+    Raises
+    ------
+    RecordError
+        If there is no such file or it is damaged.
+    """
+    with _Reading(path) as file:
+        nodes = [node for group in file.values() for node in (group, group.get(SELDOM, {}))]
+        return sum(int(node[name].id.get_storage_size()) for node in nodes if name in node)
+
+
 def _group(file: Any, path: Path, group: str) -> Any:
     if group not in file:
         raise RecordError(f"{path}: has no frames called {group!r}, only {', '.join(file) or 'none'}")

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from labonn.errors import RecordError
 from labonn.records.disk import sync_folder, utc_now
 from labonn.records.earlier import MOST_AGE_H
-from labonn.records.frame_reading import frame_counts, partial_name, read_frames, row_names
+from labonn.records.frame_reading import bytes_of, frame_counts, partial_name, read_frames, row_names
 from labonn.records.frames import FrameFile
 from labonn.records.releases import Release, list_releases
 from labonn.records.runs import FRAMES, RECORD, Run, RunRecord, read_run
@@ -31,6 +31,8 @@ class Prunable:
     record: RunRecord
     bytes_: int
     """Of its file of frames, maps included."""
+    raw_bytes: int = 0
+    """Of that, raw frames."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,18 @@ def plan_pruning(lab_dir: Path, *, older_than_days: float | None, most_bytes: in
             continue
         runs.append(run)
     chosen, rest_bytes = [], all_bytes
-    for run in runs:
+    for run in sorted(runs, key=lambda one: _end(one.record)):
         old = older_than_days is not None and now - _end(run.record) > timedelta(days=older_than_days)
         large = most_bytes is not None and rest_bytes > most_bytes
         if old or large:
-            chosen.append(run)
-            rest_bytes -= run.bytes_
+            try:
+                raw_bytes = bytes_of(run.folder / FRAMES, RAW)
+            except RecordError as error:
+                logger.warning("left alone: %s", error)
+                continue
+            if raw_bytes:
+                chosen.append(replace(run, raw_bytes=raw_bytes))
+                rest_bytes -= raw_bytes
     return PruningPlan(tuple(chosen), all_bytes, kept)
 
 
@@ -123,7 +131,7 @@ def prune(run: Prunable) -> int:
 
 
 def _with_frames(lab_dir: Path) -> Iterator[Prunable]:
-    """Give the runs that have a file of frames, the oldest first."""
+    """Give the runs that have a file of frames."""
     for path in sorted((lab_dir.absolute() / "runs").glob(f"*/{RECORD}")):
         file = path.with_name(FRAMES)
         file = file if file.exists() else partial_name(file)

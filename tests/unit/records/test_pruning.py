@@ -48,7 +48,8 @@ def test_only_raw_frames_go_and_the_record_says_so(lab):
     [one] = plan_pruning(lab, older_than_days=30, most_bytes=None).runs
     freed = prune(one)
     path = run.folder / "frames.h5"
-    assert freed == one.bytes_ - path.stat().st_size > 9 * 100 * 100 * 2 * 0.9
+    assert one.raw_bytes == 9 * 100 * 100 * 2
+    assert freed == one.bytes_ - path.stat().st_size > 0.9 * one.raw_bytes
     assert frame_counts(path) == GROUPS
     for name, arrays in before.items():
         after = read_frames(path, name)
@@ -64,12 +65,13 @@ def test_only_raw_frames_go_and_the_record_says_so(lab):
 
 def test_age_and_size_choose_the_oldest_first(lab):
     old, middle, young = (make_run(lab, days) for days in (90, 50, 10))
-    size = (young.folder / "frames.h5").stat().st_size
+    size, raw = (young.folder / "frames.h5").stat().st_size, 9 * 100 * 100 * 2
     assert chosen(lab, older_than_days=30) == [old.id, middle.id]
-    assert chosen(lab, most_bytes=int(2.5 * size)) == [old.id]
+    assert chosen(lab, most_bytes=3 * size - raw) == [old.id]
+    assert chosen(lab, most_bytes=3 * size - raw - 1) == [old.id, middle.id], "the maps of what goes stay"
     assert chosen(lab, most_bytes=0) == [old.id, middle.id, young.id]
-    assert chosen(lab, older_than_days=60, most_bytes=int(1.5 * size)) == [old.id, middle.id]
-    assert chosen(lab, most_bytes=10 * size) == []
+    assert chosen(lab, older_than_days=60, most_bytes=3 * size - 2 * raw) == [old.id, middle.id]
+    assert chosen(lab, most_bytes=3 * size) == []
 
 
 def test_a_release_keeps_the_frames_that_it_was_made_from(lab):
@@ -102,11 +104,13 @@ def test_a_run_that_cannot_be_read_is_left_alone_and_said(lab, caplog):
     assert "left alone" in caplog.text
 
 
-def test_a_damaged_file_of_frames_stays_as_it_is(lab):
-    run = make_run(lab, 90)
+def test_a_damaged_file_of_frames_stays_as_it_is(lab, caplog):
+    run, other = make_run(lab, 90), make_run(lab, 50)
     path = run.folder / "frames.h5"
+    [one, _] = plan_pruning(lab, older_than_days=30, most_bytes=None).runs
     path.write_bytes(path.read_bytes()[:5000])
-    [one] = plan_pruning(lab, older_than_days=30, most_bytes=None).runs
+    assert chosen(lab, older_than_days=30) == [other.id]
+    assert "left alone" in caplog.text
     with pytest.raises(RecordError, match="damaged"):
         prune(one)
     assert path.stat().st_size == 5000
