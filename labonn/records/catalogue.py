@@ -25,7 +25,6 @@ _RECORD = "run.json"
 UNREADABLE = "unreadable"
 """Status of a run whose record cannot be read."""
 _BUSY_MS = 5_000
-_MANY = 500
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -115,12 +114,10 @@ class Catalogue:
         RecordError
             If the disk refuses, or another process holds the catalogue for seconds.
         """
+        rows = [[getattr(line, name) for name in _COLUMNS] for line in lines]  # before others are kept waiting
         places = ", ".join("?" for _ in _COLUMNS)
         with self._writing():
-            self._connection.executemany(
-                f"INSERT OR REPLACE INTO runs ({', '.join(_COLUMNS)}) VALUES ({places})",
-                ([getattr(line, name) for name in _COLUMNS] for line in lines),
-            )
+            self._connection.executemany(f"INSERT OR REPLACE INTO runs ({', '.join(_COLUMNS)}) VALUES ({places})", rows)
 
     def find(
         self,
