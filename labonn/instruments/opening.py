@@ -44,6 +44,8 @@ _KINDS: dict[str, Any] = {
     "meter": PowerMeter,
     "thermometer": Thermometer,
     "stage": Stage,
+    "stage_down": Stage,
+    "stage_right": Stage,
 }
 
 
