@@ -14,6 +14,8 @@ Where the PSFs differ over the field, they are linear between its centre and its
     I = sum_f (w_f S) * K_f,   sum_f w_f = 1
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -40,27 +42,31 @@ class Imager:
     def __init__(self, world: WorldFile, geometry: Geometry, seed: int) -> None:
         self._world = world
         self._geometry = geometry
-        self._scene_of, self._reach = _scene_map(world, geometry)
+        pixels = _sources(world, geometry)
+        self._reach = 2 * int(np.ceil((np.abs(pixels.at_px).max() + 1) / 2))  # even, so that it can be halved
+        self._scene_of = [_scene_map(pixels, self._reach, binning) for binning in (1, 2)]
         self._field = _field_weights(world, geometry, self._reach)
         self._stuck = _dead_pixels(world, seed)
         self._radiance = _radiance(world)
-        self._spectra = Spectra(world.camera.shape, self._reach, world.camera.pixel_um * cutoff_per_um(world))
+        cutoff = world.camera.pixel_um * cutoff_per_um(world)
+        self._spectra = Spectra.below(cutoff, world.camera.shape, self._reach)
+        self._halved = self._spectra.halved()
 
-    def scene(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
-        """Radiance on the camera's grid, about the middle of a tile, of a weighted mixture of displayed pictures."""
+    def radiance(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
+        """Radiance of the display's pixels, 0 to 1, of a weighted mixture of pictures."""
         height = self._world.display.shape[0]
         plane = slice(channel * height, (channel + 1) * height)
-        radiance = sum(
-            (np.float32(weight) * self._radiance.take(picture[plane]) for weight, picture in mixture), np.float32(0)
-        )
+        radiance = np.zeros(self._world.display.shape, np.float32)
+        for weight, picture in mixture:
+            radiance += np.float32(weight) * self._radiance.take(picture[plane])
         if self._stuck is not None:
             radiance.flat[self._stuck[0]] = self._stuck[1]
-        side = 2 * self._reach + 1
-        return np.asarray(self._scene_of @ np.ravel(radiance), np.float32).reshape(side, side)
+        return radiance
 
-    def mean_radiance(self, mixture: list[tuple[float, NDArray[np.uint8]]]) -> float:
-        """Mean of the displayed picture, 0 to 1."""
-        return float(sum(weight * self._radiance.take(picture).mean(dtype=np.float64) for weight, picture in mixture))
+    def scene(self, radiance: Floats, binning: int = 1) -> Floats:
+        """Radiance on the camera's grid (of 1, or of 2 x 2 pixels), about the middle of a tile."""
+        side = 2 * self._reach // binning + 1
+        return np.asarray(self._scene_of[binning - 1] @ radiance.ravel(), np.float32).reshape(side, side)
 
     def transfer(self, psfs: Psfs) -> Transfer:
         """Transform of K, for `image`."""
@@ -81,21 +87,21 @@ class Imager:
             whole += _ghost(whole, self._world)
         return self._spectra.of_kernel(whole)
 
-    def image(self, scene: Floats, transfer: Transfer, binning: int = 1) -> Floats:
+    def image(self, radiance: Floats, transfer: Transfer, binning: int = 1) -> Floats:
         """Light on the sensor, (H, W), or its means over squares of 1, 2 or 4 pixels; a fresh array.
 
         `transfer` is that of a pattern, or one for each of the field points.
         """
+        step = min(binning, 2)
+        spectra = self._spectra if step == 1 else self._halved
+        scene = self.scene(radiance, step)
         if transfer.ndim == 2:
-            spectrum = self._spectra.through(scene, transfer)
+            spectrum = spectra.through(scene, transfer if step == 1 else spectra.averaged(transfer))
         else:
-            spectrum = np.zeros(transfer.shape[1:], np.complex64)
-            for weight, part in zip(self._field, transfer, strict=True):
-                spectrum += self._spectra.through(scene * weight, part)
-        if binning == 1:
-            return self._spectra.picture(spectrum)
-        light = self._spectra.picture(self._spectra.binned(spectrum), step=2)
-        return light if binning == 2 else mean_of_squares(light, binning // 2)
+            spectrum = np.zeros((1, 1), np.complex64)
+            for weight, part in zip(self._field[:, ::step, ::step], transfer, strict=True):
+                spectrum = spectrum + spectra.through(scene * weight, part if step == 1 else spectra.averaged(part))
+        return mean_of_squares(spectra.picture(spectrum), binning // step)
 
     def shifted(self, transfer: Transfer, shift_px: tuple[float, float]) -> Transfer:
         """Transform of K after everything on the sensor has moved (down, right)."""
@@ -108,31 +114,45 @@ def _radiance(world: WorldFile) -> Floats:
     return (level**gamma.gamma if gamma.on else level).astype(np.float32)
 
 
-def _scene_map(world: WorldFile, geometry: Geometry) -> tuple[sparse.csr_array, int]:
-    """Map displayed pixels to the camera's grid, sparse: a display pixel's light goes to the four nearest pixels."""
+@dataclass(frozen=True)
+class _Sources:
+    """The display's pixels as they arrive: points that stand for them, each with its light."""
+
+    pixel: NDArray[np.int64]
+    at_px: NDArray[np.float64]  # (n, 2) from the middle of a tile
+    light: NDArray[np.float64]
+    pixels: int
+
+
+def _sources(world: WorldFile, geometry: Geometry) -> _Sources:
     height, width = world.display.shape
     row, column = np.divmod(np.arange(height * width), width)
     offsets = np.stack([row, column], axis=1) - np.array(geometry.display_centre)
     within = _within_pixel(world)
     offsets = (offsets[None] + within[:, None]).reshape(-1, 2) if len(within) > 1 else offsets
-    at = offsets @ geometry.matrix.T
-    reach = int(np.ceil(np.abs(at).max())) + 1
-    side = 2 * reach + 1
+    at_px = offsets @ geometry.matrix.T
     area = abs(np.linalg.det(geometry.matrix)) / len(within)
     grid = world.effects.display_grid
     area *= grid.fill_factor if grid.on else 1.0
-    light = area * _falloff(world, at)
+    pixel = np.tile(np.arange(height * width), len(within))
+    return _Sources(pixel, at_px, area * _falloff(world, at_px), height * width)
+
+
+def _scene_map(sources: _Sources, reach: int, binning: int) -> sparse.csr_array:
+    """Map displayed pixels to the camera's grid, sparse: a point's light goes to the four nearest pixels."""
+    at, reach = sources.at_px / binning, reach // binning
+    side = 2 * reach + 1
     corner = np.floor(at).astype(np.int64)
     part = at - corner
     weights, targets = [], []
     for down in (0, 1):
         for right in (0, 1):
             share = np.abs(1 - down - part[:, 0]) * np.abs(1 - right - part[:, 1])
-            weights.append(light * share)
+            weights.append(sources.light * share)
             targets.append((corner[:, 0] + down + reach) * side + corner[:, 1] + right + reach)
-    pixels = np.tile(np.arange(height * width), 4 * len(within))
-    entries = (np.concatenate(weights).astype(np.float32), (np.concatenate(targets), pixels))
-    return sparse.coo_array(entries, shape=(side * side, height * width)).tocsr(), reach
+    places = (np.concatenate(targets).astype(np.int32), np.tile(sources.pixel, 4).astype(np.int32))
+    entries = (np.concatenate(weights).astype(np.float32), places)
+    return sparse.coo_array(entries, shape=(side * side, sources.pixels)).tocsr()
 
 
 def _falloff(world: WorldFile, at_px: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha1
 from math import floor
 
 import numpy as np
@@ -69,7 +69,7 @@ _Key = tuple[str, int, Variant]
 
 def content_key(pixels: NDArray[np.uint8]) -> str:
     """Name a picture or pattern by its content."""
-    return blake2b(np.ascontiguousarray(pixels).data, digest_size=16).hexdigest()
+    return sha1(np.ascontiguousarray(pixels).data, usedforsecurity=False).hexdigest()
 
 
 class Optics:

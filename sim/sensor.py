@@ -10,9 +10,9 @@ the mean to whole numbers, what enters the above are the pixels' means, with 1 /
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from sim.cores import workers
 from sim.draws import stream
 from sim.spectrum import mean_of_squares
 from sim.world_file import WorldFile
@@ -55,9 +55,9 @@ class Sensor:
         self._shape = self._light_e_per_ms.shape
         # the conversion to whole numbers cuts: this rounds each pixel, and cuts the mean of several
         self._black_dn = mean_of_squares(np.tile(black, (binning, 1)), binning) + np.float32(0.5 / binning**2)
-        self._read_variance = np.float32(effects.read_noise.rms_e**2 if effects.read_noise.on else 0.0)
-        self._shot = np.float32(effects.shot_noise.on)
-        self._averaged = np.float32(1 / binning)
+        self._read_variance = effects.read_noise.rms_e**2 if effects.read_noise.on else 0.0
+        self._shot = effects.shot_noise.on
+        self._averaged = 1 / binning
         self._places = stream(seed, "noise")
         self._pool = self._places.standard_normal(3 * shape[0] * shape[1], np.float32)
 
@@ -85,34 +85,30 @@ class Sensor:
         stray = self._world.effects.stray_light
         veil = stray.veil * mean_radiance if stray.on else 0.0
         lit_ms = lit_ms * self._power() if light is not None else 0.0
-        row_ms = np.broadcast_to(np.asarray(lit_ms, np.float32), self._shape[:1])[:, None]
         is_lit = light is not None and bool(np.any(np.asarray(lit_ms) > 0))
-        blooming = self._world.effects.blooming
-        frame = np.empty(self._shape, np.uint16)
+        row_ms = np.broadcast_to(np.asarray(lit_ms, np.float32), self._shape[:1])[:, None]
+        blooming, frame = self._world.effects.blooming, np.empty(self._shape, np.uint16)
         place = int(self._places.integers(0, self._pool.size - frame.size))
         normals = self._pool[place : place + frame.size].reshape(frame.shape)
-        if blooming.on:
-            electrons = self._electrons(slice(None), light if is_lit else None, row_ms, exposure_ms, veil)
-            bloom(electrons, self._world.camera.full_well_e, blooming.share)
-            return self._aligned(self._read(electrons, normals).astype(np.uint16))
-
-        def read(top: int) -> None:
-            rows = slice(top, top + _BLOCK_ROWS)
-            electrons = self._electrons(rows, light if is_lit else None, row_ms, exposure_ms, veil)
-            frame[rows] = self._read(electrons, normals[rows])
-
-        list(workers.map(read, range(0, len(frame), _BLOCK_ROWS)))  # a block of rows stays in a core's cache
+        rows = len(frame) if blooming.on else _BLOCK_ROWS  # a block of rows stays in a core's cache
+        for part in (slice(top, top + rows) for top in range(0, len(frame), rows)):
+            electrons = self._electrons(part, light if is_lit else None, row_ms, exposure_ms, veil)
+            if blooming.on:
+                bloom(electrons, self._world.camera.full_well_e, blooming.share)
+            frame[part] = self._read(electrons, normals[part])
         return self._aligned(frame)
 
     def _electrons(self, rows: slice, light: Floats | None, row_ms: Floats, exposure_ms: float, veil: float) -> Floats:
         electrons = self._dark_e_per_ms[rows] * np.float32(exposure_ms)
         if light is not None:
-            arrived = light[rows] + np.float32(veil)
-            arrived *= self._light_e_per_ms[rows]
-            arrived += self._stray_e_per_ms[rows]
-            arrived *= row_ms[rows]
-            electrons += arrived
-            np.maximum(electrons, 0.0, out=electrons)
+            arrived = torch.addcmul(
+                torch.from_numpy(self._stray_e_per_ms[rows]),
+                torch.from_numpy(light[rows]),
+                gain := torch.from_numpy(self._light_e_per_ms[rows]),
+            )
+            if veil:
+                arrived.add_(gain, alpha=veil)
+            torch.from_numpy(electrons).addcmul_(arrived, torch.tensor(row_ms[rows]))
         return electrons
 
     def _aligned(self, frame: Frame) -> Frame:
@@ -121,19 +117,13 @@ class Sensor:
             frame <<= np.uint16(16 - camera.bit_depth)
         return frame
 
-    def _read(self, electrons: Floats, normals: Floats) -> Floats:
+    def _read(self, electrons: Floats, normals: Floats) -> NDArray[np.uint16]:
         camera = self._world.camera
-        np.minimum(electrons, np.float32(camera.full_well_e), out=electrons)
-        noise = electrons + self._read_variance if self._shot else np.full_like(electrons, self._read_variance)
-        np.sqrt(noise, out=noise)
-        noise *= normals
-        noise *= self._averaged
-        noise += electrons
-        noise *= np.float32(1 / camera.gain_e_per_dn)
-        noise += self._black_dn
-        np.maximum(noise, 0.0, out=noise)
-        np.minimum(noise, np.float32(2**camera.bit_depth - 1), out=noise)
-        return noise
+        seen = torch.from_numpy(electrons).clamp_(0.0, camera.full_well_e)
+        noise = (seen + self._read_variance) if self._shot else torch.full_like(seen, self._read_variance)
+        seen.addcmul_(noise.sqrt_(), torch.from_numpy(normals), value=self._averaged)
+        levels = torch.add(torch.from_numpy(self._black_dn), seen, alpha=1 / camera.gain_e_per_dn)
+        return levels.clamp_(0.0, 2**camera.bit_depth - 1).numpy().astype(np.uint16)
 
     def _power(self) -> float:
         noise = self._world.effects.light_noise

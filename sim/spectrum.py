@@ -1,12 +1,15 @@
 r"""Pictures and their Fourier transforms, of which only the frequencies below a cutoff are kept.
 
-The mean over squares of b x b pixels, which a binned camera sees, needs no pixel of the whole picture. With N pixels a
-period and M = N / 2, the means y over two pixels of an axis have the transform
+What a camera sees that averages squares of 2 x 2 pixels is computed on its own grid, of half as many pixels a period,
+and never on the sensor's. With u in cycles a pixel of the sensor, along each axis:
 
-    Y(v) = 1/2 sum_(u = v mod M) X(u) (1 + exp(2 pi i u / N)) / 2
+    Y(u) = X(u) (1 + exp(2 pi i u)) / 2 (sinc u / sinc 2u)^2
 
-so what lies beyond the binned pixels' Nyquist limit folds back, exactly as it does where pixels are averaged.
+The first factor averages. The second makes up for the scene, whose light is shared out between the nearest pixels of a
+grid: by twice as wide a triangle where the pixels are twice as wide.
 """
+
+from typing import Self
 
 import numpy as np
 import torch
@@ -25,24 +28,46 @@ class Spectra:
     ----------
     shape
         Of the sensor.
+    period
+        After how many pixels, along each axis, pictures repeat.
     reach
         How far, in pixels, a scene reaches from its middle.
-    cutoff
-        Frequency, in 1 / pixel, above which there is nothing.
+    kept
+        How many frequencies are kept from 0 on, of rows and columns.
     """
 
-    def __init__(self, shape: tuple[int, int], reach: int, cutoff: float) -> None:
+    def __init__(self, shape: tuple[int, int], period: tuple[int, int], reach: int, kept: tuple[int, int]) -> None:
         self._shape = shape
         self._reach = reach
-        self._rows, self._columns = (4 * int(fft.next_fast_len(-(-(side + 2 * reach) // 4))) for side in shape)
-        self._upper, self._kept = (
-            min(int(np.ceil(size * cutoff)) + 2, size // 2 + 1) for size in (self._rows, self._columns)
-        )
+        self._rows, self._columns = period
+        self._upper, self._kept = kept
         self._lower = min(self._upper - 1, self._rows // 2 - 1)  # negative ones
         rows = np.concatenate([np.arange(self._upper), np.arange(-self._lower, 0)])
-        self._turns = 2 * np.pi * rows / self._rows, 2 * np.pi * np.arange(self._kept)[:, None] / self._columns
-        down, right = ((1 + np.exp(1j * turn)) / 4 for turn in self._turns)
-        self._square = np.asarray(down * right, np.complex64)
+        self._cycles = rows / self._rows, np.arange(self._kept)[:, None] / self._columns
+
+    @classmethod
+    def below(cls, cutoff: float, shape: tuple[int, int], reach: int) -> Self:
+        """Choose the period; above `cutoff`, in cycles a pixel, there is nothing."""
+        rows, columns = (4 * int(fft.next_fast_len(-(-(side + 2 * reach) // 4))) for side in shape)
+        upper, kept = (min(int(np.ceil(size * cutoff)) + 2, size // 2 + 1) for size in (rows, columns))
+        return cls(shape, (rows, columns), reach, (upper, kept))
+
+    def halved(self) -> Self:
+        """For a camera that averages squares of 2 x 2 pixels; the reach must be even."""
+        height, width = (side // 2 for side in self._shape)
+        rows, columns = self._rows // 2, self._columns // 2
+        kept = min(self._upper, rows // 2), min(self._kept, columns // 2)
+        return type(self)((height, width), (rows, columns), self._reach // 2, kept)
+
+    def averaged(self, transfer: Transfer) -> Transfer:
+        """From a kernel's transform on a grid of which this is the halved one."""
+        rows, columns = (cycles / 2 for cycles in self._cycles)
+        down, right = (
+            (1 + np.exp(2j * np.pi * cycles)) / 4 * (np.sinc(cycles) / np.sinc(2 * cycles)) ** 2
+            for cycles in (rows, columns)
+        )
+        parts = [transfer[: self._kept, : self._upper], transfer[: self._kept, transfer.shape[1] - self._lower :]]
+        return np.asarray(np.concatenate(parts, axis=1) * (down * right).astype(np.complex64))
 
     def of(self, picture: Floats) -> Transfer:
         """Transform of a picture of at most one period."""
@@ -66,30 +91,18 @@ class Spectra:
 
     def shifted(self, spectrum: Transfer, shift_px: tuple[float, float]) -> Transfer:
         """Transform of the same, moved (down, right)."""
-        down, right = (np.exp(-1j * px * turn) for px, turn in zip(shift_px, self._turns, strict=True))
+        down, right = (np.exp(-2j * np.pi * px * cycles) for px, cycles in zip(shift_px, self._cycles, strict=True))
         return np.asarray(spectrum * (down * right).astype(np.complex64), np.complex64)
 
-    def binned(self, spectrum: Transfer) -> Transfer:
-        """Transform of the means over squares of 2 x 2 pixels, about each pixel; `picture` takes every other one."""
-        return np.asarray(spectrum * self._square)
-
-    def picture(self, spectrum: Transfer, step: int = 1) -> Floats:
-        """Sensor's picture of a transform, every `step` pixels (1 or 2); a fresh array."""
-        rows, columns = self._rows // step, self._columns // step
-        height, width = (side // step for side in self._shape)
+    def picture(self, spectrum: Transfer) -> Floats:
+        """Sensor's picture of a transform, (H, W); a fresh array."""
+        height, width = self._shape
         packed = torch.from_numpy(spectrum)
-        upper = min(self._upper, rows)
-        whole = torch.zeros((self._kept, rows), dtype=torch.complex64)
-        whole[:, :upper] = packed[:, :upper]
-        whole[:, rows - self._lower :] += packed[:, self._upper :]
-        middle = columns // 2
-        if self._kept > middle:  # of the frequencies from there on, their mirror images are kept
-            beyond = whole[middle:].flip(0, 1).roll(1, 1).conj()
-            whole = whole[: middle + 1]
-            if step > 1:
-                whole[middle + 1 - len(beyond) :] += beyond
+        whole = torch.zeros((self._kept, self._rows), dtype=torch.complex64)
+        whole[:, : self._upper] = packed[:, : self._upper]
+        whole[:, self._rows - self._lower :] = packed[:, self._upper :]
         lines = torch.fft.ifft(whole, dim=1)[:, :height].T.contiguous()
-        return np.asarray(torch.fft.irfft(lines, columns, dim=1)[:, :width].contiguous().numpy())
+        return np.asarray(torch.fft.irfft(lines, self._columns, dim=1)[:, :width].contiguous().numpy())
 
     def _parts(self, picture: Floats) -> tuple[Tensor, Tensor]:
         """Transform of a picture: rows of frequencies from 0 on, and negative ones."""

@@ -204,16 +204,17 @@ class World:
         display = [(weight, pictures[key]) for key, weight in weights.items()]
         # a mosaic stands before the sensor's own pixels, so there is nothing to be gained by binning before it
         bayer, binning = self.file.effects.bayer, situation.binning
+        radiances = [imager.radiance(display, channel) for channel in range(len(self.file.source.lines_nm))]
         channels = [
             imager.image(
-                imager.scene(display, channel),
+                radiance,
                 self._transfer(dict(situation.slm), pictures, channel, situation.moment),
                 1 if bayer.on else binning,
             )
-            for channel in range(len(self.file.source.lines_nm))
+            for channel, radiance in enumerate(radiances)
         ]
         light = seen_through(channels, bayer)
-        return Seen(mean_of_squares(light, binning) if bayer.on else light, imager.mean_radiance(display))
+        return Seen(mean_of_squares(light, binning) if bayer.on else light, float(np.mean(radiances)))
 
     def _transfer(
         self, weights: dict[str, float], pictures: dict[str, Pixels], channel: int, moment: Moment

@@ -27,6 +27,15 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter of the protocol; may be repeated."),
 ]
+Continue = Annotated[
+    str | None,
+    typer.Option(
+        "--continue",
+        metavar="RUN",
+        help="Take over the captures of a run that was aborted or failed, as those of a lost one are unasked.",
+    ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Capture everything, also where a lost run could be continued.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done; touch nothing.")]
 
 DEFAULT_LAB = Path("lab")
@@ -75,6 +84,8 @@ def run(
     bench: Bench,
     settings: Settings = None,
     dry_run: DryRun = False,
+    continue_run: Continue = None,
+    fresh: Fresh = False,
     lab: LabDir = DEFAULT_LAB,
     json: Json = False,
 ) -> Answer:
@@ -83,15 +94,22 @@ def run(
 
     if dry_run:
         return plan_command(protocol, bench, settings or [])
-    return run_command(protocol, bench, lab, settings or [])
+    return run_command(protocol, bench, lab, settings or [], continue_run, fresh=fresh)
 
 
 @app.command()
-def recalibrate(bench: Bench, settings: Settings = None, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+def recalibrate(
+    bench: Bench,
+    settings: Settings = None,
+    continue_run: Continue = None,
+    fresh: Fresh = False,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
     """Measure what the bench really does, re-fit the backend to it, and release it if that is no worse."""
     from labonn.cli.running import run_command
 
-    return run_command("recalibrate", bench, lab, settings or [])
+    return run_command("recalibrate", bench, lab, settings or [], continue_run, fresh=fresh)
 
 
 @app.command()

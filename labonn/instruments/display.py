@@ -49,3 +49,4 @@ class Display(Modulator):
         if self._connected:
             black = np.zeros(self.shape, np.uint8)
             self._call("showing black", lambda: self._show_hw(black))
+            self._levels_shown = black

@@ -139,6 +139,8 @@ def _start_world(path: Path, config: BenchConfig, seed: int | None, held: ExitSt
         return SystemClock(), {}
     world = start_world(path, seed)
     held.enter_context(world_named(world.bench))
+    if config.world.clock == "real":
+        return SystemClock(), world.doors  # theirs is the same, and further away
     clock = WorldClock(world.clock_address)
     held.callback(clock.close)
     return clock, world.doors

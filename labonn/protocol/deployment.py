@@ -1,5 +1,6 @@
 """A trained network and the bench it stands on: how it is stored, found again, captured through and released."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +11,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.capture import Calibration, CaptureCounts, Registration, calibrate, capture
-from labonn.compensation.rematch import Lecture
+from labonn.capture import Calibration, Calibrator, Pattern, ready_for_captures
+from labonn.compensation import Lecture
 from labonn.data import DataSet, Split, load
 from labonn.design import Design, Layout, lay_out
 from labonn.errors import RecordError
 from labonn.networks import Student, make_teacher
 from labonn.optics import PhaseSolution
+from labonn.protocol.capturing import calibration_file, capture_group, optics_hash
 from labonn.records import (
     Release,
     Weights,
     current_release,
     load_model,
     make_release,
-    read_frames,
+    read_kept,
     save_model,
     set_current_release,
 )
@@ -55,61 +57,74 @@ class Deployment:
         """Where its sub-apertures stand."""
         return lay_out(self.design.optic)
 
+    @property
+    def optics(self) -> str:
+        """Hash of what the frontend is told to be: captures of one model are not those of another."""
+        return optics_hash(self.pattern_rad, self.psf_target)
+
     def lecture(self, lab: "Lab") -> Lecture:
         """The training set, and what the teacher says of it; the laboratory keeps the teacher's kernel."""
-        images, labels = torch.from_numpy(self.data.train.images), torch.from_numpy(self.data.train.labels)
+        images, labels = self.training_images(), torch.from_numpy(self.data.train.labels)
         teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache_of(lab))
-        return Lecture(images, teaching)
+        return Lecture(images, teaching, self.student)
+
+    def training_images(self) -> Tensor:
+        """The training set's images, (N, 1, H, W)."""
+        return torch.from_numpy(self.data.train.images)
 
     def ideal_tiles(self, images: Tensor) -> Tensor:
         """The optical maps (N, T, H, W) that the student expects of images (N, 1, H, W)."""
         with torch.no_grad():
             return self.student.frontend.ideal_tiles(images)
 
+    def calibrator(self, lab: "Lab") -> Calibrator:
+        """Give the laboratory's calibrations of the bench, for this network."""
+        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
+        pattern = Pattern(self.pattern_rad, probes[:, 0].numpy(), self.ideal_tiles(probes).numpy())
+        shape = (probes.shape[2], probes.shape[3])
+        return Calibrator(lab.bench, lab.folder, lab.run_record.id, self.layout, shape, pattern)
+
     def calibrate(self, lab: "Lab") -> Calibration:
-        """Calibrate the bench for this network; its pattern is on the SLM afterwards.
+        """Make the bench ready for this network, with what is kept where it holds; its pattern is on the SLM then.
+
+        Which calibrations were used, and why any was made, goes into the run's record.
+
+        A run that continues a lost one goes on with its calibration, if a look at the bench says that it still holds.
 
         Raises
         ------
         CalibrationError, InstrumentError
-            As `labonn.capture.calibrate` does.
+            As `labonn.capture.ready_for_captures` does.
         """
-        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
+        earlier = lab.continuation.calibration(lab, self.optics, self.pattern_rad)
+        if earlier is not None:
+            return earlier
         with lab.step("calibrating") as step:
-            return calibrate(
-                lab.bench,
-                self.layout,
-                self.pattern_rad,
-                probes[:, 0].numpy(),
-                self.ideal_tiles(probes).numpy(),
-                on_step=step.say,
-            )
+            calibration, used = ready_for_captures(self.calibrator(lab), step.say)
+        lab.table("Calibrations", [one.as_row() for one in used])
+        lab.note("calibrations", {one.kind: one.id for one in used})
+        return calibration
 
     def capture(
         self, lab: "Lab", group: str, images: NDArray[np.float32], calibration: Calibration, *, keep_frames: bool = True
     ) -> Tensor:
         """Show images (N, 1, H, W), and give what the optics made of them: tiles (N, T, H, W), all recorded.
 
+        Of captures for fitting and validation every raw frame is kept; without `keep_frames`, as for an evaluation,
+        every hundredth. What a lost run captured already is taken over.
+
         Raises
         ------
         CalibrationError, InstrumentError
             As `labonn.capture.capture` does.
         """
-        tiles = np.empty((len(images), 2 * self.design.optic.kernels, *images.shape[2:]), np.float32)
-        registration, counts = Registration(calibration), CaptureCounts()
-        with lab.step(f"capturing: {group}", total=len(images)) as step:
-            for shot in capture(lab.bench, images[:, 0], registration, keep_frames=keep_frames, counts=counts):
-                tiles[shot.index] = shot.tiles
-                frame = {} if shot.frame is None else {"frame": shot.frame}
-                lab.record(group, tiles=shot.tiles, image=shot.index, saturated_px=shot.saturated_px, **frame)
-                step.advance()
-        lab.note(f"frames: {group}", counts.summary())
+        tiles = capture_group(lab, group, images[:, 0], calibration, self.optics, keep_frames=keep_frames)
         return torch.from_numpy(tiles)
 
     def draw(self, lab: "Lab", calibration: Calibration, group: str) -> None:
         """Put layout, pattern, PSFs, and the first frame of a group of captures into the report."""
         psfs = (self.psf_target, self.psf_realised, self.psf_correlation)
-        frame = read_frames(lab.frames_path, group, ["frame"], stop=1)["frame"][0]
+        frame = read_kept(lab.frames_path, group, stop=1)[1][0]
         lab.figure("layout", figures.layout(self.layout), "Where the sub-apertures stand on the optic.")
         lab.figure("phase pattern", figures.phase_pattern(self.pattern_rad), "What the SLM shows.")
         lab.figure(
@@ -131,8 +146,6 @@ class Deployment:
         measured: Mapping[str, Any],
     ) -> str:
         """Release a backend for this network on this bench, and let the bench use it from now on; gives its id."""
-        file = lab.run_record.folder / "calibration.h5"
-        calibration.save(file)
         release = make_release(
             lab.folder,
             bench=lab.bench_config.name,
@@ -141,7 +154,7 @@ class Deployment:
             model=self.model,
             backend=backend.state_dict(),
             figures=measured,
-            calibration=file,
+            calibration=calibration_file(lab, calibration),
         )
         set_current_release(lab.folder, lab.bench_config.name, release.id)
         return release.id
@@ -182,6 +195,30 @@ def store(
     )
 
 
+def describe(lab: "Lab", model: str) -> dict[str, Any]:
+    """Give what was said of a trained network when it was stored."""
+    return dict(load_model(lab.folder, model).description)
+
+
+def trained_before(lab: "Lab", design: Design) -> str | None:
+    """Give the model of the lost run that is continued: what it had trained need not be trained again.
+
+    None where there is no such run, or the design is another now.
+    """
+    for run in lab.continuation.runs:
+        model = run.record.notes.get("model")
+        if isinstance(model, str):
+            try:
+                description = describe(lab, model)
+            except RecordError as error:
+                lab.say(f"what run {run.record.id} had trained is trained again: {error}")
+                return None
+            if description["design"] == design.model_dump(mode="json", by_alias=True):
+                lab.say(f"model {model} was trained by run {run.record.id} and is used as it is")
+                return model
+    return None
+
+
 def load_deployment(lab: "Lab", model: str) -> Deployment:
     """Read a trained network.
 
@@ -218,7 +255,7 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
             "or name the laboratory's folder with --lab"
         )
     deployment = load_deployment(lab, release.model)
-    backend = deployment.student.backend
+    backend = copy.deepcopy(deployment.student.backend)  # the student stays as it was trained
     backend.load_state_dict(_tensors(release.backend()))
     return release, deployment, backend
 

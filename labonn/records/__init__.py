@@ -7,10 +7,12 @@ from labonn.records.calibrations import (
     keep_calibration,
 )
 from labonn.records.checks import LastGood, last_good_check, save_good_check
-from labonn.records.frames import FrameFile, frame_counts, read_frames
+from labonn.records.frame_reading import frame_counts, kept_names, read_frames, read_kept
+from labonn.records.frames import FrameFile
 from labonn.records.logs import logging_to
 from labonn.records.lost import close_lost_runs
 from labonn.records.models import ModelCard, StoredModel, load_model, newest_model, save_model
+from labonn.records.recorder import Recorder
 from labonn.records.releases import (
     Release,
     current_release,
@@ -26,6 +28,7 @@ __all__ = [
     "FrameFile",
     "LastGood",
     "ModelCard",
+    "Recorder",
     "Release",
     "Run",
     "RunRecord",
@@ -40,6 +43,7 @@ __all__ = [
     "find_run",
     "frame_counts",
     "keep_calibration",
+    "kept_names",
     "last_good_check",
     "list_releases",
     "load_model",
@@ -47,6 +51,7 @@ __all__ = [
     "make_release",
     "newest_model",
     "read_frames",
+    "read_kept",
     "read_release",
     "read_run",
     "read_weights",

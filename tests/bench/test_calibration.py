@@ -1,15 +1,18 @@
 """Calibration and capture against the world's truth."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.ndimage import zoom
 from sklearn.datasets import load_digits
 
-from labonn.capture import Calibration, Registration, calibrate, capture
+from labonn.capture import Calibration, Registration, capture
 from labonn.design import Layout, lay_out, load_design
 from labonn.errors import CalibrationError
 from labonn.instruments import open_bench
 
+from .calibrating import calibrate
 from .conftest import Simulated
 
 pytestmark = pytest.mark.slow
@@ -61,7 +64,9 @@ def geometry_error_px(calibration: Calibration, truth: dict) -> np.ndarray:
     return np.einsum("tij,nj->tni", calibration.affine - true_affine(truth), taps)
 
 
-def test_measures_the_truth_and_captures_what_is_shown(world: Simulated, layout: Layout, images: np.ndarray) -> None:
+def test_measures_the_truth_and_captures_what_is_shown(
+    world: Simulated, layout: Layout, images: np.ndarray, tmp_path: Path
+) -> None:
     """In a world whose lenslets are perfect, so that a tile's place is where its picture is."""
     steps: list[str] = []
     flat_phase = np.zeros((1080, 1920), np.float32)
@@ -70,7 +75,7 @@ def test_measures_the_truth_and_captures_what_is_shown(world: Simulated, layout:
         world.changed(effects__aberrations__on=False, effects__phase_screen__on=False),
         open_bench(world.file) as bench,
     ):
-        calibration = calibrate(bench, layout, flat_phase, images[:8], ideal[:8], steps.append)
+        calibration = calibrate(bench, tmp_path, layout, flat_phase, images[:8], ideal[:8], steps)
         assert not bench.shutter.is_open
         truth = world.truth()
         assert np.sqrt((geometry_error_px(calibration, truth) ** 2).mean()) < 0.1
@@ -96,14 +101,14 @@ def test_measures_the_truth_and_captures_what_is_shown(world: Simulated, layout:
 
 
 def test_a_ramp_on_the_slm_moves_the_picture_as_diffraction_says(
-    world: Simulated, layout: Layout, images: np.ndarray
+    world: Simulated, layout: Layout, images: np.ndarray, tmp_path: Path
 ) -> None:
     """A ramp of one turn in 64 px of 8 um deflects by 532 nm / 512 um; 50 mm on, that is 52 um, two taps."""
     ramp = np.broadcast_to(2 * np.pi * np.arange(1080, dtype=np.float32)[:, None] / 64, (1080, 1920))
     moved = np.zeros_like(images)
     moved[:, 2:] = images[:, :-2]
     with open_bench(world.file) as bench:
-        calibration = calibrate(bench, layout, ramp, images[:8], np.repeat(moved[:8, None], 16, axis=1))
+        calibration = calibrate(bench, tmp_path, layout, ramp, images[:8], np.repeat(moved[:8, None], 16, axis=1))
         shots = list(capture(bench, images[8:12], Registration(calibration)))
     for shot in shots:
         picture = shot.tiles.mean(axis=0)
@@ -116,13 +121,13 @@ def test_a_ramp_on_the_slm_moves_the_picture_as_diffraction_says(
 
 
 def test_without_light_there_is_no_calibration(
-    world: Simulated, layout: Layout, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    world: Simulated, layout: Layout, images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ideal = np.repeat(images[:, None], 16, axis=1)
     with open_bench(world.file) as bench:
         monkeypatch.setattr(bench.shutter, "open", lambda: None)
         with pytest.raises(CalibrationError, match="no exposure fits a white display"):
-            calibrate(bench, layout, np.zeros(bench.slm.shape, np.float32), images, ideal)
+            calibrate(bench, tmp_path, layout, np.zeros(bench.slm.shape, np.float32), images, ideal)
     assert world.truth()["dark"]
 
 

@@ -44,7 +44,7 @@ def test_what_is_found_is_what_is_so(world: Simulated, lab: Path) -> None:
     assert np.median(np.abs(centres - np.array(truth["geometry"]["tile_centres_px"]))) < 0.6
     assert found["geometry"].fit_error is not None
     assert found["geometry"].fit_error < 0.1
-    assert found["tile-gain"].made_with.keys() == {"exposure", "dark", "flat", "geometry"}
+    assert found["tile-gain"].made_with.keys() == {"exposure", "dark", "geometry"}
     assert truth["dark"]
 
 
@@ -65,7 +65,7 @@ def test_one_that_was_made_with_an_older_one_is_refused_and_what_was_kept_stays(
     refused = characterise(world, lab, "tile-gain")
     assert refused.exit_code == 1
     assert refused.error is not None
-    assert "'flat' (flat field) is out of order: it was made with 'dark'" in refused.error
+    assert "'geometry' (display-to-camera geometry) is out of order: it was made with 'dark'" in refused.error
     after = current_calibrations(lab, name)
     assert after["dark"].id != before["dark"].id
     assert after["tile-gain"].id == before["tile-gain"].id

@@ -10,7 +10,7 @@ import pytest
 
 from labonn.errors import RecordError
 from labonn.records import FrameFile, frame_counts, read_frames
-from labonn.records.frames import partial_name
+from labonn.records.frame_reading import partial_name
 
 
 def row(number):
@@ -160,7 +160,7 @@ def test_a_file_of_a_newer_labonn_is_refused(path):
     with FrameFile(path) as file:
         file.append("fit", image=0)
     with h5py.File(path, "r+") as raw:
-        raw.attrs["schema"] = 2
+        raw.attrs["schema"] = 3
     with pytest.raises(RecordError, match="newer labonn"):
         read_frames(path, "fit")
 

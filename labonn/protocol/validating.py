@@ -1,0 +1,124 @@
+"""Captures that no fit has seen, as many as the gate needs to decide."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from labonn.capture import Calibration
+from labonn.compensation import Answers, Decision, Gate, answers_of, decide
+from labonn.optics import signed_maps
+from labonn.protocol.compensating import Compensated
+from labonn.protocol.deployment import Deployment
+from labonn.report import figures
+
+if TYPE_CHECKING:
+    from labonn.protocol.lab import Lab
+
+GROUP = "validation"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the validation captures said.
+
+    Attributes
+    ----------
+    decision
+        The gate's, at its last look.
+    answers
+        How each backend did, by its method.
+    looks
+        The gate's decision at each look, by the captures it looked at.
+    gate
+        What a candidate had to prove.
+    """
+
+    decision: Decision
+    answers: dict[str, Answers]
+    looks: dict[int, Decision]
+    gate: Gate
+
+    @property
+    def percent(self) -> dict[str, float]:
+        """Accuracy of each method, in per cent."""
+        return {method: answers.percent for method, answers in self.answers.items()}
+
+    @property
+    def captures(self) -> int:
+        """How many validation captures were taken."""
+        return self.decision.captures
+
+
+def validate(
+    lab: "Lab",
+    network: Deployment,
+    calibration: Calibration,
+    fitted: Compensated,
+    *,
+    first: int,
+    most: int,
+    seed: int,
+    gate: Gate,
+) -> Validation:
+    """Capture validation images and ask the gate, with twice as many each time, until it has decided or has all.
+
+    Every run draws images of its own, so that tonight's gate does not judge by those that last night's release was
+    chosen by.
+
+    Parameters
+    ----------
+    lab, network, calibration
+        Where, of what, and as what the captures are taken.
+    fitted
+        The backends to compare, and which of them may be released.
+    first, most
+        Captures for the first look, and for the last.
+    seed
+        Of the choice of images, together with the run's name.
+    gate
+        What a candidate has to prove.
+    """
+    split = network.data.validation
+    chosen = np.random.default_rng([seed, zlib.crc32(lab.run_record.id.encode())]).permutation(len(split))[:most]
+    maps: list[Tensor] = []
+    looks: dict[int, Decision] = {}
+    for start, stop in looks_of(first, len(chosen)):
+        fresh = chosen[start:stop]
+        tiles = network.capture(lab, GROUP, split.images[fresh], calibration)
+        lab.record_all(f"{GROUP}-images", index=fresh)
+        maps.append(signed_maps(tiles))
+        answers = answer(fitted.backends, torch.cat(maps), split.labels[chosen[:stop]])
+        looks[stop] = decide(answers["none"], {name: answers[name] for name in fitted.candidates}, gate)
+        if looks[stop].settled:
+            break
+    return Validation(looks[stop], answers, looks, gate)
+
+
+def looks_of(first: int, most: int) -> list[tuple[int, int]]:
+    """From and to which capture each look is taken: doubling, until there are no more."""
+    stops = [min(first, most)]
+    while stops[-1] < most:
+        stops.append(min(2 * stops[-1], most))
+    return list(zip([0, *stops], stops, strict=False))
+
+
+def evaluate(
+    lab: "Lab", network: Deployment, calibration: Calibration, fitted: Compensated, count: int | Literal["all"]
+) -> dict[str, Any]:
+    """Capture test images, and say how each backend does on them: for figures, never for a decision."""
+    test = network.data.test.first(count)
+    maps = signed_maps(network.capture(lab, "test", test.images, calibration, keep_frames=False))
+    percent = {name: answers.percent for name, answers in answer(fitted.backends, maps, test.labels).items()}
+    lab.figure("accuracy on the test set", figures.accuracy_bars(percent), f"On {len(test)} test images.")
+    return {"test_images": len(test), "methods": percent}
+
+
+def answer(backends: Mapping[str, nn.Module], maps: Tensor, labels: NDArray[np.int64]) -> dict[str, Answers]:
+    """How each backend does on the same captures."""
+    return {method: answers_of(backend, maps, labels) for method, backend in backends.items()}
