@@ -165,6 +165,41 @@ def check(bench: Bench, settings: Settings = None, lab: LabDir = DEFAULT_LAB, js
     return check_command(bench, lab, settings or [])
 
 
+@bench_app.command(name="discover")
+def discover_bench(
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="FILE", help="The bench file to write, NAME.bench.toml.")
+    ] = None,
+    picks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pick", metavar="ROLE=NAME", help="What fills a role; may be repeated. Asked for, where missing."
+        ),
+    ] = None,
+    cfgs: Annotated[
+        list[Path] | None, typer.Option("--cfg", metavar="FILE", help="A Micro-Manager configuration elsewhere.")
+    ] = None,
+    addresses: Annotated[
+        list[str] | None,
+        typer.Option("--address", metavar="ADDRESS", help="A VISA resource or serial URL that nobody lists."),
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask at VISA resources and serial ports who is there; this writes to them.")
+    ] = False,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """List what can be opened on this computer, and write a bench file of what you pick. Nothing is opened for it."""
+    import sys
+
+    from labonn.cli.discovering import discover_command
+    from labonn.instruments.discovery import Search
+
+    folder = Path() if write is None else write.parent
+    search = Search(folder, tuple(cfgs or ()), tuple(addresses or ()), ask)
+    return discover_command(search, write, picks or [], interactive=sys.stdin.isatty() and not json)
+
+
 design_app = typer.Typer(help="Designs, before anything is trained or built.", no_args_is_help=True)
 app.add_typer(design_app, name="design")
 
