@@ -58,7 +58,7 @@ def conditions(
         "slm": bench.slm.identify() if bench.has_slm else None,
         "wavelength_nm": geometry.wavelength_nm,
         "tiles": hash_of([geometry.model_dump(mode="json"), centres_um, list(image_shape)]),
-        "pattern": None if pattern is None else hash_of(sha256(bench.slm.levels(pattern).tobytes()).hexdigest()),
+        "pattern": None if pattern is None else hash_of(sha256(bench.slm.levels_of(pattern).tobytes()).hexdigest()),
     }
 
 

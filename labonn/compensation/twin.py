@@ -1,215 +1,146 @@
 """The optical twin: what the optics really compute, learned from a handful of captures."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import exp
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from labonn.errors import CalibrationError
+from labonn.compensation.twin_basis import KERNEL_TAPS, Basis, Part
+from labonn.compensation.twin_noise import Noise
+from labonn.compensation.twin_sensor import Sensor
 
-SUPPORT_TAPS = 17  # wider than the design's kernels: aberrations and stray light spread a PSF beyond them
-RIDGES = (
-    1e-4,
-    1e-3,
-    1e-2,
-    1e-1,
-    1.0,
-)  # tried for the prior's weight, relative to the mean eigenvalue of the images' Gram
-HELD_OUT = 4  # every fourth capture judges the ridge and the twin
-FEWEST_CAPTURES = 4
-LEAST_R2 = 0.1  # a twin that predicts less of the held-out captures predicts nothing
-FIRST_GAMMA_STEP, LAST_GAMMA_STEP = 0.4, 0.02  # of the logarithm of the display's gamma
-LARGEST_LOG_GAMMA = 1.1  # a gamma beyond 3 or 1/3 is no display's
-# Part of the held-out residual that a parameter must take away to be believed: with many held out, with one.
-WORTH_A_PARAMETER, WORTH_A_PARAMETER_OF_ONE = 0.005, 0.1
 CHUNK_IMAGES = 500
+LARGEST_MATRIX_PIXELS = 1024
+NOISE_TAPS = 7  # the light that a reading's noise follows is looked at with kernels cut to this
 
 
 @dataclass(frozen=True)
 class Twin:
-    r"""Kernels and an offset for each sub-aperture: tile_s = image^gamma \star kernel_s + offset_s + noise.
+    r"""tile_s = sensor_s(kernel_s \star image^gamma + offset_s + ...) + noise; see `twin_basis` for what else there is.
 
     Attributes
     ----------
-    kernels
-        (T, support, support) float32, in the student's units, gain included.
-    offset
-        (T,) float32.
-    display_gamma
-        Exponent from an image's values to the display's light; 1 where the captures do not ask for another.
+    basis
+        What a tile is a sum of; the parts that left-out captures justified.
+    weights
+        (F, T) float32, in the student's units.
+    display_gamma, display_gamma_se
+        Exponent from an image's values to the display's light, and its standard error; 1 and 0 where the captures do
+        not ask for another.
+    sensor
+        The curve from light to reading of each tile.
+    level_rms
+        Standard deviation of the light from frame to frame, over its mean; 0 where the captures do not show any.
+    noise
+        What is not predicted, as noise that grows with the light, on left-out captures.
     gain
-        (T,) the light that a sub-aperture gathers over what the design says.
+        (T,) the light that a sub-aperture's kernel gathers over what the design says.
     held_out_r2
-        (T,) part of the held-out captures' variance that the twin predicts.
+        (T,) part of the left-out captures' variance that the twin predicts.
     map_noise
-        (K,) standard deviation of what the twin cannot predict of each signed map, on held-out captures.
+        (K,) standard deviation of what the twin cannot predict of each signed map, on left-out captures.
+    residual
+        (T, H, W) root mean square of that, place by place.
     ridge
-        The weight of the prior that predicted the held-out captures best.
+        Weight of the prior of each part, which predicted the left-out captures best.
+    gains
+        What each part took of the left-out residual when it was tried, as a fraction, kept or not.
+    spread
+        (F, F) lower triangular float32; a draw of the posterior departs by inverse(spread^T) times normal numbers.
+    spread_scale
+        (T,) times this.
     captures
-        How many captures it was fitted to.
+        How many it was fitted to.
     """
 
-    kernels: Tensor
-    offset: Tensor
+    basis: Basis
+    weights: Tensor
     display_gamma: float
+    display_gamma_se: float
+    sensor: Sensor
+    level_rms: float
+    noise: Noise
     gain: Tensor
     held_out_r2: Tensor
     map_noise: Tensor
-    ridge: float
+    residual: Tensor
+    ridge: Mapping[Part, float]
+    gains: Mapping[Part, float]
+    spread: Tensor
+    spread_scale: Tensor
     captures: int
+
+    @property
+    def kernels(self) -> Tensor:
+        """The kernels, (T, KERNEL_TAPS, KERNEL_TAPS), gain included; in the middle of the field where they change."""
+        return self.basis.kernels(self.weights)[:, 0]
+
+    @property
+    def offset(self) -> Tensor:
+        """What a tile shows of a dark image, in the mean, (T,)."""
+        return self.weights[self.basis.places["offset"]][0]
+
+    def light(self, images: Tensor) -> Tensor:
+        """What the display makes of images (N, 1, H, W)."""
+        return images.clamp_min(0) ** self.display_gamma
 
     def tiles(self, images: Tensor) -> Tensor:
         """Predict the optical maps (N, T, H, W) of images (N, 1, H, W), without noise."""
-        return _predict(images**self.display_gamma, self.kernels, self.offset)
+        return self.sensor.read(self.basis.predict(self.light(images), self.weights))
 
     def maps(self, images: Tensor) -> Tensor:
         """Predict the signed maps (N, K, H, W) of images (N, 1, H, W), without noise."""
-        kernels = self.kernels[0::2] - self.kernels[1::2]
-        offset = self.offset[0::2] - self.offset[1::2]
-        chunks = [_predict(chunk**self.display_gamma, kernels, offset) for chunk in torch.split(images, CHUNK_IMAGES)]
-        return torch.cat(chunks)
+        height, width = images.shape[2:]
+        maps = images.new_empty(len(images), self.weights.shape[1] // 2, height, width)
+        signed = self.weights[:, 0::2] - self.weights[:, 1::2]  # subtracting first: half the work, the same maps
+        linear = self._predictor(signed if self.sensor.straight else self.weights, len(images))
+        for start in range(0, len(images), CHUNK_IMAGES):
+            seen = linear(self.light(images[start : start + CHUNK_IMAGES]))
+            if not self.sensor.straight:
+                tiles = self.sensor.read(seen)
+                seen = tiles[:, 0::2] - tiles[:, 1::2]
+            maps[start : start + CHUNK_IMAGES] = seen
+        return maps
 
+    def _predictor(self, weights: Tensor, count: int) -> Callable[[Tensor], Tensor]:
+        """What predicts from light (n, 1, H, W); for many small pictures, one matrix from all pixels to all readings.
 
-def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
-    """Refit the frontend to captures, without labels, by ridge regression towards the designed kernels.
+        That is more arithmetic than convolutions, and several times faster.
+        """
+        height, width = self.basis.image_shape
+        pixels = height * width
+        if count < pixels or pixels > LARGEST_MATRIX_PIXELS:
+            return lambda light: self.basis.predict(light, weights)
+        dark = self.basis.predict(torch.zeros(1, 1, height, width), weights)
+        points = torch.eye(pixels).reshape(pixels, 1, height, width)
+        matrix = torch.cat(
+            [self.basis.predict(some, weights) - dark for some in torch.split(points, CHUNK_IMAGES)]
+        ).flatten(1)
+        return lambda light: torch.addmm(dark.flatten(1), light.flatten(1), matrix).reshape(-1, *dark.shape[1:])
 
-    The unknowns of a tile are a kernel on a support wider than the design's and an offset; the prior is the designed
-    kernel with the tile's own gain. How much it weighs is chosen by predicting every fourth capture from the others.
+    def map_noise_of(self, images: Tensor) -> Tensor:
+        """Standard deviation of the noise of each reading of the signed maps of images, (N, K, H, W).
 
-    Parameters
-    ----------
-    images
-        (N, 1, H, W) float32, what was shown.
-    tiles
-        (N, T, H, W) float32, what was captured.
-    designed_kernels
-        (T, taps, taps) float32, the student's.
+        It follows the light of both halves, predicted with cut kernels: cheap enough for every batch of a training.
+        """
+        margin = (KERNEL_TAPS - NOISE_TAPS) // 2
+        cut = self.kernels[:, None, margin : margin + NOISE_TAPS, margin : margin + NOISE_TAPS].clamp_min(0)
+        slope, dark = self.noise.slope[:, None, None, None] * cut, self.noise.dark
+        slope, dark = slope[0::2] + slope[1::2], dark[0::2] + dark[1::2]
+        light = functional.conv2d(self.light(images), slope, dark, padding=NOISE_TAPS // 2)
+        return light.clamp_min(0).sqrt()
 
-    Raises
-    ------
-    CalibrationError
-        If there are too few captures, one is not a number, or the tiles do not follow the images at all.
-    """
-    if len(images) < FEWEST_CAPTURES:
-        raise CalibrationError(f"an optical twin needs at least {FEWEST_CAPTURES} captures, got {len(images)}")
-    if not torch.isfinite(images).all():
-        raise CalibrationError("an image that was shown has a value that is not a number: check the data set")
-    if not torch.isfinite(tiles).all():
-        raise CalibrationError("a captured map has a value that is not a number: capture again")
-    images, tiles = images.double(), tiles.double()
-    prior = _centred(designed_kernels.double())
-    held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1
+    def noisy(self, maps: Tensor, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Signed maps (N, K, H, W) as one more capture of the images would show them: noise and level drawn anew."""
+        drawn = maps + self.map_noise_of(images) * torch.randn(maps.shape, generator=generator)
+        if self.level_rms:
+            drawn = drawn + maps * self.level_rms * torch.randn(len(maps), 1, 1, 1, generator=generator)
+        return drawn
 
-    def trial(display_gamma: float) -> _Trial:
-        shown = images**display_gamma
-        fitting = _Regression.of(shown[~held_out], tiles[~held_out], prior)
-        return min((_judged(fitting, ridge, shown[held_out], tiles[held_out]) for ridge in RIDGES), key=_error)
-
-    # From the tile's mean or its mean picture, whichever is closer: dark edges alone are not following the images.
-    means = (tiles[~held_out].mean(dim=(0, 2, 3), keepdim=True), tiles[~held_out].mean(dim=0, keepdim=True))
-    spread = torch.stack([(tiles[held_out] - mean).square().mean(dim=(0, 2, 3)) for mean in means]).amin(dim=0)
-    if (dead := (spread <= 1e-12).nonzero().flatten().tolist()) != []:
-        raise CalibrationError(
-            f"tiles {', '.join(map(str, dead))} show the same, whatever image is shown: is the shutter open, the "
-            "display alight, and the phase pattern on the SLM? Calibrate again"
-        )
-    display_gamma, best = _search_gamma(trial, int(held_out.sum()))
-    held_out_r2 = 1 - best.residual.square().mean(dim=(0, 2, 3)) / spread
-    if not held_out_r2.median() > LEAST_R2:
-        raise CalibrationError(
-            "the captured maps do not follow the images that were shown "
-            f"(median held-out R^2 {held_out_r2.median():.2f}): does each frame belong to its image, is the right "
-            "pattern on the SLM, and is the camera where it was at calibration?"
-        )
-    signed_residual = best.residual[:, 0::2] - best.residual[:, 1::2]
-    kernels, offset = _Regression.of(images**display_gamma, tiles, prior).solve(best.ridge)
-    return Twin(
-        kernels=kernels.float(),
-        offset=offset.float(),
-        display_gamma=display_gamma,
-        gain=(kernels.sum(dim=(1, 2)) / prior.sum(dim=(1, 2)).clamp_min(1e-12)).float(),
-        held_out_r2=held_out_r2.float(),
-        map_noise=signed_residual.square().mean(dim=(0, 2, 3)).sqrt().float(),
-        ridge=best.ridge,
-        captures=len(images),
-    )
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """How well captures that were held out are predicted."""
-
-    ridge: float
-    residual: Tensor  # (n, T, H, W)
-    error: float
-
-
-def _error(trial: _Trial) -> float:
-    return trial.error
-
-
-def _judged(fitting: "_Regression", ridge: float, shown: Tensor, tiles: Tensor) -> _Trial:
-    residual = tiles - _predict(shown, *fitting.solve(ridge))
-    return _Trial(ridge, residual, float(residual.square().mean()))
-
-
-def _search_gamma(trial: Callable[[float], _Trial], held_out: int) -> tuple[float, _Trial]:
-    """The display's gamma that predicts best, by halving steps of its logarithm; 1 unless another is clearly better."""
-    worth = max(WORTH_A_PARAMETER, WORTH_A_PARAMETER_OF_ONE / held_out)
-    linear = trial(1.0)
-    exponent, best, step = 0.0, linear, FIRST_GAMMA_STEP
-    while step > LAST_GAMMA_STEP:
-        candidates = [x for x in (exponent - step, exponent + step) if abs(x) <= LARGEST_LOG_GAMMA]
-        moves = [(candidate, trial(exp(candidate))) for candidate in candidates]
-        nearest = min(moves, key=lambda move: move[1].error)
-        if nearest[1].error < best.error:
-            exponent, best = nearest
-        else:
-            step /= 2
-    if best.error > (1 - worth) * linear.error:
-        return 1.0, linear
-    return exp(exponent), best
-
-
-@dataclass(frozen=True)
-class _Regression:
-    """The normal equations of all tiles at once: they share the images' Gram."""
-
-    gram: Tensor  # (P + 1, P + 1) with P = support ** 2; the last unknown is the offset
-    target: Tensor  # (P + 1, T)
-    prior: Tensor  # (P + 1, T), with the gain of each tile
-
-    @classmethod
-    def of(cls, images: Tensor, tiles: Tensor, prior: Tensor) -> "_Regression":
-        unknowns, count = SUPPORT_TAPS**2 + 1, tiles.shape[1]
-        gram, target = images.new_zeros(unknowns, unknowns), images.new_zeros(unknowns, count)
-        for image, tile in zip(images, tiles, strict=True):
-            patches = functional.unfold(image[None], SUPPORT_TAPS, padding=SUPPORT_TAPS // 2)[0]
-            patches = torch.cat([patches, torch.ones_like(patches[:1])])
-            gram += patches @ patches.T
-            target += patches @ tile.flatten(1).T
-        shape = torch.cat([prior.flatten(1).T, images.new_zeros(1, count)])
-        gain = (shape * target).sum(dim=0) / (shape * (gram @ shape)).sum(dim=0).clamp_min(1e-12)
-        return cls(gram, target, shape * gain)
-
-    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
-        """Kernels (T, support, support) and offsets (T,) at one weight of the prior; the offset is not held back."""
-        unknowns = len(self.gram)
-        weight = ridge * self.gram.diagonal()[:-1].mean()
-        penalty = torch.full((unknowns,), float(weight), dtype=self.gram.dtype)
-        penalty[-1] = 1e-9 * self.gram[-1, -1]
-        solution = torch.linalg.solve(self.gram + penalty.diag(), self.target + penalty[:, None] * self.prior)
-        return solution[:-1].T.reshape(-1, SUPPORT_TAPS, SUPPORT_TAPS), solution[-1]
-
-
-def _centred(kernels: Tensor) -> Tensor:
-    """Put the designed kernels in the middle of the wider support."""
-    margin = (SUPPORT_TAPS - kernels.shape[-1]) // 2
-    return functional.pad(kernels, (margin, margin, margin, margin))
-
-
-def _predict(images: Tensor, kernels: Tensor, offset: Tensor) -> Tensor:
-    return functional.conv2d(images, kernels[:, None], offset, padding=SUPPORT_TAPS // 2)
+    def sample(self, generator: torch.Generator | None = None) -> "Twin":
+        """Another twin that the captures allow as well: its weights drawn from their posterior."""
+        normal = torch.randn(self.weights.shape, generator=generator)
+        departure = torch.linalg.solve_triangular(self.spread.T, normal, upper=True)
+        return replace(self, weights=self.weights + departure * self.spread_scale)

@@ -98,6 +98,16 @@ class Modulator(Instrument):
             raise ValueError(f"{self}: {what} must be floating point, not {picture.dtype}")
 
     @abstractmethod
+    def levels_of(self, picture: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+        """Check what `show` may be given, and say which levels it would send, (H, W) uint8.
+
+        Raises
+        ------
+        ValueError
+            If it has another shape, or values that cannot be shown.
+        """
+
+    @abstractmethod
     def _shape_hw(self) -> tuple[int, int]: ...
 
     @abstractmethod

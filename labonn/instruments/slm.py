@@ -82,13 +82,16 @@ class SLM(Modulator):
         InstrumentError
             If the SLM does not take it.
         """
-        self._show_levels(self.levels(phase_rad), wait)
+        self._show_levels(self.levels_of(phase_rad), wait)
 
-    def levels(self, phase_rad: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-        """Say which levels a phase pattern, as `show` takes it, becomes, (H, W)."""
-        self._check_picture(phase_rad, "a phase pattern")
-        if not np.isfinite(phase_rad).all():
+    def levels_of(self, picture: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+        """Check a phase pattern in radians, and give the levels that it is sent as."""
+        self._check_picture(picture, "a phase pattern")
+        if not np.isfinite(picture).all():
             raise ValueError(f"{self}: a phase pattern holds values that are not finite")
+        return self._levels(picture)
+
+    def _levels(self, phase_rad: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
         turns = np.asarray(phase_rad, np.float64) / (2 * pi)
         if self._level_of_phase is not None:
             steps = len(self._level_of_phase)

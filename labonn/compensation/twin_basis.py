@@ -1,0 +1,181 @@
+r"""What a captured tile may be a sum of: the picture through a kernel, and all that light does besides.
+
+    tile_t(x) = sum_j ((phi_j s) \star k_tj)(x) + sum_m w_tm h_m(x)
+
+with s the light of the picture shown, phi_j a low power of the place in the picture (1, then u and v, then their
+products), k_tj a kernel on its own support, and h_m what needs no kernel of its own: smooth patterns over the tile, the
+picture spread so widely that hardly more than its amount counts, and light from so far that only coarse cells of it
+matter, the neighbouring tiles' among it: the scene is the same for all of them, so that what their sub-apertures throw
+into this tile is one more kernel, far from its middle.
+Every weight is linear, and every tile of one optic has the same functions: one Gram matrix serves them all.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Part = Literal["core", "tilt", "bowl", "kernel", "offset", "background", "halo", "far", "field", "field2"]
+
+# The simplest first.
+ALL_PARTS: tuple[Part, ...] = ("kernel", "offset", "halo", "background", "far", "field", "field2")
+# Sides of kernels. "kernel" is wider than any design's: aberrations and stray light spread a PSF beyond it; what
+# changes over the field is narrower. "core", "tilt" and "bowl" are the same three for a quick look.
+TAPS: dict[Part, int] = {"kernel": 17, "field": 11, "field2": 7, "core": 11, "tilt": 7, "bowl": 5}
+KERNEL_TAPS = TAPS["kernel"]
+HALO_TAPS = (4.0, 12.0)  # standard deviation of what is scattered widely; the whole picture's mean is the third
+WAVES = 6  # half periods over the tile that a background may have, and one less
+FAR_TAPS = 3.0  # beyond, a tap this much further from the middle is expected to be e times smaller
+CELLS = 14  # along an axis, over all distances that two places of a picture can have
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The functions of one choice of parts, for images of one size.
+
+    Attributes
+    ----------
+    parts
+        Which; their features stand in this order.
+    image_shape
+        (H, W), taps.
+    """
+
+    parts: tuple[Part, ...]
+    image_shape: tuple[int, int]
+
+    def size(self, part: Part) -> int:
+        """How many features a part has."""
+        if part in TAPS:
+            return len(self.powers(part)) * TAPS[part] ** 2
+        if part == "far":
+            return int(self._far_cells.sum())
+        return {"offset": 1, "background": WAVES**2 - 1, "halo": len(HALO_TAPS) + 1}[part]
+
+    @cached_property
+    def places(self) -> dict[Part, slice]:
+        """Where each part's features stand."""
+        places, start = {}, 0
+        for part in self.parts:
+            places[part] = slice(start, start + self.size(part))
+            start = places[part].stop
+        return places
+
+    @property
+    def features(self) -> int:
+        """How many features there are in all."""
+        return sum(self.size(part) for part in self.parts)
+
+    def powers(self, part: Part) -> Tensor:
+        """phi_j of a part with kernels, (J, H, W)."""
+        axes = [torch.linspace(-1, 1, length) for length in self.image_shape]
+        u, v = torch.meshgrid(*axes, indexing="ij")
+        if part in ("field", "tilt"):
+            return torch.stack([u, v])
+        return torch.stack(
+            [u * u - 1 / 3, u * v, v * v - 1 / 3] if part in ("field2", "bowl") else [torch.ones_like(u)]
+        )
+
+    def rows(self, light: Tensor) -> Iterator[Tensor]:
+        """The features of each picture, (F, H W), one picture after the other; light (N, 1, H, W)."""
+        for picture in light:
+            yield torch.cat([self._rows_of(picture[None], part) for part in self.parts])
+
+    def predict(self, light: Tensor, weights: Tensor) -> Tensor:
+        """The weighted sum: light (N, 1, H, W), weights (F, T) -> (N, T, H, W)."""
+        count = weights.shape[1]
+        total = light.new_zeros(len(light), count, *self.image_shape)
+        for part, place in self.places.items():
+            mine = weights[place].to(light)
+            if part in TAPS:
+                kernels = mine.T.reshape(count, -1, TAPS[part], TAPS[part])
+                total += functional.conv2d(light * self.powers(part).to(light), kernels, padding=TAPS[part] // 2)
+            elif part == "far":
+                kernels = light.new_zeros(count, CELLS**2)
+                kernels[:, self._far_cells.flatten()] = mine.T
+                far = functional.conv2d(
+                    self._cells(light), kernels.reshape(count, 1, CELLS, CELLS), dilation=self._cell_taps
+                )
+                total += far[:, :, : self.image_shape[0], : self.image_shape[1]]
+            else:
+                total += torch.einsum("ft,nfhw->nthw", mine, self._pictures(light, part))
+        return total
+
+    def kernels(self, weights: Tensor, part: Part = "kernel") -> Tensor:
+        """The kernels of a part in the weights (F, T): (T, J, taps, taps)."""
+        return weights[self.places[part]].T.reshape(weights.shape[1], -1, TAPS[part], TAPS[part])
+
+    def without(self, weights: Tensor, *parts: Part) -> Tensor:
+        """The weights with some parts set to nothing."""
+        weights = weights.clone()
+        for part in set(parts) & set(self.parts):
+            weights[self.places[part]] = 0
+        return weights
+
+    def stiffness(self, part: Part) -> Tensor:
+        """How much more each feature of a part is held back than the first, (f,): far taps, quick waves."""
+        if part in TAPS:
+            at = torch.arange(TAPS[part]) - TAPS[part] // 2
+            radius = torch.hypot(at[:, None].double(), at[None, :].double()).flatten()
+            return torch.exp(2 * (radius - FAR_TAPS).clamp_min(0) / FAR_TAPS).repeat(len(self.powers(part)))
+        if part == "background":
+            order = torch.arange(WAVES).double()
+            return (order[:, None].square() + order[None, :].square()).flatten()[1:].square()
+        return torch.ones(self.size(part), dtype=torch.float64)
+
+    def _rows_of(self, picture: Tensor, part: Part) -> Tensor:
+        if part in TAPS:
+            powers = self.powers(part).to(picture)
+            return functional.unfold(picture * powers[None], TAPS[part], padding=TAPS[part] // 2)[0]
+        if part == "far":
+            shifted = functional.unfold(self._cells(picture), CELLS, dilation=self._cell_taps)
+            height, width = self.image_shape
+            whole = shifted.reshape(CELLS**2, height + 1, width + 1)
+            return whole[self._far_cells.flatten(), :height, :width].flatten(1)
+        return self._pictures(picture, part).expand(1, -1, -1, -1)[0].flatten(1)
+
+    def _pictures(self, light: Tensor, part: Part) -> Tensor:
+        """The features of a part without kernels, (N or 1, f, H, W)."""
+        if part == "offset":
+            return light.new_ones(1, 1, *self.image_shape)
+        if part == "background":
+            down, right = (self._waves(length).to(light) for length in self.image_shape)
+            return torch.einsum("ah,bw->abhw", down, right).flatten(0, 1)[None, 1:]
+        mean = light.mean(dim=(2, 3), keepdim=True).expand(len(light), 1, *self.image_shape)
+        return torch.cat([*(self._spread(light, width) for width in HALO_TAPS), mean], dim=1)
+
+    def _spread(self, light: Tensor, width_taps: float) -> Tensor:
+        """The picture blurred by a Gaussian."""
+        across = []
+        for length in self.image_shape:
+            at = torch.arange(length).to(light)
+            across.append(torch.exp(-0.5 * ((at[:, None] - at[None, :]) / width_taps) ** 2))
+        return across[0] @ light @ across[1].T / (2 * torch.pi * width_taps**2)
+
+    @staticmethod
+    def _waves(length: int) -> Tensor:
+        """Cosines of 0, 1, ... half periods, (WAVES, length)."""
+        return torch.cos(torch.pi * torch.arange(WAVES)[:, None] * (torch.arange(length) + 0.5) / length)
+
+    @property
+    def _cell_taps(self) -> int:
+        """Side of a coarse cell."""
+        return ceil(2 * max(self.image_shape) / CELLS)
+
+    @cached_property
+    def _far_cells(self) -> Tensor:
+        """Which cells of distances, (CELLS, CELLS), lie beyond the kernel's support."""
+        start = (torch.arange(CELLS) - CELLS // 2) * self._cell_taps
+        near = (start >= -(KERNEL_TAPS // 2)) & (start + self._cell_taps - 1 <= KERNEL_TAPS // 2)
+        return ~(near[:, None] & near[None, :])
+
+    def _cells(self, light: Tensor) -> Tensor:
+        """The mean over a cell that begins at each place, dark beyond the picture."""
+        side = CELLS // 2 * self._cell_taps
+        padded = functional.pad(light, (side, side, side, side))
+        return functional.avg_pool2d(padded, self._cell_taps, stride=1)
