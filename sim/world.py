@@ -24,6 +24,7 @@ from sim.response import Panel
 from sim.sensor import Frame, Sensor
 from sim.speckle import Speckles
 from sim.spectrum import Transfer, mean_of_squares
+from sim.stage import Carrier
 from sim.warmth import Warmth
 from sim.world_file import WorldFile, explain
 
@@ -32,7 +33,14 @@ _MS = 1e-3
 _FIXED = np.zeros((0, 0), np.uint8)
 _FIXED_KEY = content_key(_FIXED)
 _OF_FIXED = {_FIXED_KEY: 1.0}
-_UNSEEN = ("laser", "meter", "thermometer", "shutter", "faults")  # parts that neither optics nor sensor are made from
+_UNSEEN = (
+    "laser",
+    "meter",
+    "thermometer",
+    "stage",
+    "shutter",
+    "faults",
+)  # parts that neither optics nor sensor are made from
 _BANDS = 16  # parts of the rows that a rolling shutter exposes alike
 _SETTLED = 2e-3  # an SLM pattern with less weight than this is not worth its seconds of propagation
 
@@ -68,6 +76,7 @@ class World:
         self.optics = Optics(file, self.seed)
         self.illumination = Illumination(file, self.seed, clock)
         self.warmth = Warmth(file.thermometer, self.seed, clock)
+        self.carrier = Carrier(file.stage, clock)
         self.faults = Faults(clock, file.faults)
         self.camera = Camera(lambda: self.file.camera, clock, self, self.faults)
         self._lights = Lights(self._render)
@@ -205,7 +214,10 @@ class World:
             for channel, radiance in enumerate(radiances)
         ]
         light = seen_through(channels, bayer)
-        return Seen(mean_of_squares(light, binning) if bayer.on else light, float(np.mean(radiances)))
+        return Seen(
+            mean_of_squares(light, binning) if bayer.on else light,
+            float(np.mean([radiance.mean() for radiance in radiances])),
+        )
 
     def _transfer(
         self, weights: dict[str, float], pictures: dict[str, Pixels], channel: int, moment: Moment
@@ -263,6 +275,7 @@ class World:
         self.file = file
         self.illumination.change(file)
         self.warmth.file = file.thermometer
+        self.carrier.file = file.stage
 
     def _renew(self, file: WorldFile) -> None:
         """Draw sensor, speckle and movement anew, and forget what was seen."""
@@ -270,7 +283,9 @@ class World:
         self._sensors: dict[int, Sensor] = {}
         self._sensor_of(self.camera.binning)
         self._speckles = Speckles(file.effects.speckle, file.camera.shape, self.seed)
-        self.movement = Movement(file.effects.thermal_drift, file.effects.knock, self.seed)
+        self.movement = Movement(
+            file.effects.thermal_drift, file.effects.knock, self.seed, self.carrier, file.camera.pixel_um
+        )
 
     def _sensor_of(self, binning: int) -> Sensor:
         if binning not in self._sensors:

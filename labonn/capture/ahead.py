@@ -1,13 +1,13 @@
 """Frames of one image after another, taken in a thread of their own, a few ahead of whoever looks at them.
 
-While a frame is looked at and recorded, the next images are shown, settle and are exposed. Where the camera is triggered
-by software, the next image is shown as soon as the exposure is over, and settles while the frame is read out; else when
-the frame has arrived.
+While a frame is looked at and recorded, the next images are shown, settle and are exposed. Where the camera is
+triggered by software, the next image is shown as soon as the exposure is over, and settles while the frame is read out;
+else when the frame has arrived.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -44,6 +44,10 @@ class Screen:
         """Levels that an image is sent as."""
         return self._bench.display.levels_of(scene_of(self.images[index], self._bench))
 
+    def now_s(self) -> float:
+        """The bench's clock."""
+        return self._bench.clock.now_s()
+
     def blacken(self) -> None:
         """Show black, and wait."""
         self.show_levels(self._bench.display.levels_of(plain_scene(0.0, self._bench)))
@@ -66,6 +70,8 @@ class Taken:
 
     frame: Frame | None
     error: BaseException | None
+    taken_s: float
+    """The bench's clock when it had arrived."""
     steady: bool
     """Whether the shutter was left alone meanwhile: a run may be paused, and dark, at any moment."""
 
@@ -136,15 +142,16 @@ class Ahead:
                     self._screen.wait()
                     moves = self._bench.shutter.moves
                     frame = next(exposures)
-                    self._give(Taken(frame, None, steady=moves == self._bench.shutter.moves))
+                    taken_s = self._bench.clock.now_s()
+                    self._give(Taken(frame, None, taken_s, steady=moves == self._bench.shutter.moves))
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the frame
-            self._give(Taken(None, error, steady=True))
+            self._give(Taken(None, error, 0.0, steady=True))
 
-    def _exposures(self, count: int, exposed: Callable[[], None]) -> Iterator[Frame]:
+    def _exposures(self, count: int, exposed: Callable[[], None]) -> Generator[Frame, None, None]:
         camera = self._bench.camera
         if camera.trigger == "software":
-            for frame in camera.frames(count, exposed=exposed):
-                yield frame.pixels
+            for one in camera.frames(count, exposed=exposed):
+                yield one.pixels
             return
         while True:
             frame = camera.snap()

@@ -44,6 +44,32 @@ screen = "SLM"
 wait_for_refresh = false
 pitch_um = 16.0
 settle_ms = 60.0      # that of the simulated panel, and until what looks at the screen has seen it"""
+STAGE_ROLES = """thermometer = "thermometer"
+stage = "focus"
+stage_down = "down"
+"""
+STAGES = """
+[instruments.focus]
+driver = "scpi_stage"
+model = "pi-gcs2"
+resource = "TCPIP0::${stage.host}::${stage.port}::SOCKET"
+lowest_um = -500
+highest_um = 500
+may_home = true
+needs_homing = true
+
+[instruments.down]
+driver = "scpi_stage"
+model = "pi-gcs2"
+parameters = { axis = "2" }
+resource = "TCPIP0::${stage.host}::${stage.port}::SOCKET"
+lowest_um = -500
+highest_um = 500
+may_home = true
+needs_homing = true
+
+[interlocks]
+"""
 BENCHES = Path(sim.__file__).parent / "benches"
 # How each switch of the test door stands in a sound laboratory; everything else is as the world file has it.
 _SOUND = {
@@ -175,6 +201,8 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
                 if clock == "window":
                     screens = held.enter_context(two_screens(WINDOW, (WINDOW.height, WINDOW.left + WINDOW.width)))
                     changes.append((DISPLAY, WINDOW_DISPLAY))
+                    changes.append(('thermometer = "thermometer"\n', STAGE_ROLES))
+                    changes.append(("\n[interlocks]\n", STAGES))
                 name = f"conformance-{clock}-{os.getpid()}"
                 self[clock] = held.enter_context(
                     simulated(bench_of(tmp_path_factory.mktemp(f"bench-{clock}"), name, *changes))

@@ -9,6 +9,8 @@ CFG = """\
 Property,Core,Initialize,0
 Device,Camera,DemoCamera,DCam
 Device,Shutter,DemoCamera,DShutter
+Device,Focus,DemoCamera,DStage
+Device,XY,DemoCamera,DXYStage
 #py pyDevice,SLM,tests.bench.democam_devices,Panel
 #py pyDevice,Display,tests.bench.democam_devices,Panel
 Property,Core,Initialize,1
@@ -25,6 +27,8 @@ display = "display"
 slm = "slm"
 camera = "camera"
 shutter = "shutter"
+stage = "focus"
+stage_right = "across"
 
 [instruments.display]
 driver = "micromanager"
@@ -51,6 +55,21 @@ timeout_ms = 60_000
 driver = "micromanager"
 cfg = "demo.cfg"
 device = "Shutter"
+
+[instruments.focus]
+driver = "micromanager"
+cfg = "demo.cfg"
+device = "Focus"
+lowest_um = -100
+highest_um = 100
+
+[instruments.across]
+driver = "micromanager"
+cfg = "demo.cfg"
+device = "XY"
+axis = "x"
+lowest_um = -100
+highest_um = 100
 
 [geometry]
 wavelength_nm = 532.0

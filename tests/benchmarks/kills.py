@@ -67,10 +67,19 @@ class Capture:
     """Images that were captured again although a killed start had acknowledged them."""
 
 
-def start(
-    world: Simulated, calibration: Path, lab: Path, images: int, kill_after_s: float | None
-) -> tuple[bool, int, float]:
-    """Start the capture; kill it so long after it begins: whether it was killed, acknowledged frames, dark after s."""
+@dataclass(frozen=True)
+class Ran:
+    """What was seen of a start while it ran."""
+
+    killed: bool
+    acknowledged: int
+    dark_after_s: float
+    took_s: float
+    """From its beginning, its bench open, to its last image."""
+
+
+def start(world: Simulated, calibration: Path, lab: Path, images: int, kill_after_s: float | None) -> Ran:
+    """Start the capture, and kill it so long after it begins, if it is to be killed."""
     command = [sys.executable, "-m", "labonn", "run", str(SCRIPT), str(world.file), "--lab", str(lab)]
     command += ["--set", f"calibration={calibration}", "--set", f"images={images}"]
     acknowledged, killed_s = 0, []
@@ -83,21 +92,24 @@ def start(
                 process.kill()
                 killed_s.append(time.time())
 
-        timer = threading.Timer(kill_after_s or 0.0, kill)
+        timer, began_s = threading.Timer(kill_after_s or 0.0, kill), time.monotonic()
         for line in process.stdout:
-            if line.startswith("begins") and kill_after_s is not None:
-                timer.start()
+            if line.startswith("begins"):
+                began_s = time.monotonic()
+                if kill_after_s is not None:
+                    timer.start()
             if line.startswith("acknowledged") and line.endswith("\n"):
                 acknowledged = int(line.split()[1])
+        took_s = time.monotonic() - began_s
         complaints = process.stderr.read()
     timer.cancel()
     if process.returncode not in (0, -9):
         raise SystemExit(f"a start ended with {process.returncode}: {complaints}")
-    if process.returncode == 0:
-        return False, acknowledged, 0.0
+    if process.returncode == 0 or read_run(run_folders(lab)[-1]).status == "done":
+        return Ran(False, acknowledged, 0.0, took_s)
     while world.truth()["lit"] and time.time() - killed_s[0] < 10:
         time.sleep(0.02)
-    return True, acknowledged, max(0.0, float(world.truth()["dark_since_unix_s"]) - killed_s[0])
+    return Ran(True, acknowledged, max(0.0, float(world.truth()["dark_since_unix_s"]) - killed_s[0]), took_s)
 
 
 def run_folders(lab: Path) -> list[Path]:
@@ -127,15 +139,15 @@ def capture_once(
 ) -> Capture:
     """Start a capture until a start is not killed, and look at what every start left."""
     kills = chance.randint(1, MOST_KILLS)
-    seen: list[tuple[bool, int, float]] = []
-    while not seen or seen[-1][0]:
+    seen: list[Ran] = []
+    while not seen or seen[-1].killed:
         after_s = chance.uniform(0, longest_s) if len(seen) < kills else None
         seen.append(start(world, calibration, lab, images, after_s))
     folders = run_folders(lab)
     starts, safe, recaptured, continued, could = [], set[int](), 0, 0, 0
-    for (killed, acknowledged, dark_s), folder in zip(seen, folders, strict=True):
+    for ran, folder in zip(seen, folders, strict=True):
         found, wrong = wrong_frames(folder, reader)
-        starts.append(Start(killed, acknowledged, found, wrong, dark_s, read_run(folder).status))
+        starts.append(Start(ran.killed, ran.acknowledged, found, wrong, ran.dark_after_s, read_run(folder).status))
         if found:
             rows = read_frames(folder / "frames.h5", GROUP, ["image", "from_run"])
             own = {int(image) for image in rows["image"][rows["from_run"] == 0]}
@@ -202,14 +214,11 @@ def measure(arguments: argparse.Namespace, before: list[Capture]) -> Iterator[Ca
         with open_bench(world.file) as bench:
             calibration, reader = calibrated(bench)
         calibration.save(folder / "calibration.h5")
+        took_s = start(world, folder / "calibration.h5", folder / "first", arguments.images, None).took_s
         while kills_of(done) < arguments.kills and time.monotonic() < end_s:
             chance = random.Random(f"{arguments.seed} {len(done)}")
             lab = folder / "lab"
-            done.append(
-                capture_once(
-                    world, reader, folder / "calibration.h5", lab, arguments.images, chance, arguments.longest_s
-                )
-            )
+            done.append(capture_once(world, reader, folder / "calibration.h5", lab, arguments.images, chance, took_s))
             shutil.rmtree(lab)
             yield done[-1]
 
@@ -224,7 +233,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--longest-s", type=float, default=10.0, help="kill within so many seconds of the capture")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long; the next start goes on")
     parser.add_argument("--into", type=Path, help="file of what was measured, which a next start goes on with")
