@@ -29,7 +29,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     if damaged:
         lab.note("passed over", damaged)
     backends = {release.id: restored}
-    if (other := backend_of(lab.folder, given_up, release.model)) is not None:
+    other = backend_of(lab.folder, given_up, release.model)
+    if given_up is not None and other is not None:
         backends[given_up] = other
 
     calibration = network.calibrate(lab)

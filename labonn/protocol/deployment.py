@@ -65,10 +65,10 @@ class Deployment:
         """Hash of what the frontend is told to be: captures of one model are not those of another."""
         return optics_hash(self.pattern_rad, self.psf_target)
 
-    def lecture(self, lab: "Lab") -> Lecture:
-        """The training set, and what the teacher says of it; the laboratory keeps the teacher's kernel."""
+    def lecture(self, cache: Path) -> Lecture:
+        """The training set, and what the teacher says of it; its answers and its kernel are kept in the cache."""
         images, labels = self.training_images(), torch.from_numpy(self.data.train.labels)
-        teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache_of(lab))
+        teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache)
         return Lecture(images, teaching, self.student)
 
     def training_images(self) -> Tensor:

@@ -120,8 +120,9 @@ def _belonging(lab: Path, record: RunRecord) -> dict[str, Path]:
     """Find what a run is of no use without elsewhere: its model, and the releases that it began with and made."""
     found: dict[str, Path] = {}
     result = record.result or {}
-    models = {result.get("model"), record.notes.get("model")}
-    for release in {result.get("release"), record.notes.get("in use", {}).get("release")}:
+    in_use = record.notes.get("in use", {})
+    models = {result.get("model"), record.notes.get("model"), in_use.get("model")}
+    for release in {result.get("release"), in_use.get("release")}:
         if isinstance(release, str) and (lab / "releases" / release).is_dir():
             found[f"releases/{release}"] = lab / "releases" / release
             models.add(read_release(lab, release).model)
