@@ -8,7 +8,7 @@ import pytest
 
 from labonn.design import load_design
 from labonn.protocol import run_protocol
-from labonn.records import current_release, frame_counts, read_frames, read_kept
+from labonn.records import current_release, frame_counts, read_frames, read_kept, read_run
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +63,13 @@ def test_the_answer_has_what_is_promised(recalibrated):
     assert answer["captures"] == 16
     assert answer["validation_captures"] == 150
     assert {"none", "e2e", "twin+ntkd"} <= answer["methods"].keys()
+
+
+def test_calibrations_that_the_deployment_kept_are_used_and_named(recalibrated):
+    tables = {table.name: table.rows for table in read_run(recalibrated.run_folder).tables}
+    states = {row["calibration"]: row["is"] for row in tables["Calibrations"]}
+    assert {states[kind] for kind in ("exposure", "dark", "flat", "geometry")} == {"kept"}
+    assert states["maps"].startswith("made now")
 
 
 def test_every_capture_is_on_disk_with_its_frame(recalibrated):
