@@ -1,7 +1,7 @@
 """Captures that are killed at random moments, and go on at the next start: ``python -m tests.benchmarks.kills``.
 
-On the simulated bench in virtual time, about 15 minutes on 2 cores with nothing else to do. A capture of numbered images is started, killed
-with ``kill -9``, and started again with the same words until one start was not killed. Which image a frame is of is
+On the simulated bench in virtual time, about 15 minutes on 2 cores that have nothing else to do. A capture of numbered
+images is started, killed with ``kill -9``, and started again with the same words until one start was not killed. Which image a frame is of is
 read from a number in the scene of the raw frame. In the end every image must be there once, with its own frame, and
 what a killed process had called acknowledged must have been taken over, not captured again.
 """
@@ -100,11 +100,10 @@ def start(world: Simulated, calibration: Path, lab: Path, images: int, kill_at: 
                 process.kill()
                 killed_s.append(time.time())
 
-        timer, said = threading.Timer(kill_at.delay_s if kill_at else 0.0, kill), 0
-        for line in process.stdout:
+        timer = threading.Timer(kill_at.delay_s if kill_at else 0.0, kill)
+        for said, line in enumerate(process.stdout):
             if kill_at is not None and said == kill_at.frames:
                 timer.start()
-            said += 1
             if line.startswith("acknowledged") and line.endswith("\n"):
                 acknowledged = int(line.split()[1])
         complaints = process.stderr.read()
