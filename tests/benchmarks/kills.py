@@ -1,9 +1,9 @@
 """Captures that are killed at random moments, and go on at the next start: ``python -m tests.benchmarks.kills``.
 
 On the simulated bench in virtual time, about 15 minutes on 2 cores that have nothing else to do. A capture of numbered
-images is started, killed with ``kill -9``, and started again with the same words until one start was not killed. Which image a frame is of is
-read from a number in the scene of the raw frame. In the end every image must be there once, with its own frame, and
-what a killed process had called acknowledged must have been taken over, not captured again.
+images is started, killed with ``kill -9``, and started again with the same words until one start was not killed. Which
+image a frame is of is read from a number in the scene of the raw frame. In the end every image must be there once, with
+its own frame, and what a killed process had called acknowledged must have been taken over, not captured again.
 """
 
 import argparse
