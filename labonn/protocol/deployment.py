@@ -66,7 +66,7 @@ class Deployment:
         return optics_hash(self.pattern_rad, self.psf_target)
 
     def lecture(self, cache: Path) -> Lecture:
-        """The training set, and what the teacher says of it; the teacher's kernel is kept in the folder `cache`."""
+        """The training set, and what the teacher says of it; its answers and its kernel are kept in the cache."""
         images, labels = self.training_images(), torch.from_numpy(self.data.train.labels)
         teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache)
         return Lecture(images, teaching, self.student)
