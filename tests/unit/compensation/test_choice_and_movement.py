@@ -74,7 +74,7 @@ def captured(images, down=0.0, right=0.0, seed=3):
 @pytest.fixture(scope="module")
 def twin():
     images = pictures(10)
-    return fit_twin(images, captured(images), designed())
+    return fit_twin(images, captured(images), designed(), parts=("kernel", "offset"))
 
 
 @pytest.mark.parametrize(("down", "right"), [(0.6, -0.4), (-1.3, 0.2), (0.0, 0.0)])
