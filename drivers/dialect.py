@@ -231,3 +231,15 @@ class ShutterDialect(Dialect):
         if bool(self.open and self.close) == bool(self.toggle) or bool(self.open) != bool(self.close):
             raise ValueError("give either open and close, or toggle")
         return self
+
+
+class StageDialect(Dialect):
+    """What one axis of a stage understands; positions in um, after `scale`."""
+
+    kind: Literal["stage"]
+    move: NumberCommand
+    position: Number
+    is_moving: Question
+    stop: Sequence = Field(min_length=1)
+    home: Sequence = Field((), description="begins to drive to its reference")
+    is_homed: Question | None = Field(None, description="whether its positions count from its reference")

@@ -16,13 +16,14 @@ from drivers.dialect import (
     LineRules,
     PowerMeterDialect,
     ShutterDialect,
+    StageDialect,
     ThermometerDialect,
 )
 from drivers.dialect_files import read_dialect
 from drivers.line import Line, Port
 from labonn.config import Frozen
 from labonn.errors import ConfigError, InstrumentError
-from labonn.instruments import Instrument, Light, PowerMeter, Shutter, Thermometer
+from labonn.instruments import Instrument, Light, PowerMeter, Shutter, Stage, Thermometer
 
 logger = logging.getLogger(__name__)
 
@@ -206,6 +207,35 @@ class LineShutter(LineInstrument, Shutter):
                 logger.warning("%s; looking at its state", error)
             else:
                 return
+
+
+class LineStage(LineInstrument, Stage):
+    """One axis of a stage that is talked to in lines."""
+
+    dialect_model = StageDialect
+    _dialect: StageDialect
+
+    def _position_um_hw(self) -> float:
+        return self._talk.ask(self._dialect.position.ask, self._dialect.position.read)
+
+    def _move_to_um_hw(self, position_um: float) -> None:
+        # To the same place twice is to that place.
+        self._talk.tell(self._dialect.move.lines(position_um), again=True)
+
+    def _is_moving_hw(self) -> bool:
+        return self._talk.ask(self._dialect.is_moving.ask, self._dialect.is_moving.read)
+
+    def _stop_hw(self) -> None:
+        self._talk.tell(self._dialect.stop, again=True)
+
+    def _home_hw(self) -> None:
+        if not self._dialect.home:
+            raise ConfigError(f"{self}: homing: its dialect has no home")
+        self._talk.tell(self._dialect.home, again=False)
+
+    def _is_homed_hw(self) -> bool:
+        question = self._dialect.is_homed
+        return True if question is None else self._talk.ask(question.ask, question.read)
 
 
 def _like(answer: str, like: Any) -> str:

@@ -7,10 +7,11 @@ share one core. The simulated bench is such a file too, with Python devices in i
 from __future__ import annotations
 
 import logging
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from drivers.micromanager_camera import MicroManagerCamera
 from drivers.micromanager_core import Device, Place
@@ -44,6 +45,8 @@ class MicroManagerShutterTable(Place, ShutterTable):
 
 class MicroManagerStageTable(Place, StageTable):
     """A Micro-Manager stage's table."""
+
+    axis: Literal["z", "x", "y"] = Field("z", description="x or y: one of the two of an XY stage")
 
 
 class _Pixels(Device, Modulator):
@@ -95,17 +98,43 @@ class MicroManagerShutter(Device, Shutter):
 
 
 class MicroManagerStage(Device, Stage):
-    """A stage of one axis with a Micro-Manager adapter, such as a focus drive."""
+    """A stage of one axis with a Micro-Manager adapter, such as a focus drive, or one axis of an XY stage."""
 
     mm_type = "Stage"
     table_model: ClassVar[type[InstrumentTable]] = MicroManagerStageTable
+    table: MicroManagerStageTable
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        if self.table.axis != "z":
+            self.mm_type = "XYStage"
 
     def _position_um_hw(self) -> float:
-        return float(self._core.getPosition(self._label))
+        match self.table.axis:
+            case "x":
+                return float(self._core.getXPosition(self._label))
+            case "y":
+                return float(self._core.getYPosition(self._label))
+            case _:
+                return float(self._core.getPosition(self._label))
 
     def _move_to_um_hw(self, position_um: float) -> None:
-        self._core.setPosition(self._label, position_um)
-        self._core.waitForDevice(self._label)
+        match self.table.axis:
+            case "x":
+                self._core.setXYPosition(self._label, position_um, self._core.getYPosition(self._label))
+            case "y":
+                self._core.setXYPosition(self._label, self._core.getXPosition(self._label), position_um)
+            case _:
+                self._core.setPosition(self._label, position_um)
+
+    def _is_moving_hw(self) -> bool:
+        return bool(self._core.deviceBusy(self._label))
+
+    def _stop_hw(self) -> None:
+        self._core.stop(self._label)
+
+    def _home_hw(self) -> None:
+        self._core.home(self._label)
 
 
 INSTRUMENTS = {

@@ -7,7 +7,7 @@ import os
 import tempfile
 from importlib import import_module, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ class Place(Frozen):
 class Device(Instrument):
     """What every Micro-Manager device has in common: a core, and its label there."""
 
-    mm_type: ClassVar[str]
+    mm_type: str
     _core: UniMMCore
     _label: str
 

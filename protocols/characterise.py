@@ -1,19 +1,19 @@
 """Measure everything about the bench that a calibration can know, each in the one right order, and keep it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, Field, PositiveInt
 
-from labonn.capture.characterisation import KINDS, usable
+from labonn.capture import Calibrator
+from labonn.capture.before import Measured
+from labonn.capture.characterisation import KINDS
 from labonn.capture.geometry import nominal_affine
-from labonn.capture.measurements import MEASUREMENTS, Before, Measured
 from labonn.design import lay_out, load_design
-from labonn.errors import CalibrationError, ConfigError
+from labonn.errors import ConfigError
 from labonn.protocol import Lab, Result
-from labonn.records import calibration_history, current_calibrations, keep_calibration
-from labonn.records.disk import utc_now
+from labonn.protocol.deployment import in_use
+from labonn.records import calibration_history, current_release
 from labonn.report import figures
 
 
@@ -21,38 +21,38 @@ class Parameters(BaseModel):
     """What can be set."""
 
     only: str = Field("all", description=f"which to make, separated by commas: {', '.join(KINDS)}; or all")
-    design: str = Field("digits-mono", description="design whose sub-apertures and tiles are looked at")
-    image_taps: PositiveInt = Field(28, description="side of an image on this bench, in taps")
+    design: str = Field("digits-mono", description="design whose tiles are looked at, where no network is in use yet")
+    image_taps: PositiveInt = Field(28, description="side of an image, in taps, where no network is in use yet")
 
 
 def run(lab: Lab, parameters: Parameters) -> Result:
     """Make what was asked for, each with those before it as they were kept; stop at the first that fails."""
-    wanted = chosen(parameters.only)
-    layout = lay_out(load_design(parameters.design).optic)
-    shape = (parameters.image_taps, parameters.image_taps)
     rows: list[dict[str, Any]] = []
+    wanted = chosen(parameters.only)
+    calibrator = calibrator_of(lab, parameters)
     for name in wanted:
         kind = KINDS[name]
         if kind.needs_slm and not lab.bench.has_slm:
             rows.append({"calibration": name, "is": "not on this bench: it has a fixed optic"})
             continue
-        current = current_calibrations(lab.folder, lab.bench_config.name)
-        for needed in kind.needs:
-            usable(needed, current, utc_now(), str(lab.bench_path))
-        before = Before(
-            layout,
-            shape,
-            {needed: current[needed].values for needed in kind.needs},
-            {needed: current[needed].arrays() for needed in kind.needs},
-        )
-        made_with = {needed: current[needed].id for needed in kind.needs}
+        if name == "maps" and calibrator.pattern is None and parameters.only.strip() == "all":
+            rows.append({"calibration": name, "is": "no network is in use on this bench yet"})
+            continue
         with lab.step(kind.title) as step:
-            measured = measure(lab, name, before, made_with, step.say)
-        draw(lab, name, measured, before)
+            measured = calibrator.make(name, step.say)
+        draw(lab, name, measured, calibrator)
         rows.append(summary(name, measured))
         lab.table("Calibrations", rows)
     lab.table("History", history(lab))
     return Result(made=[row["calibration"] for row in rows])
+
+
+def calibrator_of(lab: Lab, parameters: Parameters) -> Calibrator:
+    """Give the bench's calibrations: of the network that is in use, or of the design that was named where none is."""
+    if current_release(lab.folder, lab.bench_config.name) is not None:
+        return in_use(lab)[1].calibrator(lab)
+    layout, shape = lay_out(load_design(parameters.design).optic), (parameters.image_taps, parameters.image_taps)
+    return Calibrator(lab.bench, lab.folder, lab.run_record.id, layout, shape)
 
 
 def chosen(only: str) -> list[str]:
@@ -63,30 +63,6 @@ def chosen(only: str) -> list[str]:
     if unknown := sorted(names - KINDS.keys()):
         raise ConfigError(f"only = {unknown[0]!r}: is no calibration; there are: {', '.join(KINDS)}, or all")
     return [name for name in KINDS if name in names]
-
-
-def measure(lab: Lab, name: str, before: Before, made_with: Mapping[str, str], say: Any) -> Measured:
-    """Make one calibration and keep it, also where it fails; the one before it stays in use then."""
-    kept: dict[str, Any] = {
-        "bench": lab.bench_config.name,
-        "kind": name,
-        "run": lab.run_record.id,
-        "made_with": made_with,
-    }
-    try:
-        measured = MEASUREMENTS[name](lab.bench, before, say)
-    except CalibrationError as error:
-        keep_calibration(lab.folder, **kept, values={}, failure=str(error))
-        raise
-    keep_calibration(
-        lab.folder,
-        **kept,
-        values=measured.values,
-        arrays=measured.arrays,
-        fit_error=measured.fit_error,
-        fit_error_of=measured.fit_error_of,
-    )
-    return measured
 
 
 def summary(name: str, measured: Measured) -> dict[str, Any]:
@@ -113,7 +89,7 @@ def history(lab: Lab) -> list[dict[str, Any]]:
     ]
 
 
-def draw(lab: Lab, name: str, measured: Measured, before: Before) -> None:
+def draw(lab: Lab, name: str, measured: Measured, calibrator: Calibrator) -> None:
     """Put the calibration's picture into the report."""
     values, arrays = measured.values, measured.arrays
     if name == "dark":
@@ -123,9 +99,12 @@ def draw(lab: Lab, name: str, measured: Measured, before: Before) -> None:
         lab.figure("flat field", figures.flat_field_picture(arrays["flat"]), "A white display under a flat phase.")
     elif name == "geometry":
         camera = lab.bench.camera.shape
-        nominal = nominal_affine(before.layout, lab.bench.config.geometry, camera)[:, :, 2]
+        nominal = nominal_affine(calibrator.layout, lab.bench.config.geometry, camera)[:, :, 2]
         picture = figures.geometry_shifts(nominal, arrays["affine"][:, :, 2] - nominal, camera)
         lab.figure("geometry", picture, "Where the tiles lie, against where the bench file puts them.")
+    elif name == "maps":
+        gain = arrays["gain"] / arrays["gain"].mean()
+        lab.figure("gain behind the pattern", figures.tile_bars(gain.tolist()), "Light of each map, 1 in the mean.")
     elif name == "tile-gain":
         lab.figure("tile gain", figures.tile_bars(values["gain"]), "Light of each tile, 1 in the mean.")
     elif name == "psf":

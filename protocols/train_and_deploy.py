@@ -5,11 +5,11 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, Field, PositiveInt
 
-from labonn.data import load
-from labonn.design import lay_out, load_design
+from labonn.data import DataSet, load
+from labonn.design import Design, lay_out, load_design
 from labonn.optics import Pupil, signed_maps, solve_phase_pattern
 from labonn.protocol import Lab, Result
-from labonn.protocol.deployment import cache_of, load_deployment, store
+from labonn.protocol.deployment import cache_of, describe, load_deployment, store, trained_before
 from labonn.report import figures
 from labonn.training import Teaching, accuracy_percent, train_student, train_teacher
 from labonn.training.student import student_steps
@@ -31,24 +31,38 @@ class Parameters(BaseModel):
 def run(lab: Lab, parameters: Parameters) -> Result:
     """Design -> teacher -> student -> phase pattern -> bench."""
     design = load_design(parameters.design)
-    layout = lay_out(design.optic)
     data = load(design.task)
-    images, labels = torch.from_numpy(data.train.images), torch.from_numpy(data.train.labels)
-    test, classes = data.test.first(parameters.evaluation_images), len(data.classes)
-    bench = lab.bench  # opened first: whoever trains for an hour wants to know before that the bench is there
+    lab.bench.settings()  # opened first: whoever trains for an hour wants to know before that the bench is there
+    model = trained_before(lab, design) or train(lab, parameters, design, data)
+    lab.note("model", model)
+    network, known = load_deployment(lab.folder, model), describe(lab, model)
+    accuracy, test = dict(known["accuracy"]), data.test.first(parameters.evaluation_images)
 
+    calibration = network.calibrate(lab)
+    examples = network.capture(lab, "examples", test.images[:EXAMPLES], calibration)
+    tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)
+    backend = network.student.backend
+    accuracy["deployed"] = accuracy_percent(backend, signed_maps(tiles), test.labels)
+    maps = {
+        "simulated": signed_maps(network.ideal_tiles(torch.from_numpy(test.images[:1])))[0].numpy(),
+        "captured": signed_maps(examples)[0].numpy(),
+    }
+    network.draw(lab, calibration, "examples")
+    lab.figure("feature maps", figures.feature_maps(maps), "The first test image, as simulated and as captured.")
+    release = network.release(lab, backend, calibration, {"accuracy": accuracy})
+    return Result(model=model, release=release, accuracy=accuracy, **known["pattern"], test_images=len(test))
+
+
+def train(lab: Lab, parameters: Parameters, design: Design, data: DataSet) -> str:
+    """Train teacher and student in simulation, search the phase pattern, and keep all of it as a model; its id."""
+    images, labels = torch.from_numpy(data.train.images), torch.from_numpy(data.train.labels)
+    bench, classes = lab.bench, len(data.classes)
     with lab.step("training the teacher", total=teacher_steps(design, len(data.train))) as step:
         teacher = train_teacher(design, data.train, classes, seed=parameters.seed, on_step=step.advance)
     with lab.step("training the student", total=student_steps(design, len(data.train))) as step:
         teaching = Teaching(teacher, images, labels, batch=design.training.batch, cache=cache_of(lab))
         trained = train_student(
-            design,
-            data.train,
-            classes,
-            teaching,
-            seed=parameters.seed,
-            method=parameters.method,
-            on_step=step.advance,
+            design, data.train, classes, teaching, seed=parameters.seed, method=parameters.method, on_step=step.advance
         )
     student = trained.student
     lab.figure("training", figures.training_curves({"student": trained.losses}), "The student's loss in simulation.")
@@ -58,37 +72,23 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     with lab.step("searching the phase pattern", total=parameters.pattern_steps) as step:
         solution = solve_phase_pattern(
             student.frontend.kernels(),
-            layout,
+            lay_out(design.optic),
             pupil,
             bench.slm.shape,
             steps=parameters.pattern_steps,
             seed=parameters.seed,
             on_step=step.advance,
         )
-
-    accuracy = {
-        "teacher": accuracy_percent(teacher, torch.from_numpy(data.test.images), data.test.labels),
-        "simulated": accuracy_percent(student, torch.from_numpy(data.test.images), data.test.labels),
+    test = torch.from_numpy(data.test.images)
+    known = {
+        "accuracy": {
+            "teacher": accuracy_percent(teacher, test, data.test.labels),
+            "simulated": accuracy_percent(student, test, data.test.labels),
+        },
+        "pattern": {
+            "psf_correlation": float(solution.correlation.mean()),
+            "psf_relative_error": float(solution.relative_error.mean()),
+            "psf_efficiency": float(solution.efficiency.mean()),
+        },
     }
-    model = store(lab, design, teacher, student, solution, {"accuracy": accuracy, "seed": parameters.seed})
-    network = load_deployment(lab, model)
-    calibration = network.calibrate(lab)
-    examples = network.capture(lab, "examples", test.images[:EXAMPLES], calibration)
-    tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)
-    accuracy["deployed"] = accuracy_percent(student.backend, signed_maps(tiles), test.labels)
-    maps = {
-        "simulated": signed_maps(network.ideal_tiles(torch.from_numpy(test.images[:1])))[0].numpy(),
-        "captured": signed_maps(examples)[0].numpy(),
-    }
-    network.draw(lab, calibration, "examples")
-    lab.figure("feature maps", figures.feature_maps(maps), "The first test image, as simulated and as captured.")
-    release = network.release(lab, student.backend, calibration, {"accuracy": accuracy})
-    return Result(
-        model=model,
-        release=release,
-        accuracy=accuracy,
-        psf_correlation=float(solution.correlation.mean()),
-        psf_relative_error=float(solution.relative_error.mean()),
-        psf_efficiency=float(solution.efficiency.mean()),
-        test_images=len(test),
-    )
+    return store(lab, design, teacher, student, solution, {**known, "seed": parameters.seed})

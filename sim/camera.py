@@ -20,6 +20,7 @@ from sim.world_file import Camera as CameraFile
 
 TriggerMode = Literal["Internal", "Software", "External"]
 TRIGGER_MODES: Final[tuple[TriggerMode, ...]] = ("Internal", "Software", "External")
+BINNINGS = (1, 2, 4)
 _MS = 1e-3
 _MAX_EXPOSURE_MS = 60_000.0
 _MAX_DELAY_MS = 10_000.0
@@ -60,6 +61,8 @@ class Camera:
         self.exposing = threading.Lock()
         self.delivers = True
         self.exposure_ms = file().exposure_ms
+        self.binning = 1
+        """How many pixels, both axes, its electronics averages to one of a frame."""
         self.frames = 0
         """How many frames were taken; also the number of the last one."""
         self.trigger_mode: TriggerMode = "Internal"
@@ -74,6 +77,14 @@ class Camera:
         if not 0 < exposure_ms <= _MAX_EXPOSURE_MS:
             raise SimulationError(f"the camera exposes for 0 to {_MAX_EXPOSURE_MS:g} ms, not {exposure_ms!r}")
         self.exposure_ms = float(exposure_ms)
+
+    def set_binning(self, binning: int) -> None:
+        """Choose how many pixels, both axes, make one of the frames to come."""
+        if binning not in BINNINGS:
+            raise SimulationError(f"the camera bins {', '.join(map(str, BINNINGS))} pixels, not {binning!r}")
+        with self.exposing:
+            self.binning = binning
+            self._before = None
 
     def set_trigger_mode(self, mode: str) -> None:
         """Choose what begins an exposure."""

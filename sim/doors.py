@@ -89,6 +89,7 @@ class DevicesDoor(JsonDoor):
                 "trigger": self._trigger,
                 "triggering": self._triggering,
                 "exposure": self._exposure,
+                "binning": self._binning,
                 "shutter": self._shutter,
             }
         )
@@ -108,7 +109,7 @@ class DevicesDoor(JsonDoor):
         device = str(request["device"])
         if device not in self._world.panel_shapes():
             raise SimulationError(f"there is no panel {device!r}")
-        self._world.show(device, self._arrays[device].copy())
+        self._world.show(device, self._arrays[device])
         return {}
 
     def _snap(self, _: Request) -> Request:
@@ -154,13 +155,24 @@ class DevicesDoor(JsonDoor):
 
     def _delivered(self, snap: Snap) -> Request:
         place = snap.number % FRAME_PLACES
-        self._arrays[f"frame {place}"][:] = snap.frame
-        return {"place": place, "number": snap.number, "start_s": snap.start_s, "exposure_ms": snap.exposure_ms}
+        self._arrays[f"frame {place}"].reshape(-1)[: snap.frame.size] = snap.frame.reshape(-1)
+        return {
+            "place": place,
+            "shape": snap.frame.shape,
+            "number": snap.number,
+            "start_s": snap.start_s,
+            "exposure_ms": snap.exposure_ms,
+        }
 
     def _exposure(self, request: Request) -> Request:
         if "ms" in request:
             self._world.camera.set_exposure_ms(_number(request["ms"], "ms"))
         return {"ms": self._world.camera.exposure_ms}
+
+    def _binning(self, request: Request) -> Request:
+        if "pixels" in request:
+            self._world.camera.set_binning(int(_number(request["pixels"], "pixels")))
+        return {"pixels": self._world.camera.binning}
 
     def _shutter(self, request: Request) -> Request:
         light = self._world.illumination

@@ -8,6 +8,7 @@ import numpy as np
 from sim.draws import stream
 from sim.effects_light import LaserDrift
 from sim.effects_time import Knock, ThermalDrift
+from sim.stage import AXES, Carrier
 from sim.walk import Walk
 
 _HOUR_S = 3600.0
@@ -25,9 +26,13 @@ UNMOVED = Moved()
 
 
 class Movement:
-    """Thermal drift and a knock, of one world."""
+    """Thermal drift, a knock, and the stage that carries the camera, of one world."""
 
-    def __init__(self, thermal: ThermalDrift, knock: Knock, seed: int) -> None:
+    def __init__(
+        self, thermal: ThermalDrift, knock: Knock, seed: int, carrier: Carrier | None = None, pixel_um: float = 1.0
+    ) -> None:
+        self._carrier = carrier
+        self._pixel_um = pixel_um
         self._thermal = thermal
         self._knock = knock
         self._walks = [Walk(seed, f"thermal_drift {axis}") for axis in ("down", "right", "focus")]
@@ -48,6 +53,12 @@ class Movement:
             focus_um = thermal.focus_um_per_sqrt_h * focus + thermal.focus_cycle_um * focus_swing
         if knock.on and now_s >= knock.at_s:
             shift, focus_um = shift + np.array(knock.shift_px), focus_um + knock.focus_um
+        if self._carrier is not None:
+            carried = {axis: self._carrier.really_um(axis, now_s) for axis in AXES}
+            shift = (
+                shift - np.array([carried["down"], carried["right"]]) / self._pixel_um
+            )  # pictures stay where they are
+            focus_um += carried["focus"]
         if not shift.any() and focus_um == 0.0:
             return UNMOVED
         return Moved((float(shift[0]), float(shift[1])), float(focus_um))

@@ -15,6 +15,7 @@ DOORS: Final = {
     "thermometer": INSTRUMENT,
     "shutter": INSTRUMENT,
     "serial_laser": INSTRUMENT,
+    "stage": INSTRUMENT,
 }
 
 
@@ -37,7 +38,7 @@ class FaultPlan(Frozen):
     camera
         dropped: a frame is taken and never delivered. duplicated: the pixels of the frame before, as a new frame.
         stale: a new exposure, of the picture that was shown before. truncated: the last rows are missing (0).
-    laser, meter, thermometer, shutter, serial_laser
+    laser, meter, thermometer, shutter, serial_laser, stage
         timeout: the request is carried out, and not answered. garbled: bytes of the answer are wrong. late: the answer
         comes after the next request. split: it comes in pieces, with pauses. error: the instrument reports an error of
         its own (an entry in its queue, or its register, or its answer). gone: the connection is closed, the request

@@ -6,26 +6,28 @@ all PSFs, each at its tile's centre:
     I = S * K,   K(x) = sum_s PSF_s(x - c_s)
 
 which holds every overlap and crosstalk between tiles. K's transform is kept; a new picture costs one forward and one
-inverse transform. Both skip the frequencies that the sub-apertures' diffraction limit empties (about half of an axis).
+inverse transform. Both skip the frequencies that the sub-apertures' diffraction limit empties (half of each axis). What
+a binned camera sees is computed on its own coarser grid; see `sim.spectrum`.
 
 Where the PSFs differ over the field, they are linear between its centre and its corners, and so is the picture:
 
     I = sum_f (w_f S) * K_f,   sum_f w_f = 1
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, sparse
+from scipy import sparse
 from scipy.ndimage import gaussian_filter, shift
 
-from sim.cores import CORES
 from sim.draws import stream
 from sim.geometry import Geometry
 from sim.psf import Psfs, blur_um, cutoff_per_um, sampler, source_points_um
+from sim.spectrum import Spectra, Transfer, mean_of_squares
 from sim.world_file import WorldFile
 
 Floats = NDArray[np.float32]
-Transfer = NDArray[np.complex64]
 FIELD: tuple[tuple[float, float], ...] = ((0.0, 0.0), (-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0))
 """Where in the field PSFs are computed, if they differ: 1 is the display's edge."""
 _CELLS = 128  # along a tile's square
@@ -40,30 +42,35 @@ class Imager:
     def __init__(self, world: WorldFile, geometry: Geometry, seed: int) -> None:
         self._world = world
         self._geometry = geometry
-        self._scene_of, self._reach = _scene_map(world, geometry)
+        pixels = _sources(world, geometry)
+        self._reach = 2 * int(np.ceil((np.abs(pixels.at_px).max() + 1) / 2))  # even, so that it can be halved
+        self._scene_of = [_scene_map(pixels, self._reach, binning) for binning in (1, 2)]
         self._field = _field_weights(world, geometry, self._reach)
         self._stuck = _dead_pixels(world, seed)
         self._radiance = _radiance(world)
-        height, width = world.camera.shape
-        self._sizes = [int(fft.next_fast_len(side + 2 * self._reach, real=True)) for side in (height, width)]
-        kept = int(np.ceil(self._sizes[1] * world.camera.pixel_um * cutoff_per_um(world))) + 2
-        self._kept = min(kept, self._sizes[1] // 2 + 1)
+        cutoff = world.camera.pixel_um * cutoff_per_um(world)
+        self._spectra = Spectra.below(cutoff, world.camera.shape, self._reach)
+        self._halved = self._spectra.halved()
+        self._last_averaged: tuple[Transfer | None, Transfer] = (None, np.zeros((0, 0), np.complex64))
 
-    def scene(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
-        """Radiance on the camera's grid, about the middle of a tile, of a weighted mixture of displayed pictures."""
+    def radiance(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
+        """Radiance of the display's pixels, 0 to 1, of a weighted mixture of pictures."""
         height = self._world.display.shape[0]
         plane = slice(channel * height, (channel + 1) * height)
-        radiance = sum(
-            (np.float32(weight) * self._radiance.take(picture[plane]) for weight, picture in mixture), np.float32(0)
-        )
+        parts = [self._radiance.take(picture[plane], mode="clip") for _, picture in mixture]  # "clip": checks nothing
+        radiance = parts[0]
+        if len(parts) > 1 or mixture[0][0] != 1.0:
+            radiance = np.asarray(
+                sum(np.float32(weight) * part for (weight, _), part in zip(mixture, parts, strict=True))
+            )
         if self._stuck is not None:
             radiance.flat[self._stuck[0]] = self._stuck[1]
-        side = 2 * self._reach + 1
-        return np.asarray(self._scene_of @ np.ravel(radiance), np.float32).reshape(side, side)
+        return radiance
 
-    def mean_radiance(self, mixture: list[tuple[float, NDArray[np.uint8]]]) -> float:
-        """Mean of the displayed picture, 0 to 1."""
-        return float(sum(weight * self._radiance.take(picture).mean(dtype=np.float64) for weight, picture in mixture))
+    def scene(self, radiance: Floats, binning: int = 1) -> Floats:
+        """Radiance on the camera's grid (of 1, or of 2 x 2 pixels), about the middle of a tile."""
+        side = 2 * self._reach // binning + 1
+        return np.asarray(self._scene_of[binning - 1] @ radiance.ravel(), np.float32).reshape(side, side)
 
     def transfer(self, psfs: Psfs) -> Transfer:
         """Transform of K, for `image`."""
@@ -82,35 +89,37 @@ class Imager:
             whole[parts[0], parts[1]] += matrices[0] @ power @ matrices[1].T
         if self._world.effects.ghosts.on:
             whole += _ghost(whole, self._world)
-        wrapped = np.zeros(self._sizes, np.float32)
-        wrapped[: rows.size, : columns.size] = whole
-        # K starts at -reach, and the scene's own middle lies at +reach
-        wrapped = np.roll(wrapped, (-2 * reach, -2 * reach), axis=(0, 1))
-        spectrum = fft.rfft(wrapped, axis=1)[:, : self._kept]
-        return np.asarray(fft.fft(spectrum, axis=0), np.complex64)
+        return self._spectra.of_kernel(whole)
 
-    def image(self, scene: Floats, transfer: Transfer) -> Floats:
-        """Light on the sensor, (H, W); a fresh array. `transfer` is (rows, kept), or (field points, rows, kept)."""
-        height, width = self._world.camera.shape
+    def image(self, radiance: Floats, transfer: Transfer, binning: int = 1) -> Floats:
+        """Light on the sensor, (H, W), or its means over squares of 1, 2 or 4 pixels; a fresh array.
+
+        `transfer` is that of a pattern, or one for each of the field points.
+        """
+        step = min(binning, 2)
+        spectra = self._spectra if step == 1 else self._halved
+        transfer = transfer if step == 1 else self._averaged(transfer)
+        scene = self.scene(radiance, step)
         if transfer.ndim == 2:
-            spectrum = self._spectrum(scene)
-            spectrum *= transfer
+            spectrum = spectra.through(scene, transfer)
         else:
-            spectrum = np.zeros(transfer.shape[1:], np.complex64)
-            for weight, part in zip(self._field, transfer, strict=True):
-                spectrum += self._spectrum(scene * weight) * part
-        rows = fft.ifft(spectrum, axis=0, overwrite_x=True, workers=CORES)[:height]
-        return np.asarray(fft.irfft(rows, self._sizes[1], axis=1, workers=CORES)[:, :width], np.float32)
+            spectrum = np.zeros((1, 1), np.complex64)
+            for weight, part in zip(self._field[:, ::step, ::step], transfer, strict=True):
+                spectrum = spectrum + spectra.through(scene * weight, part)
+        return mean_of_squares(spectra.picture(spectrum), binning // step)
+
+    def _averaged(self, transfer: Transfer) -> Transfer:
+        """The transfer for a binned camera, kept for the next picture through the same optics."""
+        known, averaged = self._last_averaged
+        if known is not transfer:
+            parts = [self._halved.averaged(part) for part in transfer.reshape(-1, *transfer.shape[-2:])]
+            averaged = np.stack(parts) if transfer.ndim > 2 else parts[0]
+            self._last_averaged = transfer, averaged
+        return averaged
 
     def shifted(self, transfer: Transfer, shift_px: tuple[float, float]) -> Transfer:
         """Transform of K after everything on the sensor has moved (down, right)."""
-        down = np.exp(-2j * np.pi * shift_px[0] * fft.fftfreq(self._sizes[0]))
-        right = np.exp(-2j * np.pi * shift_px[1] * fft.rfftfreq(self._sizes[1])[: self._kept])
-        return np.asarray(transfer * (down[:, None] * right).astype(np.complex64), np.complex64)
-
-    def _spectrum(self, scene: Floats) -> Transfer:
-        spectrum = fft.rfft(scene, self._sizes[1], axis=1)[:, : self._kept]
-        return np.asarray(fft.fft(spectrum, self._sizes[0], axis=0, overwrite_x=True, workers=CORES), np.complex64)
+        return self._spectra.shifted(transfer, shift_px)
 
 
 def _radiance(world: WorldFile) -> Floats:
@@ -119,31 +128,45 @@ def _radiance(world: WorldFile) -> Floats:
     return (level**gamma.gamma if gamma.on else level).astype(np.float32)
 
 
-def _scene_map(world: WorldFile, geometry: Geometry) -> tuple[sparse.csr_array, int]:
-    """Map displayed pixels to the camera's grid, sparse: a display pixel's light goes to the four nearest pixels."""
+@dataclass(frozen=True)
+class _Sources:
+    """The display's pixels as they arrive: points that stand for them, each with its light."""
+
+    pixel: NDArray[np.int64]
+    at_px: NDArray[np.float64]  # (n, 2) from the middle of a tile
+    light: NDArray[np.float64]
+    pixels: int
+
+
+def _sources(world: WorldFile, geometry: Geometry) -> _Sources:
     height, width = world.display.shape
     row, column = np.divmod(np.arange(height * width), width)
     offsets = np.stack([row, column], axis=1) - np.array(geometry.display_centre)
     within = _within_pixel(world)
     offsets = (offsets[None] + within[:, None]).reshape(-1, 2) if len(within) > 1 else offsets
-    at = offsets @ geometry.matrix.T
-    reach = int(np.ceil(np.abs(at).max())) + 1
-    side = 2 * reach + 1
+    at_px = offsets @ geometry.matrix.T
     area = abs(np.linalg.det(geometry.matrix)) / len(within)
     grid = world.effects.display_grid
     area *= grid.fill_factor if grid.on else 1.0
-    light = area * _falloff(world, at)
+    pixel = np.tile(np.arange(height * width), len(within))
+    return _Sources(pixel, at_px, area * _falloff(world, at_px), height * width)
+
+
+def _scene_map(sources: _Sources, reach: int, binning: int) -> sparse.csr_array:
+    """Map displayed pixels to the camera's grid, sparse: a point's light goes to the four nearest pixels."""
+    at, reach = sources.at_px / binning, reach // binning
+    side = 2 * reach + 1
     corner = np.floor(at).astype(np.int64)
     part = at - corner
     weights, targets = [], []
     for down in (0, 1):
         for right in (0, 1):
             share = np.abs(1 - down - part[:, 0]) * np.abs(1 - right - part[:, 1])
-            weights.append(light * share)
+            weights.append(sources.light * share)
             targets.append((corner[:, 0] + down + reach) * side + corner[:, 1] + right + reach)
-    pixels = np.tile(np.arange(height * width), 4 * len(within))
-    entries = (np.concatenate(weights).astype(np.float32), (np.concatenate(targets), pixels))
-    return sparse.coo_array(entries, shape=(side * side, height * width)).tocsr(), reach
+    places = (np.concatenate(targets).astype(np.int32), np.tile(sources.pixel, 4).astype(np.int32))
+    entries = (np.concatenate(weights).astype(np.float32), places)
+    return sparse.coo_array(entries, shape=(side * side, sources.pixels)).tocsr()
 
 
 def _falloff(world: WorldFile, at_px: NDArray[np.float64]) -> NDArray[np.float64]:

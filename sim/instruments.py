@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from sim.cobolt06 import Cobolt06
+from sim.gcs2 import C884
 from sim.instrument_door import InstrumentDoor
 from sim.lakeshore336 import LakeShore336
 from sim.lines import Presence
@@ -12,7 +13,7 @@ from sim.sc10 import SC10, ControllerSettings
 from sim.session import Session
 from sim.world import World
 
-_SERIAL = ("shutter", "serial_laser")
+_SERIAL = ("shutter", "serial_laser", "stage")
 
 
 def sessions(world: World) -> dict[str, Callable[[], Session]]:
@@ -22,6 +23,7 @@ def sessions(world: World) -> dict[str, Callable[[], Session]]:
     found: dict[str, Callable[[], Session]] = {
         "thermometer": lambda: LakeShore336(warmth),
         "shutter": lambda: SC10(light, world.clock, controller),
+        "stage": lambda: C884(world.carrier),
     }
     laser = light.laser
     if laser is not None:

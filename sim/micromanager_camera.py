@@ -28,7 +28,8 @@ class Camera(Client, SimpleCameraDevice):
     Properties
     ----------
     Binning
-        1, 2 or 4: the mean of so many pixels squared, as the camera's electronics makes it. Setting it clears the ROI.
+        1, 2 or 4: the mean of so many pixels squared, as the camera's electronics makes it, cut to a whole number.
+        Setting it clears the ROI.
     TriggerMode
         `Internal`; `Software`: a frame for each time that `TriggerSoftware` is set to 1, and for each single frame that
         is asked for; `External`: for each pulse on its input, which the display gives when it is told to show another
@@ -103,11 +104,12 @@ class Camera(Client, SimpleCameraDevice):
 
     def get_binning(self) -> int:
         """Return how many pixels of the sensor, both axes, make one of a frame."""
+        self._binning = int(self._ask("binning")["pixels"])
         return self._binning
 
     def set_binning(self, binning: int) -> None:
         """Choose how many pixels of the sensor, both axes, make one of a frame."""
-        self._binning = int(binning)
+        self._binning = int(self._ask("binning", pixels=int(binning))["pixels"])
         self.clear_roi()
 
     def snap(self, buffer: NDArray[np.uint16]) -> Mapping[str, Any]:
@@ -174,7 +176,8 @@ class Camera(Client, SimpleCameraDevice):
     def _fill(
         self, buffer: NDArray[Any], roi: tuple[int, int, int, int] | None, reply: dict[str, Any]
     ) -> Mapping[str, Any]:
-        frame = _binned(self._frames.array(f"frame {reply['place']}"), self._binning)
+        rows, columns = reply["shape"]
+        frame = self._frames.array(f"frame {reply['place']}").reshape(-1)[: rows * columns].reshape(rows, columns)
         if roi is not None:
             left, top, width, height = roi
             frame = frame[top : top + height, left : left + width]
@@ -184,15 +187,6 @@ class Camera(Client, SimpleCameraDevice):
             "ExposureStart_s": f"{reply['start_s']:.9f}",
             "Exposure_ms": f"{reply['exposure_ms']:g}",
         }
-
-
-def _binned(frame: NDArray[np.uint16], binning: int) -> NDArray[np.uint16]:
-    if binning == 1:
-        return frame
-    rows, columns = frame.shape[0] // binning, frame.shape[1] // binning
-    cells = frame[: rows * binning, : columns * binning].reshape(rows, binning, columns, binning)
-    mean: NDArray[np.uint16] = (cells.sum(axis=(1, 3), dtype=np.uint32) // binning**2).astype(np.uint16)
-    return mean
 
 
 def _bit_depth(camera: Camera) -> int:

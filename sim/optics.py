@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha1
 from math import floor
 
 import numpy as np
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from sim.draws import Draws, draw
 from sim.drift import UNMOVED, Moved
 from sim.geometry import Geometry, lay
-from sim.imaging import FIELD, Imager, Transfer, crosstalk
+from sim.imaging import FIELD, Imager, crosstalk
 from sim.psf import Psfs, blur_um, compute_psfs, sampler, source_points_um
 from sim.pupil import PLAIN, Levels, Pupils, Variant, make_pupils
+from sim.spectrum import Transfer
 from sim.world_file import WorldFile
 
 _KEPT_PATTERNS = 4
@@ -68,7 +69,7 @@ _Key = tuple[str, int, Variant]
 
 def content_key(pixels: NDArray[np.uint8]) -> str:
     """Name a picture or pattern by its content."""
-    return blake2b(np.ascontiguousarray(pixels).data, digest_size=16).hexdigest()
+    return sha1(np.ascontiguousarray(pixels).data, usedforsecurity=False).hexdigest()
 
 
 class Optics:

@@ -4,15 +4,17 @@ r"""The camera: from light to grey levels.
     n = e + sqrt(e + r^2) g              with shot noise and read noise r; g is standard normal
     DN = clip(round(n / gain + black + column offset))
 
-Two shortcuts, both tested: shot noise is Gaussian with the Poisson's variance, and the normal numbers come from a pool
-drawn once, read from a random place for each frame.
+Three shortcuts, all tested: shot noise is Gaussian with the Poisson's variance; the normal numbers come from a pool
+drawn once, read from a random place for each frame; and where the camera's electronics averages b x b pixels, cutting
+the mean to whole numbers, what enters the above are the pixels' means, with 1 / b of the noise.
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from sim.cores import workers
 from sim.draws import stream
+from sim.spectrum import mean_of_squares
 from sim.world_file import WorldFile
 
 Floats = NDArray[np.float32]
@@ -21,30 +23,41 @@ _BLOCK_ROWS = 60
 
 
 class Sensor:
-    """One camera's pixels, with their own gains and offsets, and its noise."""
+    """One camera's pixels, with their own gains and offsets, and its noise.
 
-    def __init__(self, world: WorldFile, seed: int) -> None:
+    Parameters
+    ----------
+    world
+        The world.
+    seed
+        Its pixels' own, and the noise's.
+    binning
+        How many pixels, both axes, the camera averages to one of a frame: 1, 2 or 4.
+    """
+
+    def __init__(self, world: WorldFile, seed: int, binning: int = 1) -> None:
         camera, effects = world.camera, world.effects
         pixels = stream(seed, "sensor")
         shape = camera.shape
         gains, darks = pixels.standard_normal(shape), pixels.standard_normal(shape)
         columns = pixels.standard_normal(shape[1])
-        self._world = world
-        self._light_e_per_ms = (
-            world.source.white_e_per_ms
-            * _vignetting(world)
-            * (1 + (effects.pixel_gain.spread if effects.pixel_gain.on else 0.0) * gains)
-        ).astype(np.float32)
+        gain_spread = effects.pixel_gain.spread if effects.pixel_gain.on else 0.0
+        light = (world.source.white_e_per_ms * _vignetting(world) * (1 + gain_spread * gains)).astype(np.float32)
         dark = effects.dark_current
-        self._dark_e_per_ms = (
-            np.maximum(0.0, dark.e_per_s / 1e3 * (1 + dark.spread * darks)) if dark.on else np.zeros(shape)
-        ).astype(np.float32)
+        current = np.maximum(0.0, dark.e_per_s / 1e3 * (1 + dark.spread * darks)) if dark.on else np.zeros(shape)
+        _heat(current, world, seed)
         offset = effects.column_offset.rms_dn if effects.column_offset.on else 0.0
-        self._hot(seed)
-        self._black_dn = (camera.black_dn + offset * columns).astype(np.float32)
-        self._read_variance = np.float32(effects.read_noise.rms_e**2 if effects.read_noise.on else 0.0)
-        self._shot = np.float32(effects.shot_noise.on)
-        self._stray_e_per_ms = self._light_e_per_ms * _stray(world, seed)
+        black = (camera.black_dn + offset * columns).astype(np.float32)
+        self._world = world
+        self._light_e_per_ms = mean_of_squares(light, binning)
+        self._stray_e_per_ms = mean_of_squares(light * _stray(world, seed), binning)
+        self._dark_e_per_ms = mean_of_squares(current.astype(np.float32), binning)
+        self._shape = self._light_e_per_ms.shape
+        # the conversion to whole numbers cuts: this rounds each pixel, and cuts the mean of several
+        self._black_dn = mean_of_squares(np.tile(black, (binning, 1)), binning) + np.float32(0.5 / binning**2)
+        self._read_variance = effects.read_noise.rms_e**2 if effects.read_noise.on else 0.0
+        self._shot = effects.shot_noise.on
+        self._averaged = 1 / binning
         self._places = stream(seed, "noise")
         self._pool = self._places.standard_normal(3 * shape[0] * shape[1], np.float32)
 
@@ -72,34 +85,30 @@ class Sensor:
         stray = self._world.effects.stray_light
         veil = stray.veil * mean_radiance if stray.on else 0.0
         lit_ms = lit_ms * self._power() if light is not None else 0.0
-        row_ms = np.broadcast_to(np.asarray(lit_ms, np.float32), self._world.camera.shape[:1])[:, None]
         is_lit = light is not None and bool(np.any(np.asarray(lit_ms) > 0))
-        blooming = self._world.effects.blooming
-        frame = np.empty(self._world.camera.shape, np.uint16)
+        row_ms = np.broadcast_to(np.asarray(lit_ms, np.float32), self._shape[:1])[:, None]
+        blooming, frame = self._world.effects.blooming, np.empty(self._shape, np.uint16)
         place = int(self._places.integers(0, self._pool.size - frame.size))
         normals = self._pool[place : place + frame.size].reshape(frame.shape)
-        if blooming.on:
-            electrons = self._electrons(slice(None), light if is_lit else None, row_ms, exposure_ms, veil)
-            bloom(electrons, self._world.camera.full_well_e, blooming.share)
-            return self._aligned(self._read(electrons, normals).astype(np.uint16))
-
-        def read(top: int) -> None:
-            rows = slice(top, top + _BLOCK_ROWS)
-            electrons = self._electrons(rows, light if is_lit else None, row_ms, exposure_ms, veil)
-            frame[rows] = self._read(electrons, normals[rows])
-
-        list(workers.map(read, range(0, len(frame), _BLOCK_ROWS)))  # a block of rows stays in a core's cache
+        rows = len(frame) if blooming.on else _BLOCK_ROWS  # a block of rows stays in a core's cache
+        for part in (slice(top, top + rows) for top in range(0, len(frame), rows)):
+            electrons = self._electrons(part, light if is_lit else None, row_ms, exposure_ms, veil)
+            if blooming.on:
+                bloom(electrons, self._world.camera.full_well_e, blooming.share)
+            frame[part] = self._read(electrons, normals[part])
         return self._aligned(frame)
 
     def _electrons(self, rows: slice, light: Floats | None, row_ms: Floats, exposure_ms: float, veil: float) -> Floats:
         electrons = self._dark_e_per_ms[rows] * np.float32(exposure_ms)
         if light is not None:
-            arrived = light[rows] + np.float32(veil)
-            arrived *= self._light_e_per_ms[rows]
-            arrived += self._stray_e_per_ms[rows]
-            arrived *= row_ms[rows]
-            electrons += arrived
-            np.maximum(electrons, 0.0, out=electrons)
+            arrived = torch.addcmul(
+                torch.from_numpy(self._stray_e_per_ms[rows]),
+                torch.from_numpy(light[rows]),
+                gain := torch.from_numpy(self._light_e_per_ms[rows]),
+            )
+            if veil:
+                arrived.add_(gain, alpha=veil)
+            torch.from_numpy(electrons).addcmul_(arrived, torch.tensor(row_ms[rows]))
         return electrons
 
     def _aligned(self, frame: Frame) -> Frame:
@@ -108,30 +117,26 @@ class Sensor:
             frame <<= np.uint16(16 - camera.bit_depth)
         return frame
 
-    def _hot(self, seed: int) -> None:
-        """Give some pixels more dark current."""
-        hot = self._world.effects.hot_pixels
-        if hot.on:
-            chance = stream(seed, "hot_pixels")
-            pixels = chance.permutation(self._dark_e_per_ms.size)[: round(hot.share * self._dark_e_per_ms.size)]
-            self._dark_e_per_ms.flat[pixels] += chance.exponential(hot.e_per_s / 1e3, pixels.size).astype(np.float32)
-
-    def _read(self, electrons: Floats, normals: Floats) -> Floats:
+    def _read(self, electrons: Floats, normals: Floats) -> NDArray[np.uint16]:
         camera = self._world.camera
-        np.minimum(electrons, np.float32(camera.full_well_e), out=electrons)
-        noise = electrons + self._read_variance if self._shot else np.full_like(electrons, self._read_variance)
-        np.sqrt(noise, out=noise)
-        noise *= normals
-        noise += electrons
-        noise *= np.float32(1 / camera.gain_e_per_dn)
-        noise += self._black_dn + np.float32(0.5)  # the conversion to whole numbers cuts: this rounds
-        np.maximum(noise, 0.0, out=noise)
-        np.minimum(noise, np.float32(2**camera.bit_depth - 1), out=noise)
-        return noise
+        seen = torch.from_numpy(electrons).clamp_(0.0, camera.full_well_e)
+        noise = (seen + self._read_variance) if self._shot else torch.full_like(seen, self._read_variance)
+        seen.addcmul_(noise.sqrt_(), torch.from_numpy(normals), value=self._averaged)
+        levels = torch.add(torch.from_numpy(self._black_dn), seen, alpha=1 / camera.gain_e_per_dn)
+        return levels.clamp_(0.0, 2**camera.bit_depth - 1).numpy().astype(np.uint16)
 
     def _power(self) -> float:
         noise = self._world.effects.light_noise
         return max(0.0, 1.0 + noise.rms * self._places.standard_normal()) if noise.on else 1.0
+
+
+def _heat(current_e_per_ms: NDArray[np.float64], world: WorldFile, seed: int) -> None:
+    """Give some pixels more dark current, in place."""
+    hot = world.effects.hot_pixels
+    if hot.on:
+        chance = stream(seed, "hot_pixels")
+        pixels = chance.permutation(current_e_per_ms.size)[: round(hot.share * current_e_per_ms.size)]
+        current_e_per_ms.flat[pixels] += chance.exponential(hot.e_per_s / 1e3, pixels.size)
 
 
 def bloom(electrons: Floats, full_well_e: float, share: float) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from sim.optics import content_key
 from sim.pupil import centre_px
+from sim.stage import AXES
 from sim.world import World
 
 
@@ -53,6 +54,7 @@ def truth(world: World) -> dict[str, Any]:
             for device, levels in shown.items()
         },
         "effects": file.effects.model_dump(mode="json"),
+        "carried_um": {axis: world.carrier.really_um(axis, now_s) for axis in AXES},
         "moved": {"shift_px": moved.shift_px, "focus_um": moved.focus_um, "power": light.drift(now_s)},
         "sensor": file.camera.model_dump(),
         "drawn": {name: np.asarray(value).tolist() for name, value in vars(draws).items()},

@@ -1,8 +1,8 @@
 """The state of one simulated laboratory: what is shown, what is open, what time it is; and what its camera sees."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,14 @@ from sim.errors import SimulationError
 from sim.faults import Faults
 from sim.flicker import flicker
 from sim.illumination import Illumination
-from sim.imaging import Transfer
+from sim.lights import Lights, Seen, Situation
 from sim.mosaic import seen_through
-from sim.optics import Moment, Optics, content_key
+from sim.optics import STILL, Moment, Optics, content_key
 from sim.response import Panel
-from sim.sensor import Floats, Frame, Sensor
+from sim.sensor import Frame, Sensor
 from sim.speckle import Speckles
+from sim.spectrum import Transfer, mean_of_squares
+from sim.stage import Carrier
 from sim.warmth import Warmth
 from sim.world_file import WorldFile, explain
 
@@ -30,24 +32,41 @@ Pixels = NDArray[np.uint8]
 _MS = 1e-3
 _FIXED = np.zeros((0, 0), np.uint8)
 _FIXED_KEY = content_key(_FIXED)
-_UNSEEN = ("laser", "meter", "thermometer", "shutter", "faults")  # parts that neither optics nor sensor are made from
+_OF_FIXED = {_FIXED_KEY: 1.0}
+_UNSEEN = (
+    "laser",
+    "meter",
+    "thermometer",
+    "stage",
+    "shutter",
+    "faults",
+)  # parts that neither optics nor sensor are made from
 _BANDS = 16  # parts of the rows that a rolling shutter exposes alike
 _SETTLED = 2e-3  # an SLM pattern with less weight than this is not worth its seconds of propagation
 
 
 @dataclass(frozen=True)
 class _Band:
-    """What some of the sensor's rows see."""
+    """What some of the sensor's rows see: one of so many equal parts."""
 
-    rows: slice
-    weights: dict[str, dict[str, float]]  # of the pictures on each panel
+    number: int
+    count: int
+    display: dict[str, float]  # weights of the pictures
+    slm: tuple[tuple[str, float], ...]  # of the patterns
     lit_ms: float
+
+    @property
+    def sees(self) -> tuple[dict[str, float], tuple[tuple[str, float], ...], float]:
+        """All but its place."""
+        return self.display, self.slm, self.lit_ms
+
+    def rows(self, height: int) -> slice:
+        """Where it lies on a sensor of so many rows."""
+        return slice(round(self.number * height / self.count), round((self.number + 1) * height / self.count))
 
 
 class World:
     """One world: commands come in, time passes, frames come out. Safe to use from several threads."""
-
-    _last: tuple[object, Floats, float] | None = None  # what was seen, of what, and the mean that was shown
 
     def __init__(self, name: str, file: WorldFile, seed: int | None, clock: Clock) -> None:
         self.name = name
@@ -57,8 +76,10 @@ class World:
         self.optics = Optics(file, self.seed)
         self.illumination = Illumination(file, self.seed, clock)
         self.warmth = Warmth(file.thermometer, self.seed, clock)
+        self.carrier = Carrier(file.stage, clock)
         self.faults = Faults(clock, file.faults)
         self.camera = Camera(lambda: self.file.camera, clock, self, self.faults)
+        self._lights = Lights(self._render)
         self._renew(file)
         self._lock = threading.RLock()  # held for moments, never while time passes
         blanks = {device: np.zeros(shape, np.uint8) for device, shape in self.panel_shapes().items()}
@@ -105,6 +126,13 @@ class World:
             self._pictures = {key: picture for key, picture in self._pictures.items() if key in needed}
         if device == "display":
             self.camera.trigger("External")
+            self._foresee(key, now_s)
+
+    def _foresee(self, key: str, now_s: float) -> None:
+        """Render what is about to be seen, where that is known already: of optics at rest."""
+        if self._moment(now_s, now_s) == STILL:
+            slm = self._panels["slm"].told if "slm" in self._panels else _FIXED_KEY
+            self._lights.foresee(key, Situation(((slm, 1.0),), STILL, self.camera.binning))
 
     def shown(self, device: str) -> Pixels:
         """Levels that the panel was last told to show."""
@@ -123,60 +151,73 @@ class World:
         return self._expose(start_s, stop_s, exposure_ms, before)
 
     def _expose(self, start_s: float, stop_s: float, exposure_ms: float, stale: str | None) -> Frame:
+        binning = self.camera.binning
         bands = self._bands(start_s, stop_s, exposure_ms, stale)
         with self._lock:
-            pictures, sensor = dict(self._pictures), self._sensor
+            sensor = self._sensor_of(binning)
         if all(band.lit_ms <= 0.0 for band in bands):  # the optics may be busy: a dark frame needs none
             return sensor.expose(exposure_ms=exposure_ms)
         moment = self._moment(start_s, stop_s)
-        lights, radiances = zip(*(self._light(band, pictures, moment) for band in bands), strict=True)
-        light, lit_ms = lights[0], bands[0].lit_ms
-        rows_ms: float | Floats = lit_ms
-        if len(bands) > 1:
-            light = np.concatenate([seen[band.rows] for seen, band in zip(lights, bands, strict=True)])
-            lengths = [len(light[band.rows]) for band in bands]
-            rows_ms = np.repeat(np.array([band.lit_ms for band in bands], np.float32), lengths)
         speckle = self._speckles.factor(start_s, exposure_ms)
+        if len(bands) == 1:
+            seen = self._seen(bands[0], moment, binning)
+            light = seen.light if speckle is None else seen.light * mean_of_squares(speckle, binning)
+            return sensor.expose(light, bands[0].lit_ms, exposure_ms, seen.radiance)
+        pictures = {picture for band in bands for picture in band.display}
+        for slm in dict.fromkeys(band.slm for band in bands):
+            self._lights.each(pictures, Situation(slm, moment, binning))
+        parts = [self._seen(band, moment, binning) for band in bands]
+        rows = [band.rows(len(parts[0].light)) for band in bands]
+        light = np.concatenate([seen.light[part] for seen, part in zip(parts, rows, strict=True)])
         if speckle is not None:
-            light *= speckle
-        return sensor.expose(light, rows_ms, exposure_ms, float(np.mean(radiances)))
+            light *= mean_of_squares(speckle, binning)
+        lengths = [len(light[part]) for part in rows]
+        rows_ms = np.repeat(np.array([band.lit_ms for band in bands], np.float32), lengths)
+        return sensor.expose(light, rows_ms, exposure_ms, float(np.mean([seen.radiance for seen in parts])))
 
     def _bands(self, start_s: float, stop_s: float, exposure_ms: float, stale: str | None) -> list["_Band"]:
         """What each part of the sensor's rows sees: one part, where all rows see the same."""
-        rolling, rows = self.file.effects.rolling_shutter, self.file.camera.shape[0]
+        rolling = self.file.effects.rolling_shutter
         count = _BANDS if rolling.on else 1
-        edges = [round(number * rows / count) for number in range(count + 1)]
         bands = []
         with self._lock:
-            for top, bottom in pairwise(edges):
-                late_s = rolling.line_us * 1e-6 * (top + bottom - 1) / 2 if rolling.on else 0.0
+            for number in range(count):
+                line = (number + 0.5) / count * self.file.camera.shape[0] - 0.5
+                late_s = rolling.line_us * 1e-6 * line if rolling.on else 0.0
                 begin_s, end_s = start_s + late_s, stop_s + late_s
                 weights = {device: panel.weights(begin_s, end_s) for device, panel in self._panels.items()}
-                if stale is not None and stale in self._pictures:
-                    weights["display"] = {stale: 1.0}
+                display = weights["display"] if stale is None or stale not in self._pictures else {stale: 1.0}
                 lit_ms = exposure_ms * self.illumination.lit_share(begin_s, end_s)
-                bands.append(_Band(slice(top, bottom), weights, lit_ms))
-        if all(band.weights == bands[0].weights and band.lit_ms == bands[0].lit_ms for band in bands):
-            return [_Band(slice(None), bands[0].weights, bands[0].lit_ms)]
+                bands.append(_Band(number, count, display, tuple(weights.get("slm", _OF_FIXED).items()), lit_ms))
+        if all(band.sees == bands[0].sees for band in bands):
+            return [_Band(0, 1, *bands[0].sees)]
         return bands
 
-    def _light(self, band: "_Band", pictures: dict[str, Pixels], moment: Moment) -> tuple[Floats, float]:
+    def _seen(self, band: "_Band", moment: Moment, binning: int) -> Seen:
+        return self._lights.mixed(band.display, Situation(band.slm, moment, binning))
+
+    def _render(self, weights: Mapping[str, float], situation: Situation) -> Seen:
         """Light on the whole sensor, and the mean of what is displayed."""
-        known = (tuple(band.weights["display"].items()), tuple(band.weights.get("slm", {}).items()), moment)
-        last = self._last
-        if last is not None and last[0] == known:
-            return last[1].copy(), last[2]
+        with self._lock:
+            pictures = {_FIXED_KEY: _FIXED, **self._pictures}
         imager = self.optics.imager
-        display = [(weight, pictures[key]) for key, weight in band.weights["display"].items()]
-        slm = band.weights.get("slm", {_FIXED_KEY: 1.0})
-        pictures = {_FIXED_KEY: _FIXED, **pictures}
+        display = [(weight, pictures[key]) for key, weight in weights.items()]
+        # a mosaic stands before the sensor's own pixels, so there is nothing to be gained by binning before it
+        bayer, binning = self.file.effects.bayer, situation.binning
+        radiances = [imager.radiance(display, channel) for channel in range(len(self.file.source.lines_nm))]
         channels = [
-            imager.image(imager.scene(display, channel), self._transfer(slm, pictures, channel, moment))
-            for channel in range(len(self.file.source.lines_nm))
+            imager.image(
+                radiance,
+                self._transfer(dict(situation.slm), pictures, channel, situation.moment),
+                1 if bayer.on else binning,
+            )
+            for channel, radiance in enumerate(radiances)
         ]
-        light, radiance = seen_through(channels, self.file.effects.bayer), imager.mean_radiance(display)
-        self._last = (known, light.copy(), radiance)
-        return light, radiance
+        light = seen_through(channels, bayer)
+        return Seen(
+            mean_of_squares(light, binning) if bayer.on else light,
+            float(np.mean([radiance.mean() for radiance in radiances])),
+        )
 
     def _transfer(
         self, weights: dict[str, float], pictures: dict[str, Pixels], channel: int, moment: Moment
@@ -234,13 +275,22 @@ class World:
         self.file = file
         self.illumination.change(file)
         self.warmth.file = file.thermometer
+        self.carrier.file = file.stage
 
     def _renew(self, file: WorldFile) -> None:
         """Draw sensor, speckle and movement anew, and forget what was seen."""
-        self._last = None
-        self._sensor = Sensor(file, self.seed)
+        self._lights.clear()
+        self._sensors: dict[int, Sensor] = {}
+        self._sensor_of(self.camera.binning)
         self._speckles = Speckles(file.effects.speckle, file.camera.shape, self.seed)
-        self.movement = Movement(file.effects.thermal_drift, file.effects.knock, self.seed)
+        self.movement = Movement(
+            file.effects.thermal_drift, file.effects.knock, self.seed, self.carrier, file.camera.pixel_um
+        )
+
+    def _sensor_of(self, binning: int) -> Sensor:
+        if binning not in self._sensors:
+            self._sensors[binning] = Sensor(self.file, self.seed, binning)
+        return self._sensors[binning]
 
     def _late_s(self, now_s: float) -> float:
         jitter = self.file.effects.timing_jitter

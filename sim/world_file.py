@@ -135,6 +135,14 @@ class Thermometer(Frozen):
     swing_h: PositiveFloat = 24.0
 
 
+class Stage(Frozen):
+    """The motorised stage that carries the camera; each axis stands somewhere in its travel when the world begins."""
+
+    travel_um: PositiveFloat = 2_000.0  # about its reference
+    reference_um: float = -130.0  # where that is, from where the axis stands at the beginning
+    speed_um_per_s: PositiveFloat = 500.0
+
+
 class WorldFile(Frozen):
     """The physics of one simulated laboratory."""
 
@@ -150,6 +158,7 @@ class WorldFile(Frozen):
     laser: Laser | None = None
     meter: Meter = Meter()
     thermometer: Thermometer = Thermometer()
+    stage: Stage = Stage()
     faults: FaultPlan = FaultPlan()
     effects: Effects
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from labonn.errors import CalibrationError
+from labonn.capture.made_for import made_for, misfit
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Kind:
     holds_h: float
     """Hours after which it is stale."""
     needs_slm: bool = False
+    outlives: bool = False
+    """Whether it holds although those that it was made with were renewed: they served to measure it, no more."""
 
 
 KINDS: dict[str, Kind] = {
@@ -27,12 +29,13 @@ KINDS: dict[str, Kind] = {
         Kind("exposure", "exposure and signal", (), 7 * 24),
         Kind("dark", "dark frame", ("exposure",), 24),
         Kind("flat", "flat field", ("exposure", "dark"), 7 * 24),
-        Kind("geometry", "display-to-camera geometry", ("exposure", "dark", "flat"), 24),
-        Kind("tile-gain", "gain and background of each tile", ("exposure", "dark", "flat", "geometry"), 24),
+        Kind("geometry", "display-to-camera geometry", ("exposure", "dark"), 24),
+        Kind("tile-gain", "gain and background of each tile", ("exposure", "dark", "geometry"), 24),
         Kind("psf", "PSF of each sub-aperture", ("exposure", "dark", "geometry"), 7 * 24),
-        Kind("phase-table", "phase table of the SLM", ("exposure", "dark", "geometry"), 30 * 24, needs_slm=True),
-        Kind("settling", "settle time and latency", ("exposure",), 30 * 24),
-        Kind("photon-transfer", "photon transfer of the camera", ("exposure",), 90 * 24),
+        Kind("phase-table", "phase table of the SLM", ("exposure", "dark", "geometry"), 30 * 24, True, outlives=True),
+        Kind("settling", "settle time and latency", ("exposure",), 30 * 24, outlives=True),
+        Kind("photon-transfer", "photon transfer of the camera", ("exposure",), 90 * 24, outlives=True),
+        Kind("maps", "exposure, gain and background for the network in use", ("flat", "geometry"), 24, needs_slm=True),
     )
 }
 """In the one right order."""
@@ -53,9 +56,15 @@ class Kept(Protocol):
     def made_with(self) -> Mapping[str, str]:
         """Kind -> id of those it was made with."""
 
+    @property
+    def made_for(self) -> Mapping[str, Any]:
+        """What it was made for, by the names of `labonn.capture.made_for.conditions`."""
 
-def usable(kind: str, current: Mapping[str, Kept], now: datetime, bench: str) -> None:
-    """Refuse a calibration that is missing, stale, or made with others than the current ones; and those it needs.
+
+def why_unusable(
+    kind: str, current: Mapping[str, Kept], now: datetime, bench: str, here: Mapping[str, Any]
+) -> str | None:
+    """Say why a calibration may not be used: it, or one that it needs, is missing, stale, out of order, or for others.
 
     Parameters
     ----------
@@ -67,28 +76,36 @@ def usable(kind: str, current: Mapping[str, Kept], now: datetime, bench: str) ->
         The present moment, with its time zone.
     bench
         The bench's name or file, for the command that renews it.
+    here
+        How the bench is set up, as `labonn.capture.made_for.conditions` says.
 
-    Raises
-    ------
-    CalibrationError
-        If it may not be used; the message names it, says why, and the command that renews it.
+    Returns
+    -------
+    Which it is, why, and the command that renews it; None where it may be used.
     """
-    for needed in KINDS[kind].needs:
-        usable(needed, current, now, bench)
-    title = KINDS[kind].title
-    renew = f"renew it: labonn run characterise {bench} --set only={kind}"
+    if not KINDS[kind].outlives:
+        for needed in KINDS[kind].needs:
+            if (why := why_unusable(needed, current, now, bench, here)) is not None:
+                return why
     found = current.get(kind)
-    if found is None:
-        raise CalibrationError(f"calibration {kind!r} ({title}) is missing; {renew}")
-    age_h = (now - found.made).total_seconds() / 3600
-    holds_h = KINDS[kind].holds_h
+    why = "is missing" if found is None else _why_not(found, kind, current, now, made_for(kind, here))
+    if why is None:
+        return None
+    return f"calibration {kind!r} ({KINDS[kind].title}) {why}; renew it: {renewal(kind, bench)}"
+
+
+def renewal(kind: str, bench: str) -> str:
+    """Give the command that renews a calibration."""
+    return f"labonn run characterise {bench} --set only={kind}"
+
+
+def _why_not(found: Kept, kind: str, current: Mapping[str, Kept], now: datetime, here: Mapping[str, Any]) -> str | None:
+    age_h, holds_h = (now - found.made).total_seconds() / 3600, KINDS[kind].holds_h
     if age_h > holds_h:
-        raise CalibrationError(
-            f"calibration {kind!r} ({title}) is stale: it is {age_h:.0f} h old and holds {holds_h:g} h; {renew}"
-        )
-    for needed, name in found.made_with.items():
+        return f"is stale: it is {age_h:.0f} h old and holds {holds_h:g} h"
+    for needed, name in found.made_with.items() if not KINDS[kind].outlives else ():
         if needed in current and current[needed].id != name:
-            raise CalibrationError(
-                f"calibration {kind!r} ({title}) is out of order: it was made with {needed!r} {name}, which was renewed"
-                f" since; {renew}"
-            )
+            return f"is out of order: it was made with {needed!r} {name}, which was renewed since"
+    if (unfit := misfit(found.made_for, here)) is not None:
+        return f"does not fit: {unfit}"
+    return None

@@ -6,16 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
-from labonn.capture.scene import FIDUCIAL_RADIUS_TAPS, FIDUCIALS_TAPS
+from labonn.capture.fiducials import FIDUCIAL_RADIUS_TAPS, FIDUCIALS_TAPS, SCENE_OF_FIDUCIAL
+from labonn.capture.point_image import BLUR_TAPS, Copies, compare, middle_px
 from labonn.design import Layout
 from labonn.errors import CalibrationError
 from labonn.instruments import Geometry
 
 _SEARCH_TAPS = 7.0  # how far from its nominal place a tile is looked for; the neighbour's discs begin at 10
-_WINDOW_TAPS = 2.6  # around a disc: less than half the way to the next one
+_WINDOW_TAPS = 4.5  # around a disc; the neighbouring tile's nearest one reaches in from 10
 _LEAST_FOUND = 0.6  # of a tile's discs
-_LARGEST_RMS_PX = 0.5
-_REFINEMENTS = 4
+_LEAST_SIGNAL = 6.0  # times the noise of a pixel, for a disc
+_LEAST_LIKENESS = 0.7  # of a disc's image to the mean of its tile's
+# A tap's cell in a map is one tap wide: misplaced by this much of it, 5 % of its light is its neighbour's.
+_LARGEST_RMS_TAPS = 0.05
+_REFINEMENTS = 5
 
 Doubles = NDArray[np.float64]
 
@@ -40,20 +44,21 @@ def nominal_affine(layout: Layout, geometry: Geometry, camera_shape: tuple[int, 
 
 
 def find_geometry(
-    picture: NDArray[np.float32], nominal: Doubles, noise: float, saturated: NDArray[np.bool_]
+    pictures: NDArray[np.float32], nominal: Doubles, noise: float, saturated: NDArray[np.bool_]
 ) -> TileGeometry:
-    """Find every tile by its fiducials.
+    """Find every tile by its fiducials: where the image of a point lands, whatever it looks like.
 
     Parameters
     ----------
-    picture
-        Frame of `fiducial_scene` under a flat phase, corrected for dark and flat, (H, W), counts.
+    pictures
+        Frames of the `fiducial_scenes` under a flat phase without their dark frame, (scenes, H, W), counts. Not divided
+        by a flat field: its edges would move what lies beside them.
     nominal
         (T, 2, 3), as `nominal_affine` gives it.
     noise
-        Standard deviation of a pixel of `picture`, counts.
+        Standard deviation of a pixel of `pictures`, counts.
     saturated
-        Which pixels were saturated, (H, W).
+        Which pixels were saturated, (scenes, H, W).
 
     Raises
     ------
@@ -61,28 +66,52 @@ def find_geometry(
         If a tile's discs are not found, are saturated, or do not lie as an affine map puts them.
     """
     affine, rms_px = np.zeros_like(nominal), np.zeros(len(nominal))
+    together = pictures.sum(axis=0)
     for tile, start in enumerate(nominal):
         moved = start.copy()
-        moved[:, 2] += _coarse_shift_px(picture, start, tile)
-        found = [_centroid(picture, moved @ (y, x, 1.0), moved[0, 0], noise) for y, x in FIDUCIALS_TAPS]
-        seen = np.array([centre is not None for centre in found])
+        moved[:, 2] += _coarse_shift_px(together, start, tile)
+        affine[tile], rms_px[tile] = _find_tile(pictures, moved, noise, saturated, tile)
+    return TileGeometry(affine, rms_px)
+
+
+def _find_tile(
+    pictures: NDArray[np.float32], start: Doubles, noise: float, saturated: NDArray[np.bool_], tile: int
+) -> tuple[Doubles, float]:
+    """Refine one tile's map: its discs' images against their own mean, again from where they were found."""
+    affine, per_tap, rms_px = start, start[0, 0], np.inf
+    half_px = round(_WINDOW_TAPS * per_tap)
+    for _ in range(_REFINEMENTS):
+        places = FIDUCIALS_TAPS @ affine[:, :2].T + affine[:, 2]
+        copies = compare(pictures, SCENE_OF_FIDUCIAL, places, half_px)
+        seen = _seen(copies, per_tap, noise)
         if seen.mean() < _LEAST_FOUND:
             raise CalibrationError(
-                f"tile {tile}: found only {seen.sum()} of {len(found)} fiducial discs near row {moved[0, 2]:.0f},"
-                f" column {moved[1, 2]:.0f}; check that the display shows them, the focus, and the shutter"
+                f"tile {tile}: found only {seen.sum()} of {len(seen)} fiducial discs near row {start[0, 2]:.0f},"
+                f" column {start[1, 2]:.0f}; check that the display shows them, the focus, and the shutter"
             )
-        centres = np.array([centre for centre in found if centre is not None])
-        if _any_under(saturated, centres, moved[0, 0]):
+        if _any_under(saturated, places[seen], SCENE_OF_FIDUCIAL[seen], per_tap):
             raise CalibrationError(
                 f"tile {tile}: its fiducial discs are saturated; shorten the exposure or dim the light"
             )
-        affine[tile], rms_px[tile] = fit_affine(FIDUCIALS_TAPS[seen], centres)
-        if not rms_px[tile] <= _LARGEST_RMS_PX:
-            raise CalibrationError(
-                f"tile {tile}: its fiducials lie {rms_px[tile]:.2f} px rms from any affine map, more than"
-                f" {_LARGEST_RMS_PX}; check the focus, and that nothing moves or reflects"
-            )
-    return TileGeometry(affine, rms_px)
+        affine, rms_px = fit_affine(FIDUCIALS_TAPS[seen], places[seen] + copies.offset_px[seen])
+    if not rms_px <= _LARGEST_RMS_TAPS * per_tap:
+        raise CalibrationError(
+            f"tile {tile}: its fiducials lie {rms_px:.2f} px rms from any affine map, more than"
+            f" {_LARGEST_RMS_TAPS:g} of a tap ({_LARGEST_RMS_TAPS * per_tap:.2f} px); check the focus, and that nothing"
+            " moves or reflects"
+        )
+    affine[:, 2] += middle_px(copies.image, BLUR_TAPS * per_tap)
+    return affine, rms_px
+
+
+def _seen(copies: Copies, per_tap: float, noise: float) -> NDArray[np.bool_]:
+    """Which discs stand out of the noise and look like the others."""
+    half = copies.image.shape[0] // 2
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    centre = middle_px(copies.image, BLUR_TAPS * per_tap)
+    within = np.hypot(y - centre[0], x - centre[1]) < BLUR_TAPS * per_tap
+    signal = copies.brightness * float(np.quantile(copies.image[within], 0.8))
+    return np.asarray((signal > _LEAST_SIGNAL * noise) & (copies.likeness > _LEAST_LIKENESS))
 
 
 def fit_affine(taps: Doubles, pixels: Doubles) -> tuple[Doubles, float]:
@@ -115,7 +144,7 @@ def _coarse_shift_px(picture: NDArray[np.float32], start: Doubles, tile: int) ->
     """How far a tile lies from where it should, to a pixel: the peak of its correlation with the discs' pattern."""
     per_tap = start[0, 0]
     search = round(_SEARCH_TAPS * per_tap)
-    half = round((np.abs(FIDUCIALS_TAPS).max() + 1.5) * per_tap)
+    half = round((np.abs(FIDUCIALS_TAPS).max() + 2 * BLUR_TAPS) * per_tap)
     centre = np.rint(start[:, 2]).astype(int)
     template = _template(half, per_tap, start[:, 2] - centre)
     reach = half + search
@@ -131,42 +160,20 @@ def _coarse_shift_px(picture: NDArray[np.float32], start: Doubles, tile: int) ->
 
 
 def _template(half: int, per_tap: float, offset: Doubles) -> Doubles:
-    y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float64)
-    discs = np.zeros_like(y)
-    for tap_y, tap_x in FIDUCIALS_TAPS:
-        distance = np.hypot(y - tap_y * per_tap - offset[0], x - tap_x * per_tap - offset[1])
-        discs += distance <= FIDUCIAL_RADIUS_TAPS * per_tap
-    return np.asarray(discs - discs.mean(), np.float64)
+    """Give every disc the blur in which an image's middle is looked for."""
+    along = np.arange(-half, half + 1)
+    width = BLUR_TAPS * per_tap
+    rows, columns = (
+        np.exp(-((along[None] - at[:, None]) ** 2) / (2 * width**2)) for at in (FIDUCIALS_TAPS * per_tap + offset).T
+    )
+    blobs = rows.T @ columns
+    return np.asarray(blobs - blobs.mean(), np.float64)
 
 
-def _centroid(picture: NDArray[np.float32], start: Doubles, per_tap: float, noise: float) -> Doubles | None:
-    """Centre of mass of the disc near `start`, (y, x) in pixels; None where no disc stands out."""
-    centre = np.asarray(start, np.float64)
-    reach = _WINDOW_TAPS * per_tap
-    for _ in range(_REFINEMENTS):
-        low = np.ceil(centre - reach).astype(int)
-        high = np.floor(centre + reach).astype(int) + 1
-        if (low < 0).any() or (high > picture.shape).any():
-            return None
-        y, x = np.mgrid[low[0] : high[0], low[1] : high[1]]
-        window = picture[low[0] : high[0], low[1] : high[1]].astype(np.float64)
-        distance = np.hypot(y - centre[0], x - centre[1])
-        around = window[distance > 0.8 * reach]
-        contrast = window - np.median(around)
-        peak = float(np.quantile(contrast[distance < FIDUCIAL_RADIUS_TAPS * per_tap], 0.8))
-        if peak < 6 * noise:
-            return None
-        mass = np.where((distance <= reach) & (contrast > 0.1 * peak), contrast, 0.0)
-        centre = np.array([(mass * y).sum(), (mass * x).sum()]) / mass.sum()
-    if np.linalg.norm(centre - start) > 1.5 * per_tap:
-        return None
-    return centre
-
-
-def _any_under(saturated: NDArray[np.bool_], centres: Doubles, per_tap: float) -> bool:
+def _any_under(saturated: NDArray[np.bool_], places: Doubles, scenes: NDArray[np.intp], per_tap: float) -> bool:
     """Whether more than a few stray pixels of some disc are saturated."""
     reach = round(FIDUCIAL_RADIUS_TAPS * per_tap)
-    for y, x in np.rint(centres).astype(int):
-        if saturated[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].sum() > 4:
+    for scene, (y, x) in zip(scenes, np.rint(places).astype(int), strict=True):
+        if saturated[scene, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].sum() > 4:
             return True
     return False

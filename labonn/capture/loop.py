@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from labonn.capture.ahead import Ahead, Screen
 from labonn.capture.frame_check import MOST_SATURATED, FrameCheck, saturated_px
 from labonn.capture.freshness import Freshness
 from labonn.capture.light import light
 from labonn.capture.registration import Registration
 from labonn.capture.retakes import CaptureCounts, Fault, Finding, Frame, Taker
-from labonn.capture.scene import plain_scene, scene_of
 from labonn.errors import CalibrationError
 from labonn.instruments import Bench
 
@@ -86,7 +86,6 @@ def capture(
     bench.camera.exposure_ms = calibration.exposure_ms
     with light(bench):
         for shot in take_images(bench, images, registration, counts or CaptureCounts(), MOST_SATURATED):
-            taken_s = bench.clock.now_s()
             yield CapturedImage(
                 index=shot.index,
                 tiles=shot.tiles,
@@ -94,7 +93,7 @@ def capture(
                 saturated_px=saturated_px(shot.frame, bench.camera.saturation),
                 retakes=shot.retakes,
                 taken_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                taken_s=taken_s,
+                taken_s=shot.taken_s,
             )
             if on_frame is not None:
                 on_frame(shot.index + 1)
@@ -108,6 +107,7 @@ class Shot:
     frame: Frame
     tiles: NDArray[np.float32]
     retakes: tuple[Fault, ...]
+    taken_s: float
 
 
 def take_images(
@@ -119,63 +119,56 @@ def take_images(
 ) -> Iterator[Shot]:
     """Show images and take a frame of each, with the exposure and the light as they are; otherwise as `capture`.
 
-    While a frame is looked at, here and by whoever asked for it, the next image is shown and settles.
+    While a frame is looked at, here and by whoever asked for it, the next images are shown and exposed.
     """
     saturation = bench.camera.saturation
     freshness = Freshness(registration.calibration, saturation)
     taker = Taker(bench, FrameCheck(saturation, most_saturated, registration.calibration), counts)
-    screen = _Screen(bench, images)
+    screen = Screen(bench, images)
     # Whatever the camera and the display still hold of the past is black from here on, and known to be.
     screen.blacken()
     taker.flush()
-    screen.show(0)
-    for index in range(len(images)):
+    index = 0
+    while index < len(images):
+        ahead = Ahead(bench, screen, index)
+        try:
+            for shot in _until_one_is_wrong(range(index, len(images)), screen, ahead, taker, registration, freshness):
+                index = shot.index + 1
+                yield shot
+        except BaseException:
+            ahead.stop(wait=False)  # darkness does not wait for a camera
+            raise
+        ahead.stop()
+
+
+def _until_one_is_wrong(
+    indices: range, screen: Screen, ahead: Ahead, taker: Taker, registration: Registration, freshness: Freshness
+) -> Iterator[Shot]:
+    """Look at the frames that were taken ahead; the last one given is the first that had to be taken again."""
+    for index in indices:
         maps: list[NDArray[np.float32]] = []
 
         def examine(frame: Frame, index: int = index, maps: list[NDArray[np.float32]] = maps) -> Finding | None:
             maps[:] = [registration.tiles(frame)]
-            return freshness.examine(f"image {index}", images[index], maps[0])
+            return freshness.examine(f"image {index}", screen.images[index], maps[0])
 
         def show_again(tries: int, index: int = index) -> None:
             if tries == 1:
-                # The next image was shown meanwhile, and a late frame of it is not known; one of black is.
+                # The next images were shown meanwhile, and a late frame of them is not known; one of black is.
+                ahead.stop()
                 screen.blacken()
                 taker.drain()
             screen.show(index)
             screen.wait()
 
-        def show_next(index: int = index) -> None:
-            if index + 1 < len(images):
-                screen.show(index + 1)
-
-        frame, retakes = taker.take(f"image {index}", screen.wait, examine, again=show_again, exposed=show_next)
-        if retakes:
-            show_next()
-        yield Shot(index, frame, maps[0], retakes)
-
-
-class _Screen:
-    """The display, which settles while the frame before is looked at."""
-
-    def __init__(self, bench: Bench, images: NDArray[np.float32]) -> None:
-        self._bench = bench
-        self._images = images
-        self._shown_s = 0.0
-
-    def show(self, index: int) -> None:
-        """Show an image, without waiting."""
-        self._show(scene_of(self._images[index], self._bench))
-
-    def blacken(self) -> None:
-        """Show black, and wait."""
-        self._show(plain_scene(0.0, self._bench))
-        self.wait()
-
-    def wait(self) -> None:
-        """Wait until what is shown has settled; whatever was done meanwhile counts."""
-        elapsed_ms = 1e3 * (self._bench.clock.now_s() - self._shown_s)
-        self._bench.clock.sleep_ms(max(0.0, self._bench.display.settle_ms - elapsed_ms))
-
-    def _show(self, scene: NDArray[np.float32]) -> None:
-        self._bench.display.show(scene, wait=False)
-        self._shown_s = self._bench.clock.now_s()
+        taken = ahead.next()
+        if not taken.steady:  # the run was paused, and dark: nothing is wrong with the camera
+            ahead.stop()
+            screen.show(index)
+            screen.wait()
+        first = taken if taken.steady else None
+        frame, retakes = taker.take(f"image {index}", examine=examine, again=show_again, first=first)
+        as_planned = taken.steady and not retakes
+        yield Shot(index, frame, maps[0], retakes, taken.taken_s if as_planned else screen.now_s())
+        if not as_planned:
+            return

@@ -1,29 +1,25 @@
 """The measurements behind each kind of calibration, on an open bench; `characterisation` says in which order.
 
-Each leaves the shutter closed and the camera's exposure as it was. What a measurement needs from those before it comes
-in `Before`, read from what was kept.
+Each leaves the shutter closed. What it needs from those before it comes in `Before`, read from what was kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labonn.capture.before import Before, Measured, Say
+from labonn.capture.fiducials import FIDUCIAL_SCENES, fiducial_scenes
 from labonn.capture.flat_field import flat_field
 from labonn.capture.geometry import find_geometry, nominal_affine
 from labonn.capture.light import choose_exposure, light, take_dark, take_stack
+from labonn.capture.pattern_maps import measure_maps
 from labonn.capture.phase_table import measure_phase_table
 from labonn.capture.photon_transfer import measure_photon_transfer
 from labonn.capture.psf import measure_psfs
-from labonn.capture.scene import fiducial_scene, plain_scene
+from labonn.capture.scene import plain_scene
 from labonn.capture.settling import measure_step
-from labonn.design import Layout
 from labonn.instruments import Bench
-
-Say = Callable[[str], None]
 
 _FRAMES = 16
 _LEAST_SIGNAL = 10.0  # times the noise of a dark frame
@@ -31,38 +27,6 @@ _PSF_SCENES = 16
 _STEP_POINTS = 24
 _STEP_EXPOSURE_MS = 2.0
 _TRANSFER_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-
-
-@dataclass(frozen=True)
-class Before:
-    """What is known when a measurement begins."""
-
-    layout: Layout
-    image_shape: tuple[int, int]
-    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Kind -> its values."""
-    arrays: Mapping[str, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
-    """Kind -> its arrays."""
-
-    @property
-    def exposure_ms(self) -> float:
-        """Exposure for a white display under a flat phase."""
-        return float(self.values["exposure"]["exposure_ms"])
-
-    @property
-    def affine(self) -> NDArray[np.float64]:
-        """Calibrated geometry, (T, 2, 3)."""
-        return np.asarray(self.arrays["geometry"]["affine"], np.float64)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a measurement gives."""
-
-    values: dict[str, Any]
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    fit_error: float | None = None
-    fit_error_of: str = ""
 
 
 def measure_exposure(bench: Bench, before: Before, say: Say) -> Measured:
@@ -78,8 +42,8 @@ def measure_exposure(bench: Bench, before: Before, say: Say) -> Measured:
 
 def measure_dark(bench: Bench, before: Before, say: Say) -> Measured:
     """Average frames with the shutter closed."""
-    with _exposing(bench, before.exposure_ms):
-        stack = take_dark(bench, _FRAMES)
+    bench.camera.exposure_ms = before.exposure_ms
+    stack = take_dark(bench, _FRAMES)
     values = {"level_counts": float(stack.mean.mean()), "noise_counts": stack.noise}
     return Measured(values, {"mean": stack.mean}, stack.noise / np.sqrt(_FRAMES), "counts, standard error of a pixel")
 
@@ -101,16 +65,21 @@ def measure_flat(bench: Bench, before: Before, say: Say) -> Measured:
 def measure_geometry(bench: Bench, before: Before, say: Say) -> Measured:
     """Find every tile by discs on the display: shift, rotation, scale and shear."""
     _show_flat_phase(bench)
-    with _exposing(bench, before.exposure_ms), light(bench):
-        bench.display.show(fiducial_scene(bench))
-        stack = take_stack(bench, _FRAMES)
-    picture = (stack.mean - before.arrays["dark"]["mean"]) / before.arrays["flat"]["flat"]
+    bench.camera.exposure_ms = before.exposure_ms
+    with light(bench):
+        stacks = []
+        for scene in fiducial_scenes(bench):
+            bench.display.show(scene)
+            stacks.append(take_stack(bench, _FRAMES // FIDUCIAL_SCENES))
+    seen = np.stack([stack.mean for stack in stacks])
+    noise = float(np.mean([stack.noise for stack in stacks]))
     nominal = nominal_affine(before.layout, bench.config.geometry, bench.camera.shape)
-    found = find_geometry(picture, nominal, stack.noise, stack.mean >= bench.camera.saturation)
+    found = find_geometry(seen - before.arrays["dark"]["mean"], nominal, noise, seen >= bench.camera.saturation)
     parts = [decompose(affine, reference) for affine, reference in zip(found.affine, nominal, strict=True)]
     values = {"tiles": parts, "rms_px": found.rms_px.tolist()}
     rms_px = float(np.sqrt(np.mean(found.rms_px**2)))
-    return Measured(values, {"affine": found.affine}, rms_px, "px rms of the discs from an affine map")
+    arrays = {"affine": found.affine, "reference": seen[0]}
+    return Measured(values, arrays, rms_px, "px rms of the discs from an affine map")
 
 
 def decompose(affine: NDArray[np.float64], nominal: NDArray[np.float64]) -> dict[str, float]:
@@ -153,8 +122,8 @@ def measure_tile_gain(bench: Bench, before: Before, say: Say) -> Measured:
 def measure_psf(bench: Bench, before: Before, say: Say) -> Measured:
     """Measure every sub-aperture's PSF under a flat phase."""
     _show_flat_phase(bench)
-    with _exposing(bench, before.exposure_ms):
-        found = measure_psfs(bench, before.affine, scenes=_PSF_SCENES, on_scene=lambda n: say(f"scene {n}"))
+    bench.camera.exposure_ms = before.exposure_ms
+    found = measure_psfs(bench, before.affine, scenes=_PSF_SCENES, on_scene=lambda n: say(f"scene {n}"))
     y, x = np.mgrid[: found.psf.shape[1], : found.psf.shape[2]] - found.psf.shape[1] // 2
     spread_px = [float(np.sqrt((np.clip(psf, 0, None) * (y**2 + x**2)).sum() / 2)) for psf in found.psf]
     values = {"pixel_um": found.pixel_um, "spread_px": spread_px, "residual": found.residual.tolist()}
@@ -164,8 +133,9 @@ def measure_psf(bench: Bench, before: Before, say: Say) -> Measured:
 def measure_phase(bench: Bench, before: Before, say: Say) -> Measured:
     """Measure which phase the SLM's levels turn."""
     _show_flat_phase(bench)
-    with _exposing(bench, before.exposure_ms):
-        found = measure_phase_table(bench, before.layout, before.affine, on_pattern=lambda n: say(f"pattern {n}"))
+    bench.camera.exposure_ms = before.exposure_ms
+    bench.slm.phase_of_levels = None  # levels, as the bench file would have them, are what is measured
+    found = measure_phase_table(bench, before.layout, before.affine, on_pattern=lambda n: say(f"pattern {n}"))
     values = {
         "scale": found.scale,
         "gamma": found.gamma,
@@ -185,8 +155,8 @@ def measure_settling(bench: Bench, before: Before, say: Say) -> Measured:
     longest_ms = 2 * max(bench.display.settle_ms, _STEP_EXPOSURE_MS)
     exposure_ms = min(_STEP_EXPOSURE_MS, before.exposure_ms)
     _show_flat_phase(bench)
-    with _exposing(bench, exposure_ms):
-        found = measure_step(bench, exposure_ms, np.linspace(0, longest_ms, _STEP_POINTS))
+    bench.camera.exposure_ms = exposure_ms
+    found = measure_step(bench, exposure_ms, np.linspace(0, longest_ms, _STEP_POINTS))
     values = {
         "latency_ms": found.latency_ms,
         "settled_ms": found.settled_ms,
@@ -208,8 +178,8 @@ def measure_transfer(bench: Bench, before: Before, say: Say) -> Measured:
     """Measure the camera's photon transfer."""
     exposures_ms = [share * before.exposure_ms for share in _TRANSFER_SHARES]
     _show_flat_phase(bench)
-    with _exposing(bench, before.exposure_ms):
-        found = measure_photon_transfer(bench, exposures_ms, say)
+    bench.camera.exposure_ms = before.exposure_ms
+    found = measure_photon_transfer(bench, exposures_ms, say)
     values = {
         "gain_e_per_dn": found.gain_e_per_dn,
         "read_noise_e": found.read_noise_e,
@@ -234,13 +204,15 @@ MEASUREMENTS: dict[str, Callable[[Bench, Before, Say], Measured]] = {
     "phase-table": measure_phase,
     "settling": measure_settling,
     "photon-transfer": measure_transfer,
+    "maps": measure_maps,
 }
 """By the names of `characterisation.KINDS`."""
 
 
 def _white_and_black(bench: Bench, before: Before) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     _show_flat_phase(bench)
-    with _exposing(bench, before.exposure_ms), light(bench):
+    bench.camera.exposure_ms = before.exposure_ms
+    with light(bench):
         bench.display.show(plain_scene(1.0, bench))
         white = take_stack(bench, _FRAMES).mean
         # Stray light of the source itself arrives whatever the display shows.
@@ -251,15 +223,3 @@ def _white_and_black(bench: Bench, before: Before) -> tuple[NDArray[np.float32],
 def _show_flat_phase(bench: Bench) -> None:
     if bench.has_slm:
         bench.slm.show(np.zeros(bench.slm.shape, np.float32))
-
-
-@contextmanager
-def _exposing(bench: Bench, exposure_ms: float) -> Iterator[None]:
-    """Set an exposure, and set the one before again however this ends."""
-    before_ms = bench.camera.exposure_ms
-    bench.camera.exposure_ms = exposure_ms
-    try:
-        yield
-    finally:
-        if bench.guard.error is None:
-            bench.camera.exposure_ms = before_ms

@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from labonn.capture.ahead import Taken
 from labonn.errors import InstrumentError, InterlockTripped, StaleFrameError
 from labonn.instruments import Bench
 
@@ -96,11 +97,11 @@ class Taker:
         InstrumentError
             If none arrives.
         """
-        self._repeat("a frame to begin with", _Steps(_nothing, lambda _: None, _nothing, _fine))
+        self._repeat("a frame to begin with", _Steps(_nothing, lambda _: None, _fine))
 
     def drain(self) -> None:
         """Take a frame for nothing, if one comes."""
-        self._try(_Steps(_nothing, lambda _: None, _nothing, _fine))
+        self._try(_Steps(_nothing, lambda _: None, _fine))
 
     def take(
         self,
@@ -109,7 +110,7 @@ class Taker:
         examine: Callable[[Frame], Finding | None] = _fine,
         *,
         again: Callable[[int], None] | None = None,
-        exposed: Callable[[], None] | None = None,
+        first: Taken | None = None,
     ) -> tuple[Frame, tuple[Fault, ...]]:
         """Take one frame.
 
@@ -123,9 +124,8 @@ class Taker:
             Says what is wrong with a frame beyond what can be seen without knowing what it is of.
         again
             Shows it again, before each further try, told how many there were; `prepare` where None.
-        exposed
-            Called when the first frame has been taken, before anybody looks at it: what is shown may change now. Not
-            called for a further try, whose frame must not be mistaken for one of what is shown next.
+        first
+            What came of the first try, if that was made already.
 
         Returns
         -------
@@ -142,8 +142,8 @@ class Taker:
         steps = _Steps(
             prepare,
             again or (lambda _: prepare()),
-            exposed or _nothing,
             lambda frame: self._check(frame, self._before) or examine(frame),
+            first,
         )
         frame, faults = self._repeat(what, steps, count=True)
         self._counts.delivered += 1
@@ -153,7 +153,7 @@ class Taker:
         faults: list[Fault] = []
         steps.prepare()
         while True:
-            frame, finding = self._try(steps if not faults else replace(steps, exposed=_nothing))
+            frame, finding = self._try(steps if not faults else replace(steps, first=None))
             if finding is None:
                 assert frame is not None
                 return frame, tuple(faults)
@@ -167,12 +167,11 @@ class Taker:
 
     def _try(self, steps: "_Steps") -> tuple[Frame | None, Finding | None]:
         try:
-            frame = self._bench.camera.snap()
+            frame = self._bench.camera.snap() if steps.first is None else steps.first.result()
         except InterlockTripped:
             raise
         except InstrumentError as error:
             return None, Finding(Fault.DROPPED, str(error).removeprefix(f"{self._bench.camera}: "), error)
-        steps.exposed()
         finding = steps.examine(frame)
         self._before = frame
         return frame, finding
@@ -184,8 +183,8 @@ class _Steps:
 
     prepare: Callable[[], None]
     again: Callable[[int], None]
-    exposed: Callable[[], None]
     examine: Callable[[Frame], Finding | None]
+    first: Taken | None = None
 
 
 def _given_up(where: str, finding: Finding, faults: list[Fault]) -> InstrumentError:

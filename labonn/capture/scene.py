@@ -1,4 +1,4 @@
-"""Pictures for the input display: an image, a plain field, discs to find the geometry by."""
+"""Pictures for the input display: an image, or a plain field."""
 
 from typing import Any
 
@@ -7,12 +7,6 @@ from numpy.typing import NDArray
 
 from labonn.errors import ConfigError
 from labonn.instruments import Bench
-
-# Where the discs stand, in taps from the image's centre. A step of 6 keeps their images apart under a blurred PSF.
-FIDUCIALS_TAPS: NDArray[np.float64] = np.array(
-    [(y, x) for y in (-12.0, -6.0, 0.0, 6.0, 12.0) for x in (-12.0, -6.0, 0.0, 6.0, 12.0) if (y, x) != (-12.0, -6.0)]
-)
-FIDUCIAL_RADIUS_TAPS = 0.9
 
 
 def scene_of(image: NDArray[np.floating[Any]], bench: Bench) -> NDArray[np.float32]:
@@ -47,16 +41,3 @@ def scene_of(image: NDArray[np.floating[Any]], bench: Bench) -> NDArray[np.float
 def plain_scene(brightness: float, bench: Bench) -> NDArray[np.float32]:
     """Fill the whole display with one brightness in [0, 1]."""
     return np.full(bench.display.shape, brightness, np.float32)
-
-
-def fiducial_scene(bench: Bench) -> NDArray[np.float32]:
-    """White discs on black at `FIDUCIALS_TAPS`; antialiased, so that their centroids are exact."""
-    scale = bench.config.geometry.display_px_per_tap
-    height, width = bench.display.shape
-    y = np.arange(height)[:, None] - (height - 1) / 2
-    x = np.arange(width)[None, :] - (width - 1) / 2
-    scene = np.zeros((height, width), np.float32)
-    for centre_y, centre_x in FIDUCIALS_TAPS * scale:
-        distance = np.hypot(y - centre_y, x - centre_x)
-        scene += np.clip(FIDUCIAL_RADIUS_TAPS * scale - distance + 0.5, 0, 1).astype(np.float32)
-    return scene

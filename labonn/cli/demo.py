@@ -61,11 +61,11 @@ def merge(training: "Outcome", recalibration: "Outcome") -> dict[str, Any]:
     evaluation = content.pop("evaluation", None)
     if evaluation is not None:
         # What recalibrate says of its validation captures gives way to the same of the whole test set.
-        names = list(evaluation["methods"])  # "none" comes first, what was released or refused last
-        after = {"before": evaluation["methods"][names[0]], "after": evaluation["methods"][names[-1]]}
+        over_test = evaluation["methods"]
+        after = {"before": over_test["none"], "after": over_test[second["candidate"]]}
         learned = {key: first["accuracy"][key] for key in ("teacher", "simulated")}
         validation = {"accuracy": second["accuracy"], "methods": second["methods"]}
-        content |= {"accuracy": learned | after, "methods": evaluation["methods"], "validation": validation}
+        content |= {"accuracy": learned | after, "methods": over_test, "validation": validation}
         content["test_images"] = evaluation["test_images"]
     return content
 

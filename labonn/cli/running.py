@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labonn.cli.answer import Answer
+from labonn.errors import ConfigError
 from labonn.protocol.runtime import plan_protocol, run_protocol
 from labonn.protocol.settings import describe_parameters, split_settings
 from labonn.protocol.write_report import write_report
@@ -18,9 +19,19 @@ if TYPE_CHECKING:
     from labonn.protocol import Outcome
 
 
-def run_command(protocol: str, bench: Path, lab: Path, settings: Sequence[str]) -> Answer:
-    """Run a protocol."""
-    outcome = run_protocol(protocol, bench, lab, split_settings(settings))
+def run_command(
+    protocol: str,
+    bench: Path,
+    lab: Path,
+    settings: Sequence[str],
+    continue_run: str | None = None,
+    *,
+    fresh: bool = False,
+) -> Answer:
+    """Run a protocol; continue a run that is named, or a lost one that was the same, or none."""
+    if continue_run is not None and fresh:
+        raise ConfigError(f"--continue {continue_run} and --fresh: give one of them")
+    outcome = run_protocol(protocol, bench, lab, split_settings(settings), continue_run=continue_run, fresh=fresh)
     return Answer(outcome.as_json(), lambda console: show_outcome(console, outcome), outcome.exit_code, outcome.error)
 
 

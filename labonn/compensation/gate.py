@@ -1,68 +1,182 @@
 """The release gate: nothing is released that may be worse."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
-CONFIDENCE = 0.95
-MARGIN_POINTS = 0.5
+from labonn.compensation.evidence import evidence, lower_bound
+
 FEWEST_VALIDATION_CAPTURES = 30
+_ONE_SIDED_95 = 1.645  # standard errors
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a new backend has to prove.
+
+    Attributes
+    ----------
+    margin_points
+        A loss of accuracy that would be tolerated, in points.
+    confidence
+        Of not releasing what loses more than the margin: over all looks, and over all candidates together.
+    """
+
+    margin_points: float = 0.5
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How one backend did on n validation captures.
+
+    Attributes
+    ----------
+    right
+        (n,) bool, whether each is classified as labelled.
+    loss
+        (n,) cross-entropy of each, in nats.
+    """
+
+    right: NDArray[np.bool_]
+    loss: NDArray[np.float64]
+
+    @property
+    def percent(self) -> float:
+        """Accuracy, in per cent."""
+        return 100 * float(self.right.mean())
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the validation captures say of a new backend against the current one.
+    """What the validation captures say of one candidate against the current backend.
+
+    Attributes
+    ----------
+    passes
+        Whether it may be released.
+    worse
+        Whether it is shown to be worse, so that more captures would be wasted.
+    gained, lost
+        Captures that only the candidate, only the current one, gets right.
+    gain_points
+        Mean gain in accuracy, in points (per cent of the captures).
+    lower_bound_points
+        The gain is at least this, at the gate's confidence.
+    loss_change, loss_error
+        Mean paired change of the cross-entropy, and its standard error, in nats; negative is better.
+    """
+
+    passes: bool
+    worse: bool
+    gained: int
+    lost: int
+    gain_points: float
+    lower_bound_points: float
+    loss_change: float
+    loss_error: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate says of all candidates after a look.
 
     Attributes
     ----------
     released
-        Whether the new one may be released.
-    gain_points
-        Mean gain in accuracy, in points (per cent of the captures).
-    lower_bound_points
-        The gain is at least this, at the stated confidence.
+        The name of the candidate that is released; None if none is.
+    preferred
+        The one that the captures prefer, released or not.
+    settled
+        Whether more captures would change nothing: one passed, or all are shown to be worse.
     captures
         How many were compared.
+    verdicts
+        By the candidates' names.
     reason
         A sentence for the operator.
     """
 
-    released: bool
-    gain_points: float
-    lower_bound_points: float
+    released: str | None
+    preferred: str
+    settled: bool
     captures: int
+    verdicts: Mapping[str, Verdict]
     reason: str
 
 
-def judge(current_right: NDArray[np.bool_], new_right: NDArray[np.bool_]) -> Verdict:
-    r"""Compare two backends on the same captures, image by image.
+def decide(current: Answers, candidates: Mapping[str, Answers], gate: Gate | None = None) -> Decision:
+    """Compare candidates with the current backend on the same captures, image by image.
 
-    With b captures that only the new one gets right and c that only the current one does, among n: the adjusted Wald
-    interval of the paired difference, (b - c) / (n + 2) - z sqrt(b' + c' - (b' - c')^2 / (n + 2)) / (n + 2) with b' =
-    b + 1/2 and c' = c + 1/2. Released if the mean gain is positive and its one-sided lower bound is above minus the
-    margin.
+    A candidate passes if its gain is above minus the margin at the gate's confidence, and it is better in the mean: it
+    gets more captures right, or as many with a smaller loss. A loss that is larger at 95 % confidence forbids it. Of
+    those that pass, the one with the most captures right is released; on a tie, the one that is named first. The error
+    rate is shared out evenly among the candidates (Bonferroni), and holds however often this is called on a growing
+    sample (see `labonn.compensation.evidence`).
 
     Parameters
     ----------
-    current_right, new_right
-        (n,) bool, whether each validation capture is classified as labelled.
-
-    Source: Agresti, Min, "Simple improved confidence intervals for comparing matched proportions", Statistics in
-    Medicine 24 (2005), section 2.
+    current
+        How the backend in use did.
+    candidates
+        How each new one did on the same captures.
+    gate
+        What has to be proven.
     """
-    n = len(current_right)
-    gained, lost = int((new_right & ~current_right).sum()), int((current_right & ~new_right).sum())
-    if n < FEWEST_VALIDATION_CAPTURES:
-        reason = f"{n} validation captures are too few to judge by; at least {FEWEST_VALIDATION_CAPTURES} are needed"
-        return Verdict(False, float("nan"), float("nan"), n, reason)
-    gain = (gained - lost) / n
-    more, less, total = gained + 0.5, lost + 0.5, n + 2
-    spread = sqrt(more + less - (more - less) ** 2 / total) / total
-    lower = (more - less) / total - float(norm.ppf(CONFIDENCE)) * spread
-    released = gain > 0 and lower > -MARGIN_POINTS / 100
-    counts = f"{gained} of {n} captures gained, {lost} lost: {100 * gain:+.1f} points, at least {100 * lower:+.1f}"
-    wanted = f"asked for a gain, and at {CONFIDENCE:.0%} confidence no loss beyond {MARGIN_POINTS} points"
-    return Verdict(released, 100 * gain, 100 * lower, n, f"{counts}; {wanted}")
+    gate = gate or Gate()
+    error_rate = (1 - gate.confidence) / len(candidates)
+    verdicts = {name: _judge(current, answers, gate.margin_points, error_rate) for name, answers in candidates.items()}
+    captures = len(current.right)
+    passing = [name for name, verdict in verdicts.items() if verdict.passes]
+    preferred = max(passing or verdicts, key=lambda name: (verdicts[name].gain_points, -_rank(name, verdicts)))
+    if captures < FEWEST_VALIDATION_CAPTURES:
+        few = (
+            f"{captures} validation captures are too few to judge by; at least {FEWEST_VALIDATION_CAPTURES} are needed"
+        )
+        return Decision(None, preferred, False, captures, verdicts, few)
+    settled = bool(passing) or all(verdict.worse for verdict in verdicts.values())
+    reason = f"{preferred}: {_sentence(verdicts[preferred], captures)}; {_wanted(gate, len(candidates))}"
+    return Decision(preferred if passing else None, preferred, settled, captures, verdicts, reason)
+
+
+def _judge(current: Answers, new: Answers, margin_points: float, error_rate: float) -> Verdict:
+    captures = len(current.right)
+    gained, lost = int((new.right & ~current.right).sum()), int((current.right & ~new.right).sum())
+    change = new.loss - current.loss
+    loss_change, loss_error = float(change.mean()), float(change.std(ddof=1)) / sqrt(captures) if captures > 1 else 0.0
+    not_worse = evidence(gained, lost, captures, -margin_points / 100) >= 1 / error_rate
+    better = gained > lost or (gained == lost and loss_change < 0)
+    loses = loss_change > _ONE_SIDED_95 * loss_error
+    return Verdict(
+        passes=not_worse and better and not loses and captures >= FEWEST_VALIDATION_CAPTURES,
+        worse=evidence(lost, gained, captures, 0.0) >= 1 / error_rate,
+        gained=gained,
+        lost=lost,
+        gain_points=100 * (gained - lost) / captures,
+        lower_bound_points=100 * lower_bound(gained, lost, captures, error_rate),
+        loss_change=loss_change,
+        loss_error=loss_error,
+    )
+
+
+def _rank(name: str, verdicts: Mapping[str, Verdict]) -> int:
+    return list(verdicts).index(name)
+
+
+def _sentence(verdict: Verdict, captures: int) -> str:
+    said = (
+        f"{verdict.gained} of {captures} captures gained, {verdict.lost} lost: {verdict.gain_points:+.1f} points, "
+        f"at least {verdict.lower_bound_points:+.1f}; loss {verdict.loss_change:+.3f} +- {verdict.loss_error:.3f}"
+    )
+    return f"{said}; it is worse" if verdict.worse else said
+
+
+def _wanted(gate: Gate, candidates: int) -> str:
+    both = "" if candidates == 1 else f", over {candidates} candidates"
+    return (
+        f"asked for a gain, and no loss beyond {gate.margin_points:g} points at {gate.confidence:.0%} confidence over "
+        f"all looks{both}"
+    )

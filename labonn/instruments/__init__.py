@@ -16,7 +16,7 @@ from labonn.instruments.opening import open_bench
 from labonn.instruments.power_meter import PowerMeter, PowerMeterTable
 from labonn.instruments.registry import driver_names
 from labonn.instruments.shutter import Shutter, ShutterTable
-from labonn.instruments.slm import SLM, SLMTable
+from labonn.instruments.slm import SLM, PhaseOfLevels, SLMTable
 from labonn.instruments.stage import Stage, StageTable
 from labonn.instruments.thermometer import Thermometer
 
@@ -40,6 +40,7 @@ __all__ = [
     "Modulator",
     "ModulatorTable",
     "NotHeld",
+    "PhaseOfLevels",
     "PowerMeter",
     "PowerMeterTable",
     "SLMTable",

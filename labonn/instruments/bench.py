@@ -39,6 +39,8 @@ class Bench:
     meter: PowerMeter | None = None
     thermometer: Thermometer | None = None
     stage: Stage | None = None
+    stage_down: Stage | None = None
+    stage_right: Stage | None = None
     left_by: Holder | None = None
     """The process that held the bench before and died: the bench may have been lit since."""
     left_note: str | None = None
@@ -84,6 +86,8 @@ class Bench:
             self.meter,
             self.thermometer,
             self.stage,
+            self.stage_down,
+            self.stage_right,
         )
         return tuple(instrument for instrument in every if instrument is not None)
 

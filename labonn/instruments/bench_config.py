@@ -26,7 +26,9 @@ class Roles(Frozen):
     light: str | None = Field(None, description="the source, where labonn can switch it")
     meter: str | None = None
     thermometer: str | None = None
-    stage: str | None = Field(None, description="a motorised axis, such as the camera's focus")
+    stage: str | None = Field(None, description="a motorised axis: the camera's focus, where it has one")
+    stage_down: str | None = Field(None, description="one that moves the camera down, along a column of its frames")
+    stage_right: str | None = Field(None, description="one that moves the camera right, along a row of its frames")
 
     def named(self) -> dict[str, str]:
         """Role -> instrument, for every role that is filled."""

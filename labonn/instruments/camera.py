@@ -2,7 +2,7 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -49,6 +49,9 @@ class CameraTable(InstrumentTable):
         None, description="top, left, height, width, in pixels of the sensor; the whole sensor where missing"
     )
     trigger: Trigger = Field("internal", description="what begins a frame")
+    trigger_latency_ms: float = Field(
+        0.1, ge=0, description="after which, at the latest, a software trigger has begun its exposure"
+    )
 
 
 class Camera(Instrument):
@@ -149,10 +152,18 @@ class Camera(Instrument):
         raw = self._act("taking a frame", self._snap_hw, extra_ms=self._exposure_ms)
         return self._checked(raw)
 
-    def frames(self, count: int) -> Iterator[Frame]:
+    def frames(self, count: int, *, exposed: Callable[[], None] | None = None) -> Iterator[Frame]:
         """Take `count` frames without a pause, and give each as it comes; the camera stops when this is left.
 
         With a software trigger each frame is triggered when it is asked for.
+
+        Parameters
+        ----------
+        count
+            How many.
+        exposed
+            With a software trigger: called when a frame's exposure is over, before it is read out. What the camera sees
+            may change from then on.
 
         Raises
         ------
@@ -162,14 +173,14 @@ class Camera(Instrument):
         """
         if count < 1:
             raise ValueError(f"{self}: cannot take {count} frames")
-        return self._sequence(count)
+        return self._sequence(count, exposed)
 
-    def _sequence(self, count: int) -> Iterator[Frame]:
+    def _sequence(self, count: int, exposed: Callable[[], None] | None) -> Iterator[Frame]:
         self._act(f"starting a sequence of {count} frames", lambda: self._start_sequence_hw(count))
         try:
             last: int | None = None
             for come in range(count):
-                frame = self._next_frame(come, count)
+                frame = self._next_frame(come, count, exposed)
                 if last is not None and frame.number != last + 1:
                     happened = "is missing" if frame.number > last + 1 else "came before"
                     raise InstrumentError(
@@ -190,15 +201,18 @@ class Camera(Instrument):
     def _end_sequence(self) -> None:
         self._call("ending a sequence", self._stop_sequence_hw)
 
-    def _next_frame(self, come: int, count: int) -> Frame:
+    def _next_frame(self, come: int, count: int, exposed: Callable[[], None] | None) -> Frame:
         within_ms = self._exposure_ms + self.table.timeout_ms
-
-        def fire_and_wait() -> Frame | str:
-            if self.trigger == "software":
-                self._fire_hw()
-            return self._next_frame_hw(within_ms / 1e3)
-
-        got = self._act("waiting for a frame of a sequence", fire_and_wait, extra_ms=self._exposure_ms + _SLACK_MS)
+        if self.trigger == "software":
+            self._act("triggering a frame", self._fire_hw)
+            if exposed is not None:
+                self.site.clock.sleep_ms(self._exposure_ms + self.table.trigger_latency_ms)
+                exposed()
+        got = self._act(
+            "waiting for a frame of a sequence",
+            lambda: self._next_frame_hw(within_ms / 1e3),
+            extra_ms=self._exposure_ms + _SLACK_MS,
+        )
         if isinstance(got, str):
             advice = "check its power and cable"
             if self.trigger == "external":

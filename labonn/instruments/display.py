@@ -33,14 +33,20 @@ class Display(Modulator):
         InstrumentError
             If the display does not take it.
         """
+        self._show_levels(self.levels_of(picture), wait)
+
+    def levels_of(self, picture: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+        """Check a picture, and give the levels that it is sent as."""
         self._check_picture(picture, "a picture")
         # Written so that NaN fails it too.
         if not (picture.min() >= -_ROUNDING and picture.max() <= 1 + _ROUNDING):
             raise ValueError(f"{self}: a picture from {picture.min()} to {picture.max()} does not lie within 0 to 1")
-        self._show_levels(np.rint(np.clip(picture, 0, 1) * self.max_level).astype(np.uint8), wait)
+        levels: NDArray[np.uint8] = np.rint(np.clip(picture, 0, 1) * self.max_level).astype(np.uint8)
+        return levels
 
     def make_dark(self) -> None:
         """Show black, without waiting."""
         if self._connected:
             black = np.zeros(self.shape, np.uint8)
             self._call("showing black", lambda: self._show_hw(black))
+            self._levels_shown = black

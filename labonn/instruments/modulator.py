@@ -28,6 +28,7 @@ class Modulator(Instrument):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._shape = (0, 0)
+        self._levels_shown: NDArray[np.uint8] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -49,13 +50,44 @@ class Modulator(Instrument):
         """The largest level of a pixel."""
         return (1 << self.table.bit_depth) - 1
 
+    @property
+    def levels_shown(self) -> NDArray[np.uint8] | None:
+        """Levels that were shown last, (H, W); None before the first."""
+        return self._levels_shown
+
+    def show_levels(self, levels: NDArray[np.uint8], *, wait: bool = True) -> None:
+        """Show levels as they are, and unless told otherwise wait until they have settled.
+
+        Parameters
+        ----------
+        levels
+            (H, W) uint8, up to `max_level`.
+        wait
+            Whether to wait for `settle_ms`.
+
+        Raises
+        ------
+        ValueError
+            If they have another shape or type, or are too large.
+        InstrumentError
+            If the instrument does not take them.
+        """
+        if levels.shape != self._shape or levels.dtype != np.uint8 or levels.max() > self.max_level:
+            raise ValueError(
+                f"{self}: levels of shape {levels.shape}, {levels.dtype}, up to {levels.max()} do not fit; it is"
+                f" {self._shape} (H, W) of uint8, up to {self.max_level}"
+            )
+        self._show_levels(levels, wait)
+
     def _prepare(self) -> None:
         self._shape = self._call("reading its size", self._shape_hw)
         if min(self._shape) < 1:
             raise InstrumentError(f"{self}: reports a size of {self._shape[0]} x {self._shape[1]} px")
 
     def _show_levels(self, levels: NDArray[np.uint8], wait: bool) -> None:
+        self._levels_shown = None
         self._act("showing a picture", lambda: self._show_hw(levels))
+        self._levels_shown = levels
         if wait:
             self.site.clock.sleep_ms(self.settle_ms)
 
@@ -64,6 +96,16 @@ class Modulator(Instrument):
             raise ValueError(f"{self}: {what} of shape {picture.shape} does not fit; it is {self._shape} (H, W)")
         if picture.dtype.kind != "f":
             raise ValueError(f"{self}: {what} must be floating point, not {picture.dtype}")
+
+    @abstractmethod
+    def levels_of(self, picture: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+        """Check what `show` may be given, and say which levels it would send, (H, W) uint8.
+
+        Raises
+        ------
+        ValueError
+            If it has another shape, or values that cannot be shown.
+        """
 
     @abstractmethod
     def _shape_hw(self) -> tuple[int, int]: ...

@@ -44,6 +44,8 @@ _KINDS: dict[str, Any] = {
     "meter": PowerMeter,
     "thermometer": Thermometer,
     "stage": Stage,
+    "stage_down": Stage,
+    "stage_right": Stage,
 }
 
 
@@ -99,7 +101,7 @@ def open_bench(
     config = read_bench(path)
     leaving = Leaving()
     # A rehearsal: every table is checked before the lock, the world or an instrument is touched.
-    rehearsal = _instruments(path, config, Site(path.resolve().parent, SystemClock()))
+    rehearsal = instruments_of(path, config, Site(path.resolve().parent, SystemClock()))
     if config.interlocks is not None:
         check_interlocks(config.interlocks, {one.name: one for one in rehearsal.values()}, str(path))
     with ExitStack() as held:
@@ -112,7 +114,7 @@ def open_bench(
         site = Site(path.resolve().parent, clock, shared, guard)
         control = Control(config.name, guard, control_folder)
         note = take_note(config.name)
-        in_roles: dict[str, Any] = _instruments(path, config, site, doors)
+        in_roles: dict[str, Any] = instruments_of(path, config, site, doors)
         in_roles["fitted_slm"] = in_roles.pop("slm", None)
         bench = Bench(path, config, clock, guard, control, left_by=left_by, left_note=note, **in_roles)
         with _dark_at_the_end(bench, leaving):
@@ -137,12 +139,14 @@ def _start_world(path: Path, config: BenchConfig, seed: int | None, held: ExitSt
         return SystemClock(), {}
     world = start_world(path, seed)
     held.enter_context(world_named(world.bench))
+    if config.world.clock == "real":
+        return SystemClock(), world.doors  # theirs is the same, and further away
     clock = WorldClock(world.clock_address)
     held.callback(clock.close)
     return clock, world.doors
 
 
-def _instruments(path: Path, config: BenchConfig, site: Site, doors: Doors | None = None) -> dict[str, Instrument]:
+def instruments_of(path: Path, config: BenchConfig, site: Site, doors: Doors | None = None) -> dict[str, Instrument]:
     """Make every instrument, by role; where the world's doors are not known yet, its tables say where they will be."""
     made = {}
     for role, name in config.roles.named().items():

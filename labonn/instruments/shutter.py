@@ -36,6 +36,8 @@ class Shutter(Instrument):
         """Whether it was open when it was connected."""
         self.told_open = False
         """Whether it was last told to be open."""
+        self.moves = 0
+        """How often it was told to move, until now."""
         self._told_s = 0.0
 
     @property
@@ -71,6 +73,7 @@ class Shutter(Instrument):
         carry_out = self._act if opening else self._call
         if opening:
             self.site.guard.before_light()
+        self.moves += 1
         self.told_open, self._told_s = opening, time.monotonic()
         complaint: InstrumentError | None = None
         try:
@@ -86,6 +89,7 @@ class Shutter(Instrument):
             )
         if complaint is not None:
             logger.warning("%s; it says that it is closed", complaint)
+        self.moves += 1  # what was exposed while it moved saw neither the one nor the other
         if not opening:
             self.site.guard.after_dark()
 

@@ -1,5 +1,6 @@
 """What the frontend's phase modulator is."""
 
+from dataclasses import dataclass
 from math import pi
 from typing import Any, ClassVar
 
@@ -18,12 +19,51 @@ class SLMTable(ModulatorTable):
     levels_per_2pi: float = Field(gt=1, description="how many levels turn the phase by one wavelength")
 
 
+@dataclass(frozen=True)
+class PhaseOfLevels:
+    """Which phase each level turns, as it was measured."""
+
+    phase_rad: NDArray[np.float64]
+    """(levels,), level 0 first, rising."""
+    source: str
+    """What measured it: it stands in the record of every run that uses it."""
+
+
 class SLM(Modulator):
     """A phase-only spatial light modulator."""
 
     kind: ClassVar[str] = "slm"
     table_model: ClassVar[type[InstrumentTable]] = SLMTable
     table: SLMTable
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._measured: PhaseOfLevels | None = None
+        self._level_of_phase: NDArray[np.uint8] | None = None
+
+    @property
+    def phase_of_levels(self) -> PhaseOfLevels | None:
+        """The measured table by which phases become levels; None where `levels_per_2pi` of the bench file does."""
+        return self._measured
+
+    @phase_of_levels.setter
+    def phase_of_levels(self, measured: PhaseOfLevels | None) -> None:
+        if measured is None:
+            self._measured = self._level_of_phase = None
+            return
+        phase_rad = np.asarray(measured.phase_rad, np.float64)
+        if phase_rad.shape != (self.max_level + 1,) or not (np.diff(phase_rad) > 0).all():
+            raise ConfigError(
+                f"{self}: a phase table of {phase_rad.shape} from {measured.source} does not fit: it must rise over"
+                f" {self.max_level + 1} levels; measure it again"
+            )
+        self._level_of_phase = _nearest_level(phase_rad)
+        self._measured = measured
+
+    def settings(self) -> dict[str, Any]:
+        """As of every instrument; and where the phase table is from."""
+        source = "levels_per_2pi of the bench file" if self._measured is None else self._measured.source
+        return {**super().settings(), "phase_table": source}
 
     def show(self, phase_rad: NDArray[np.floating[Any]], *, wait: bool = True) -> None:
         """Show a phase pattern and, unless told otherwise, wait until it has settled.
@@ -42,10 +82,23 @@ class SLM(Modulator):
         InstrumentError
             If the SLM does not take it.
         """
-        self._check_picture(phase_rad, "a phase pattern")
-        if not np.isfinite(phase_rad).all():
+        self._show_levels(self.levels_of(phase_rad), wait)
+
+    def levels_of(self, picture: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+        """Check a phase pattern in radians, and give the levels that it is sent as."""
+        self._check_picture(picture, "a phase pattern")
+        if not np.isfinite(picture).all():
             raise ValueError(f"{self}: a phase pattern holds values that are not finite")
-        self._show_levels(self._levels(phase_rad), wait)
+        return self._levels(picture)
+
+    def _levels(self, phase_rad: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+        turns = np.asarray(phase_rad, np.float64) / (2 * pi)
+        if self._level_of_phase is not None:
+            steps = len(self._level_of_phase)
+            return self._level_of_phase[np.rint((turns - np.floor(turns)) * steps).astype(np.intp) % steps]
+        levels = np.rint((turns - np.floor(turns)) * self.table.levels_per_2pi)
+        # A phase just below 2 pi may round to a level that does not exist: it is the same phase as level 0.
+        return np.where(levels > self.max_level, 0, levels).astype(np.uint8)
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -55,8 +108,14 @@ class SLM(Modulator):
                 f" {self.max_level + 1} levels, so the phase would not reach 2 pi"
             )
 
-    def _levels(self, phase_rad: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-        turns = np.asarray(phase_rad, np.float64) / (2 * pi)
-        levels = np.rint((turns - np.floor(turns)) * self.table.levels_per_2pi)
-        # A phase just below 2 pi may round to a level that does not exist: it is the same phase as level 0.
-        return np.where(levels > self.max_level, 0, levels).astype(np.uint8)
+
+_STEPS_PER_LEVEL = 16
+
+
+def _nearest_level(phase_rad: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Give the level whose phase lies nearest, a whole turn being none, for equal steps of one turn."""
+    steps = _STEPS_PER_LEVEL * len(phase_rad)
+    wanted = np.exp(2j * pi * np.arange(steps) / steps)
+    # The lowest of those that are equally near: a panel that turns further than once needs no more than once.
+    once = phase_rad[: int(np.searchsorted(phase_rad, 2 * pi, side="right")) + 1]
+    return np.asarray(np.abs(np.exp(1j * once)[:, None] - wanted[None, :]).argmin(axis=0), np.uint8)

@@ -1,5 +1,6 @@
 """A trained network and the bench it stands on: how it is stored, found again, captured through and released."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,29 +11,33 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.capture import Calibration, CaptureCounts, Registration, calibrate, capture
-from labonn.compensation.rematch import Lecture
+from labonn.capture import Calibration, Calibrator, Pattern, ready_for_captures
+from labonn.compensation import Lecture
 from labonn.data import DataSet, Split, load
 from labonn.design import Design, Layout, lay_out
-from labonn.errors import RecordError
+from labonn.errors import CalibrationError, RecordError
 from labonn.networks import Student, make_teacher
 from labonn.optics import PhaseSolution
+from labonn.protocol.capturing import calibration_file, capture_group, optics_hash
 from labonn.records import (
     Release,
     Weights,
     current_release,
     load_model,
     make_release,
-    read_frames,
+    read_kept,
+    read_release,
     save_model,
     set_current_release,
 )
+from labonn.records.disk import plain
 from labonn.report import figures
 from labonn.training import Teaching
 
 if TYPE_CHECKING:
     from labonn.protocol.lab import Lab
 
+SERIAL = "serial_number"  # in a bench file's and a release's [optic]
 PROBE_IMAGES = 8  # to fit each tile's gain and background on
 
 
@@ -55,61 +60,74 @@ class Deployment:
         """Where its sub-apertures stand."""
         return lay_out(self.design.optic)
 
-    def lecture(self, lab: "Lab") -> Lecture:
-        """The training set, and what the teacher says of it; the laboratory keeps the teacher's kernel."""
-        images, labels = torch.from_numpy(self.data.train.images), torch.from_numpy(self.data.train.labels)
-        teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache_of(lab))
-        return Lecture(images, teaching)
+    @property
+    def optics(self) -> str:
+        """Hash of what the frontend is told to be: captures of one model are not those of another."""
+        return optics_hash(self.pattern_rad, self.psf_target)
+
+    def lecture(self, cache: Path) -> Lecture:
+        """The training set, and what the teacher says of it; its answers and its kernel are kept in the cache."""
+        images, labels = self.training_images(), torch.from_numpy(self.data.train.labels)
+        teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache)
+        return Lecture(images, teaching, self.student)
+
+    def training_images(self) -> Tensor:
+        """The training set's images, (N, 1, H, W)."""
+        return torch.from_numpy(self.data.train.images)
 
     def ideal_tiles(self, images: Tensor) -> Tensor:
         """The optical maps (N, T, H, W) that the student expects of images (N, 1, H, W)."""
         with torch.no_grad():
             return self.student.frontend.ideal_tiles(images)
 
+    def calibrator(self, lab: "Lab") -> Calibrator:
+        """Give the laboratory's calibrations of the bench, for this network."""
+        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
+        pattern = Pattern(self.pattern_rad, probes[:, 0].numpy(), self.ideal_tiles(probes).numpy())
+        shape = (probes.shape[2], probes.shape[3])
+        return Calibrator(lab.bench, lab.folder, lab.run_record.id, self.layout, shape, pattern)
+
     def calibrate(self, lab: "Lab") -> Calibration:
-        """Calibrate the bench for this network; its pattern is on the SLM afterwards.
+        """Make the bench ready for this network, with what is kept where it holds; its pattern is on the SLM then.
+
+        Which calibrations were used, and why any was made, goes into the run's record.
+
+        A run that continues a lost one goes on with its calibration, if a look at the bench says that it still holds.
 
         Raises
         ------
         CalibrationError, InstrumentError
-            As `labonn.capture.calibrate` does.
+            As `labonn.capture.ready_for_captures` does.
         """
-        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
+        earlier = lab.continuation.calibration(lab, self.optics, self.pattern_rad)
+        if earlier is not None:
+            return earlier
         with lab.step("calibrating") as step:
-            return calibrate(
-                lab.bench,
-                self.layout,
-                self.pattern_rad,
-                probes[:, 0].numpy(),
-                self.ideal_tiles(probes).numpy(),
-                on_step=step.say,
-            )
+            calibration, used = ready_for_captures(self.calibrator(lab), step.say)
+        lab.table("Calibrations", [one.as_row() for one in used])
+        lab.note("calibrations", {one.kind: one.id for one in used})
+        return calibration
 
     def capture(
         self, lab: "Lab", group: str, images: NDArray[np.float32], calibration: Calibration, *, keep_frames: bool = True
     ) -> Tensor:
         """Show images (N, 1, H, W), and give what the optics made of them: tiles (N, T, H, W), all recorded.
 
+        Of captures for fitting and validation every raw frame is kept; without `keep_frames`, as for an evaluation,
+        every hundredth. What a lost run captured already is taken over.
+
         Raises
         ------
         CalibrationError, InstrumentError
             As `labonn.capture.capture` does.
         """
-        tiles = np.empty((len(images), 2 * self.design.optic.kernels, *images.shape[2:]), np.float32)
-        registration, counts = Registration(calibration), CaptureCounts()
-        with lab.step(f"capturing: {group}", total=len(images)) as step:
-            for shot in capture(lab.bench, images[:, 0], registration, keep_frames=keep_frames, counts=counts):
-                tiles[shot.index] = shot.tiles
-                frame = {} if shot.frame is None else {"frame": shot.frame}
-                lab.record(group, tiles=shot.tiles, image=shot.index, saturated_px=shot.saturated_px, **frame)
-                step.advance()
-        lab.note(f"frames: {group}", counts.summary())
+        tiles = capture_group(lab, group, images[:, 0], calibration, self.optics, keep_frames=keep_frames)
         return torch.from_numpy(tiles)
 
     def draw(self, lab: "Lab", calibration: Calibration, group: str) -> None:
         """Put layout, pattern, PSFs, and the first frame of a group of captures into the report."""
         psfs = (self.psf_target, self.psf_realised, self.psf_correlation)
-        frame = read_frames(lab.frames_path, group, ["frame"], stop=1)["frame"][0]
+        frame = read_kept(lab.frames_path, group, stop=1)[1][0]
         lab.figure("layout", figures.layout(self.layout), "Where the sub-apertures stand on the optic.")
         lab.figure("phase pattern", figures.phase_pattern(self.pattern_rad), "What the SLM shows.")
         lab.figure(
@@ -131,17 +149,15 @@ class Deployment:
         measured: Mapping[str, Any],
     ) -> str:
         """Release a backend for this network on this bench, and let the bench use it from now on; gives its id."""
-        file = lab.run_record.folder / "calibration.h5"
-        calibration.save(file)
         release = make_release(
             lab.folder,
             bench=lab.bench_config.name,
             run=lab.run_record.id,
-            optic={"design": self.design.name},
+            optic={"design": self.design.name, **plain(lab.bench_config.optic or {})},
             model=self.model,
             backend=backend.state_dict(),
             figures=measured,
-            calibration=file,
+            calibration=calibration_file(lab, calibration),
         )
         set_current_release(lab.folder, lab.bench_config.name, release.id)
         return release.id
@@ -182,15 +198,39 @@ def store(
     )
 
 
-def load_deployment(lab: "Lab", model: str) -> Deployment:
-    """Read a trained network.
+def describe(lab: "Lab", model: str) -> dict[str, Any]:
+    """Give what was said of a trained network when it was stored."""
+    return dict(load_model(lab.folder, model).description)
+
+
+def trained_before(lab: "Lab", design: Design) -> str | None:
+    """Give the model of the lost run that is continued: what it had trained need not be trained again.
+
+    None where there is no such run, or the design is another now.
+    """
+    for run in lab.continuation.runs:
+        model = run.record.notes.get("model")
+        if isinstance(model, str):
+            try:
+                description = describe(lab, model)
+            except RecordError as error:
+                lab.say(f"what run {run.record.id} had trained is trained again: {error}")
+                return None
+            if description["design"] == design.model_dump(mode="json", by_alias=True):
+                lab.say(f"model {model} was trained by run {run.record.id} and is used as it is")
+                return model
+    return None
+
+
+def load_deployment(lab_dir: Path, model: str) -> Deployment:
+    """Read a trained network of a laboratory.
 
     Raises
     ------
     RecordError
         If it is missing or damaged.
     """
-    stored = load_model(lab.folder, model)
+    stored = load_model(lab_dir, model)
     design = Design.model_validate(stored.description["design"])
     data = load(design.task)
     channels, height, width = data.train.images.shape[1:]
@@ -201,6 +241,29 @@ def load_deployment(lab: "Lab", model: str) -> Deployment:
     return Deployment(model, design, data, teacher.eval(), student.eval(), **stored.arrays)
 
 
+def load_released(lab_dir: Path, release: Release) -> tuple[Deployment, nn.Module]:
+    """Read what a release stands for: its network, and its backend; the student stays as it was trained.
+
+    Raises
+    ------
+    RecordError
+        If any of it is missing or damaged.
+    """
+    deployment = load_deployment(lab_dir, release.model)
+    backend = copy.deepcopy(deployment.student.backend)
+    backend.load_state_dict(_tensors(release.backend()))
+    return deployment, backend.eval()
+
+
+def backend_of(lab_dir: Path, release_id: str | None, model: str) -> nn.Module | None:
+    """The backend of a release, if it is intact and of this model: only then do both read the same optics."""
+    try:
+        release = None if release_id is None else read_release(lab_dir, release_id)
+    except RecordError:
+        return None
+    return load_released(lab_dir, release)[1] if release is not None and release.model == model else None
+
+
 def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
     """What is released on the bench: the release, its network, and the released backend.
 
@@ -208,6 +271,8 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
     ------
     RecordError
         If nothing was released on this bench yet, or it is damaged.
+    CalibrationError
+        If the bench has another optic than the one it was released for.
     """
     bench = lab.bench_config.name
     release = current_release(lab.folder, bench)
@@ -217,10 +282,14 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
             f"train and deploy a network first (labonn run train_and_deploy {lab.bench_path}), "
             "or name the laboratory's folder with --lab"
         )
-    deployment = load_deployment(lab, release.model)
-    backend = deployment.student.backend
-    backend.load_state_dict(_tensors(release.backend()))
-    return release, deployment, backend
+    optic = None if lab.bench_config.optic is None else lab.bench_config.optic.serial_number
+    if None not in (optic, release.optic.get(SERIAL)) and optic != release.optic[SERIAL]:
+        raise CalibrationError(
+            f"release {release.id} was made for the optic {release.optic[SERIAL]!r}, but {lab.bench_path} says that "
+            f"{optic!r} is on bench {bench!r}: put the optic back, correct the file, or train and deploy for this one"
+        )
+    lab.note("in use", {"release": release.id, "model": release.model})
+    return release, *load_released(lab.folder, release)
 
 
 def _tensors(weights: Weights) -> dict[str, Tensor]:

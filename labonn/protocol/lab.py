@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 from labonn.errors import Aborted, LabonnError
 from labonn.protocol.pausing import Pause
 from labonn.protocol.progress import Screen, Step
-from labonn.records import FrameFile, Run
+from labonn.records import Recorder, Run
 from labonn.records.disk import plain
+from labonn.records.runs import FRAMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from labonn.capture import Calibration
     from labonn.instruments import Bench, BenchConfig
+    from labonn.protocol.continuing import Continuation
+    from labonn.records.earlier import EarlierRun
 
 logger = logging.getLogger(__name__)
 
 _FIGURES = "figures"
-_FRAMES = "frames.h5"
 _CONTROL = "control"
 _PAUSED = "paused"
 
@@ -39,6 +42,7 @@ class Lab:
         screen: Screen,
         *,
         world_seed: int | None = None,
+        earlier: "Sequence[EarlierRun]" = (),
     ) -> None:
         self.folder = folder
         """The laboratory's folder: models, releases, runs."""
@@ -48,9 +52,13 @@ class Lab:
         """The run: its id, its folder."""
         self.seconds: dict[str, float] = {}
         """How long each step took; a step that came twice counts both times."""
+        self.calibrations: list[tuple[Calibration, Path]] = []
+        """Those that captures were made with, and their files in the run's folder."""
         self._screen = screen
+        self._earlier = earlier
+        self._continuation: Continuation | None = None
         self._world_seed = world_seed
-        self._frames = FrameFile(self.frames_path)
+        self._frames = Recorder(self.frames_path, while_waiting=self._check)
         self._held = ExitStack()
         self._held.callback(self._frames.close)  # comes last: the bench, entered later, is made dark before
         self._bench: Bench | None = None
@@ -81,7 +89,21 @@ class Lab:
     @property
     def frames_path(self) -> Path:
         """Where this run's frames are; `labonn.records.read_frames` reads them while the run goes on, too."""
-        return self.run_record.folder / _FRAMES
+        return self.run_record.folder / FRAMES
+
+    @property
+    def continuation(self) -> "Continuation":
+        """What lost runs captured, and this one need not capture again."""
+        if self._continuation is None:
+            from labonn.protocol.continuing import Continuation
+
+            self._continuation = Continuation(self._earlier)
+        return self._continuation
+
+    def say(self, text: str) -> None:
+        """Tell the operator, and the log."""
+        logger.info("%s", text)
+        self._screen.line(text)
 
     @contextmanager
     def step(self, name: str, total: int | None = None) -> Iterator[Step]:
@@ -144,18 +166,38 @@ class Lab:
         """Ask the run to stop at its next checkpoint; may be called from any thread."""
         self._stop_reason = reason
 
-    def record(self, group: str, **arrays: Any) -> int:
-        """Keep one capture: its frame, its maps, the number of its image; see `labonn.records.FrameFile.append`.
+    def record(self, group: str, seldom: Mapping[str, Any] | None = None, **arrays: Any) -> int:
+        """Keep one capture: its frame, its maps, the number of its image; see `labonn.records.Recorder.append`.
+
+        It is written while the run goes on. What is handed in belongs to the recorder then, and must not be changed.
+
+        Parameters
+        ----------
+        group
+            The kind of capture.
+        seldom
+            What is kept of some captures only, such as their frames.
+        **arrays
+            What is kept of every capture.
 
         Returns
         -------
         How many captures of the group are acknowledged: on disk, whatever happens now.
-        """
-        return self._frames.append(group, **arrays)
 
-    def record_all(self, group: str, **arrays: Any) -> None:
-        """Keep many captures at once; the first axis of every array counts them."""
-        self._frames.extend(group, **arrays)
+        Raises
+        ------
+        RecordError
+            If an earlier capture could not be written, because the disk is full or it did not fit those before it.
+        """
+        return self._frames.append(group, seldom, **arrays)
+
+    def record_all(self, group: str, seldom: Mapping[str, Any] | None = None, **arrays: Any) -> None:
+        """Keep many captures at once; the first axis of every array counts them; see `Recorder.extend`."""
+        self._frames.extend(group, seldom, **arrays)
+
+    def flush(self) -> None:
+        """Wait until everything that was recorded is acknowledged."""
+        self._frames.flush()
 
     def figure(self, name: str, figure: "Figure", caption: str = "") -> None:
         """Keep a picture for the report. A picture that cannot be drawn is noted, and does not end the run."""

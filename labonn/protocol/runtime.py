@@ -18,12 +18,27 @@ from labonn.protocol.script import Script, load_script
 from labonn.protocol.settings import make_parameters
 from labonn.protocol.write_report import write_report
 from labonn.records import Run, RunRecord, close_lost_runs, logging_to
+from labonn.records.earlier import Found, run_to_continue, runs_to_continue
 from labonn.records.runs import software_versions
 
 if TYPE_CHECKING:
     from labonn.instruments import BenchConfig
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """Which earlier run may be continued."""
+
+    named: str | None
+    none: bool
+
+    def find(self, lab_dir: Path, record: RunRecord) -> Found:
+        """Look for it."""
+        if self.none:
+            return Found()
+        return runs_to_continue(lab_dir, record) if self.named is None else run_to_continue(lab_dir, self.named, record)
 
 
 @dataclass(frozen=True)
@@ -58,12 +73,15 @@ def run_protocol(
     *,
     world_seed: int | None = None,
     quiet: bool = False,
+    continue_run: str | None = None,
+    fresh: bool = False,
 ) -> Outcome:
     """Run a protocol, record it, and say how it ended.
 
     Whatever the script does, and on Ctrl-C and SIGTERM, the bench is left dark, the run is closed with its status and
     reason, and its report is written with what there is; nothing of that raises. Earlier runs of this laboratory whose
-    process is gone are closed as lost before.
+    process is gone are closed as lost before; the captures of one that was the same are taken over, if the bench still
+    is what it was then.
 
     Parameters
     ----------
@@ -79,6 +97,10 @@ def run_protocol(
         For a simulated bench: the seed of its world.
     quiet
         Whether to show no progress.
+    continue_run
+        A run that was lost, aborted or failed, to be continued whatever it ended by.
+    fresh
+        Whether to capture everything, also where a lost run could be continued.
 
     Raises
     ------
@@ -107,7 +129,8 @@ def run_protocol(
         screen = Screen(quiet=quiet)
         for record in lost:
             _say_lost(record, run.folder.parent / record.id, screen)
-        return _carry_out(loaded, parameters, bench_path, lab_dir.absolute(), run, screen, world_seed)
+        earlier = _Earlier(continue_run, fresh)
+        return _carry_out(loaded, parameters, bench_path, lab_dir.absolute(), run, screen, world_seed, earlier)
 
 
 def _carry_out(
@@ -118,6 +141,7 @@ def _carry_out(
     run: Run,
     screen: Screen,
     world_seed: int | None,
+    earlier: "_Earlier",
 ) -> Outcome:
     from labonn.instruments import read_bench
     from labonn.instruments.leaving import Leaving
@@ -132,7 +156,10 @@ def _carry_out(
         try:
             config = read_bench(bench_path)
             run.change(bench=config.name, optic=config.optic)
-            lab = Lab(lab_dir, bench_path, config, run, screen, world_seed=world_seed)
+            found = earlier.find(lab_dir, run.record)
+            lab = Lab(lab_dir, bench_path, config, run, screen, world_seed=world_seed, earlier=found.runs)
+            if found.remark:
+                lab.say(found.remark)
             with _lost_interrupts_to(lab.stop):
                 result = as_result(script.run(lab, parameters))
         except BaseException as ended_by:  # noqa: BLE001 - however it ended, it is closed and recorded below

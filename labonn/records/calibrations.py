@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +36,10 @@ class StoredCalibration(Card):
     """What the fit error is of, with its unit."""
     made_with: dict[str, str] = Field(default_factory=dict)
     """Kind -> id of the calibrations that it was made with."""
+    made_for: dict[str, Any] = Field(default_factory=dict)
+    """What it holds for alone: camera, read-out, exposure, optic, pattern, by name."""
+    made_for_sha256: str | None = None
+    """Of `made_for`: the same for two that are made for the same."""
     values: dict[str, Any] = Field(default_factory=dict)
     folder: Path = Field(exclude=True, default=Path())
 
@@ -55,6 +60,7 @@ def keep_calibration(
     kind: str,
     run: str,
     made_with: Mapping[str, str],
+    made_for: Mapping[str, Any] | None = None,
     values: Mapping[str, Any],
     arrays: Mapping[str, Any] | None = None,
     fit_error: float | None = None,
@@ -87,6 +93,8 @@ def keep_calibration(
         "fit_error": plain(fit_error),
         "fit_error_of": fit_error_of,
         "made_with": dict(made_with),
+        "made_for": plain(dict(made_for or {})),
+        "made_for_sha256": sha256(json_bytes(plain(dict(made_for or {})))).hexdigest(),
         "values": plain(dict(values)),
     }
 

@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -19,11 +20,17 @@ from pydantic import Field, ValidationError
 import labonn
 from labonn.config import Frozen, explain
 from labonn.errors import RecordError
+from labonn.records.catalogue import keep_line
 from labonn.records.disk import json_bytes, new_id, plain, utc_now, write_atomically
 
 Status = Literal["running", "done", "failed", "refused", "aborted", "lost"]
 
+_CATALOGUED = frozenset({"bench", "status"})  # when these change, the catalogue is told, too
+
 RECORD = "run.json"
+FRAMES = "frames.h5"
+SCHEMA = 2
+"""2: `captured_with` and `continues`."""
 
 
 class RecordedFigure(Frozen):
@@ -41,10 +48,19 @@ class RecordedTable(Frozen):
     rows: list[dict[str, Any]]
 
 
+class CapturedWith(Frozen):
+    """What a run's captures hold for; on disk before the first of them."""
+
+    optics: str  # sha256 of what the frontend was told to be
+    calibration: str  # its file in the run's folder
+    calibration_sha256: str
+    groups: list[str]  # of the frames' file
+
+
 class RunRecord(Frozen):
     """What ``run.json`` holds."""
 
-    schema_: Literal[1] = Field(alias="schema")
+    schema_: Literal[1, 2] = Field(alias="schema")
     id: str
     protocol: str
     script: str | None = None
@@ -61,6 +77,8 @@ class RunRecord(Frozen):
     versions: dict[str, str] = Field(default_factory=dict)
     git_commit: str | None = None  # of labonn's own checkout, "-dirty" if it was changed
     instruments: dict[str, Any] | None = None  # a snapshot of every instrument's settings
+    captured_with: CapturedWith | None = None
+    continues: list[str] = Field(default_factory=list)  # runs whose captures were taken over, the latest first
     start_utc: datetime
     start_monotonic_s: float
     stop_utc: datetime | None = None
@@ -104,7 +122,7 @@ class Run:
         run_id = new_id(protocol, now)
         folder = lab_dir.absolute() / "runs" / run_id
         record = RunRecord(
-            schema_=1,
+            schema_=SCHEMA,
             id=run_id,
             protocol=protocol,
             operator=_operator(),
@@ -121,7 +139,7 @@ class Run:
         except OSError as error:
             raise RecordError(f"{folder}: the run's folder cannot be made: {error.strerror or error}") from error
         run = cls(folder, record)
-        run.change(**facts)
+        run.change(**{"status": "running", **facts})
         return run
 
     @property
@@ -137,11 +155,16 @@ class Run:
         RecordError
             If the disk refuses.
         """
-        content = self.record.model_dump(by_alias=True, exclude=set(facts)) | {
-            key: plain(value) for key, value in facts.items()
-        }
+        content = (
+            self.record.model_dump(by_alias=True, exclude=set(facts))
+            | {"schema": SCHEMA}
+            | {key: plain(value) for key, value in facts.items()}
+        )
         self.record = RunRecord.model_validate(content)
-        write_atomically(self.folder / RECORD, json_bytes(self.record.model_dump(by_alias=True)))
+        record = self.record.model_dump(by_alias=True)
+        write_atomically(self.folder / RECORD, json_bytes(record))
+        if not _CATALOGUED.isdisjoint(facts):
+            keep_line(self.folder.parents[1], plain(record))
 
     def note(self, key: str, value: Any) -> None:
         """Keep a figure or a remark."""
@@ -181,7 +204,11 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / RECORD
     try:
-        return RunRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise RecordError(f"{path}: was written by a newer labonn (schema {schema}; this one reads {SCHEMA})")
+        return RunRecord.model_validate(content)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror or error}; is {folder} a run's folder?") from error
     except ValidationError as error:
@@ -201,9 +228,9 @@ def find_run(lab_dir: Path, run: str) -> Path:
     if Path(run, RECORD).is_file():
         return Path(run).absolute()
     runs = lab_dir.absolute() / "runs"
-    names = sorted(path.parent.name for path in runs.glob(f"*/{RECORD}"))
-    if run in names:
+    if re.fullmatch(r"[A-Za-z0-9_-]+", run) and (runs / run / RECORD).is_file():
         return runs / run
+    names = sorted(path.parent.name for path in runs.glob(f"*/{RECORD}"))
     fitting = [name for name in names if name.startswith(run) or name.endswith(run)]
     if len(fitting) == 1:
         return runs / fitting[0]

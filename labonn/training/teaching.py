@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from labonn.ntk import TeacherKernel, teacher_kernel
-from labonn.training.accuracy import logits_of
 from labonn.training.fitting import shuffled_batches
+from labonn.training.kept_logits import kept_logits
 from labonn.training.lessons import Lesson, LossWeights
 
 WHOLE_KERNEL_IMAGES = 3000  # a kernel of all pairs takes 36 MB; beyond, kernels of fixed batches
@@ -32,7 +32,7 @@ class Teaching:
     batch
         Images in a batch.
     cache
-        The folder where the kernel is kept, and found the next time.
+        The folder where the answers and the kernel are kept, and found the next time.
     """
 
     def __init__(self, teacher: nn.Module, images: Tensor, labels: Tensor, *, batch: int, cache: Path | None) -> None:
@@ -41,7 +41,7 @@ class Teaching:
         self._labels = labels
         self._batch = min(batch, len(images))
         self._cache = cache
-        self._logits = logits_of(teacher, images)
+        self._logits = kept_logits(teacher, images, cache)
         self._fixed = self._cut() if len(images) > WHOLE_KERNEL_IMAGES else None
         self._kernel: TeacherKernel | None = None
 

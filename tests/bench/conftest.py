@@ -1,7 +1,9 @@
 """The conformance suite runs on any bench: `pytest tests/bench --bench FILE`.
 
-By default on three: the simulated bench in virtual and in real time, and mm-test-adapters' C++ camera and shutter. What
-asks the simulated laboratory for the truth, or breaks its instruments, runs on the simulated bench alone.
+By default on six: the simulated bench in virtual and in real time, the latter again with a window on a second screen as
+its display; mm-test-adapters' C++ camera and shutter, again with a recording as the camera, and with slmsuite's
+simulated SLM and camera. What asks the simulated laboratory for the truth, or breaks its instruments, runs on the
+simulated bench alone.
 """
 
 import json
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
+from importlib.util import find_spec
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,49 @@ import pytest
 
 import sim
 from labonn.instruments import Bench, open_bench
+from tests.screens import Screen, two_screens
 
-from .democam import demo_bench
+from .democam import demo_bench, recorded_bench, slmsuite_bench
+from .watch_screen import watched
 
+WINDOW = Screen(400, 0, 512, 512)
+"""The second screen, as large as the simulated bench's display."""
+DISPLAY = """driver = "micromanager"
+cfg = "mono.cfg"
+device = "Display"
+pitch_um = 16.0
+settle_ms = 16.7      # one period at 60 Hz"""
+WINDOW_DISPLAY = """driver = "display"
+screen = "SLM"
+wait_for_refresh = false
+pitch_um = 16.0
+settle_ms = 60.0      # that of the simulated panel, and until what looks at the screen has seen it"""
+STAGE_ROLES = """thermometer = "thermometer"
+stage = "focus"
+stage_down = "down"
+"""
+STAGES = """
+[instruments.focus]
+driver = "scpi_stage"
+model = "pi-gcs2"
+resource = "TCPIP0::${stage.host}::${stage.port}::SOCKET"
+lowest_um = -500
+highest_um = 500
+may_home = true
+needs_homing = true
+
+[instruments.down]
+driver = "scpi_stage"
+model = "pi-gcs2"
+parameters = { axis = "2" }
+resource = "TCPIP0::${stage.host}::${stage.port}::SOCKET"
+lowest_um = -500
+highest_um = 500
+may_home = true
+needs_homing = true
+
+[interlocks]
+"""
 BENCHES = Path(sim.__file__).parent / "benches"
 # How each switch of the test door stands in a sound laboratory; everything else is as the world file has it.
 _SOUND = {
@@ -45,7 +88,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--bench", default=None)
-        kinds = ["given"] if chosen else ["virtual", "real", "c++"]
+        kinds = ["given"] if chosen else ["virtual", "real", "window", "c++", "opencv", "slmsuite"]
         metafunc.parametrize("kind", kinds, scope="session")
 
 
@@ -154,11 +197,18 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
 
         class Worlds(dict[str, Any]):
             def __missing__(self, clock: str) -> Simulated:
-                changes = [] if clock == "virtual" else [('clock = "virtual"', f'clock = "{clock}"')]
+                changes = [] if clock == "virtual" else [('clock = "virtual"', 'clock = "real"')]
+                if clock == "window":
+                    screens = held.enter_context(two_screens(WINDOW, (WINDOW.height, WINDOW.left + WINDOW.width)))
+                    changes.append((DISPLAY, WINDOW_DISPLAY))
+                    changes.append(('thermometer = "thermometer"\n', STAGE_ROLES))
+                    changes.append(("\n[interlocks]\n", STAGES))
                 name = f"conformance-{clock}-{os.getpid()}"
                 self[clock] = held.enter_context(
                     simulated(bench_of(tmp_path_factory.mktemp(f"bench-{clock}"), name, *changes))
                 )
+                if clock == "window":
+                    held.enter_context(watched(screens, WINDOW, name))
                 return self[clock]
 
         yield Worlds()
@@ -190,6 +240,13 @@ def bench_file(
         return Path(request.config.getoption("--bench"))
     if kind == "c++":
         return demo_bench(tmp_path_factory.mktemp("bench-democam"))
+    if kind == "opencv":
+        pytest.importorskip("cv2", reason="pip install 'labonn[opencv]'")
+        return recorded_bench(tmp_path_factory.mktemp("bench-opencv"))
+    if kind == "slmsuite":
+        if find_spec("slmsuite") is None:
+            pytest.skip("pip install 'labonn[vendor]'")
+        return slmsuite_bench(tmp_path_factory.mktemp("bench-slmsuite"))
     return worlds[kind].file
 
 
@@ -203,8 +260,8 @@ def bench(bench_file: Path) -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def seeing(kind: str, bench: Bench) -> Bench:
     """Give each bench whose camera sees its display, with a flat phase on its SLM."""
-    if kind == "c++":
-        pytest.skip("the C++ camera looks at no display")
+    if kind in ("c++", "opencv", "slmsuite"):
+        pytest.skip("its camera looks at no display")
     if bench.has_slm:
         bench.slm.show(np.zeros(bench.slm.shape, np.float32))
     return bench

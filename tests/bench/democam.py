@@ -3,10 +3,14 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
 CFG = """\
 Property,Core,Initialize,0
 Device,Camera,DemoCamera,DCam
 Device,Shutter,DemoCamera,DShutter
+Device,Focus,DemoCamera,DStage
+Device,XY,DemoCamera,DXYStage
 #py pyDevice,SLM,tests.bench.democam_devices,Panel
 #py pyDevice,Display,tests.bench.democam_devices,Panel
 Property,Core,Initialize,1
@@ -23,6 +27,8 @@ display = "display"
 slm = "slm"
 camera = "camera"
 shutter = "shutter"
+stage = "focus"
+stage_right = "across"
 
 [instruments.display]
 driver = "micromanager"
@@ -50,6 +56,21 @@ driver = "micromanager"
 cfg = "demo.cfg"
 device = "Shutter"
 
+[instruments.focus]
+driver = "micromanager"
+cfg = "demo.cfg"
+device = "Focus"
+lowest_um = -100
+highest_um = 100
+
+[instruments.across]
+driver = "micromanager"
+cfg = "demo.cfg"
+device = "XY"
+axis = "x"
+lowest_um = -100
+highest_um = 100
+
 [geometry]
 wavelength_nm = 532.0
 focal_mm = 50.0
@@ -57,6 +78,33 @@ tap_um = 26.0
 camera_pixel_um = 3.45
 tile_pitch_um = 884.0
 display_px_per_tap = 1
+"""
+
+
+CAMERA = """driver = "micromanager"
+cfg = "demo.cfg"
+device = "Camera"
+"""
+RECORDING = """driver = "opencv_camera"
+source = "frames.avi"
+fixed_exposure = true
+exposure_ms = 5.0
+"""
+
+
+SLM = """driver = "micromanager"
+cfg = "demo.cfg"
+device = "SLM"
+"""
+SLMSUITE_SLM = """driver = "slmsuite"
+class = "simulated.SimulatedSLM"
+arguments = { resolution = [128, 104] }
+"""
+SLMSUITE_CAMERA = """driver = "slmsuite"
+class = "simulated.SimulatedCamera"
+sees = "slm"
+arguments = { bitdepth = 12 }
+bit_depth = 12
 """
 
 
@@ -71,3 +119,19 @@ def demo_bench(folder: Path, cfg: str = CFG, *changes: tuple[str, str]) -> Path:
     file = folder / "demo.bench.toml"
     file.write_text(content, encoding="utf-8")
     return file
+
+
+def recorded_bench(folder: Path) -> Path:
+    """Write such a bench whose camera is a recording, without losses, of a hundred frames."""
+    import cv2
+
+    writer = cv2.VideoWriter(str(folder / "frames.avi"), cv2.VideoWriter_fourcc(*"FFV1"), 25, (96, 64), False)
+    for number in range(100):
+        writer.write(np.full((64, 96), number, np.uint8))
+    writer.release()
+    return demo_bench(folder, CFG, (CAMERA, RECORDING))
+
+
+def slmsuite_bench(folder: Path) -> Path:
+    """Write such a bench whose SLM and camera are slmsuite's simulated pair."""
+    return demo_bench(folder, CFG, (SLM, SLMSUITE_SLM), (CAMERA, SLMSUITE_CAMERA))

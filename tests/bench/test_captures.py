@@ -19,12 +19,13 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
-from labonn.capture import Calibration, CaptureCounts, CapturedImage, Registration, calibrate, capture
+from labonn.capture import Calibration, CaptureCounts, CapturedImage, Registration, capture
 from labonn.capture.light import light
 from labonn.design import lay_out, load_design
 from labonn.errors import InstrumentError, StaleFrameError
 from labonn.instruments import Bench, open_bench
 
+from .calibrating import calibrate
 from .conftest import Simulated, bench_of, patience
 from .counter import TAPS, Reader, counter_image, counter_images
 
@@ -51,14 +52,16 @@ def bench(file: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def calibration(bench: Bench) -> Calibration:
+def calibration(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     """Under a flat phase, for counter images."""
     if not bench.has_slm:
         pytest.skip("no flat phase can be shown on a fixed optic")
     images = counter_images(range(8))
     flat = np.zeros(bench.slm.shape, np.float32)
     layout = lay_out(load_design("mnist-mono").optic)
-    return calibrate(bench, layout, flat, images, np.repeat(images[:, None], 16, axis=1))
+    return calibrate(
+        bench, tmp_path_factory.mktemp("lab"), layout, flat, images, np.repeat(images[:, None], 16, axis=1)
+    )
 
 
 @pytest.fixture(scope="module")

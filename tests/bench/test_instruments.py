@@ -7,6 +7,7 @@
 - ROI and binning are read back, and give frames of their shape
 - the exposure is read back; more light gives more counts
 - a frame shows the picture that was shown last, alone: by pictures, and by a number in the scene (a stale frame shows)
+- a stage goes where it is sent, and never beyond its limits
 - the clock passes as it is waited for
 """
 
@@ -18,7 +19,7 @@ import pytest
 from labonn.capture import scene_of
 from labonn.capture.light import light
 from labonn.errors import ConfigError
-from labonn.instruments import Bench
+from labonn.instruments import Bench, Stage
 
 from .counter import Reader, counter_image
 
@@ -46,6 +47,8 @@ def test_frames_are_as_promised(bench: Bench) -> None:
 
 
 def test_the_exposure_is_read_back(bench: Bench) -> None:
+    if getattr(bench.camera.table, "fixed_exposure", False):
+        pytest.skip("its exposure cannot be set")
     for exposure_ms in (2.0, 7.5):
         bench.camera.exposure_ms = exposure_ms
         assert bench.camera.exposure_ms == pytest.approx(exposure_ms, rel=0.05)
@@ -95,9 +98,11 @@ def test_a_sequence_that_is_left_early_leaves_nothing_behind(seeing: Bench) -> N
 
 
 def test_a_part_of_the_sensor_in_larger_pixels(bench: Bench) -> None:
-    height, width = bench.camera.shape
+    (height, width), binning = bench.camera.shape, bench.camera.binning
+    part = (height // 4 // 4 * 4, 0, height // 2 // 4 * 4, width // 4 * 4)
     try:
-        bench.camera.roi = (height // 4 // 4 * 4, 0, height // 2 // 4 * 4, width // 4 * 4)
+        top, left, rows, columns = (binning * side for side in part)
+        bench.camera.roi = (top, left, rows, columns)
         assert bench.camera.snap().shape == bench.camera.shape == (height // 2 // 4 * 4, width // 4 * 4)
     finally:
         bench.camera.roi = None
@@ -143,6 +148,24 @@ def test_a_frame_shows_the_last_picture_alone(seeing: Bench) -> None:
     assert np.corrcoef(first.ravel(), again.ravel())[0, 1] > 0.98
     assert np.corrcoef(first.ravel(), other.ravel())[0, 1] < 0
     assert np.corrcoef(first.ravel(), left.T.ravel())[0, 1] > np.corrcoef(first.ravel(), left.ravel())[0, 1]
+
+
+def test_a_stage_goes_where_it_is_sent_and_never_beyond(bench: Bench) -> None:
+    stages = [one for one in bench.instruments if isinstance(one, Stage)]
+    if not stages:
+        pytest.skip("it has no stage")
+    for stage in stages:
+        if stage.table.needs_homing and not stage.is_homed:
+            stage.home()
+        stage.stop()
+        begun_um = min(max(stage.position_um, stage.table.lowest_um), stage.table.highest_um)
+        step_um = 5.0 if begun_um + 5.0 <= stage.table.highest_um else -5.0
+        for goal_um in (begun_um + step_um, begun_um):
+            stage.move_to_um(goal_um)
+            assert stage.position_um == pytest.approx(goal_um, abs=stage.table.tolerance_um)
+        with pytest.raises(ConfigError, match="must lie between"):
+            stage.move_to_um(stage.table.highest_um + 1.0)
+        assert stage.position_um == pytest.approx(begun_um, abs=stage.table.tolerance_um)
 
 
 def test_the_clock_passes_as_it_is_waited_for(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from labonn.design import load_design
 from labonn.protocol import run_protocol
-from labonn.records import current_release, frame_counts, read_frames
+from labonn.records import current_release, frame_counts, read_frames, read_kept
 
 pytestmark = pytest.mark.slow
 
@@ -69,10 +69,13 @@ def test_every_capture_is_on_disk_with_its_frame(recalibrated):
     frames = recalibrated.run_folder / "frames.h5"
     assert frame_counts(frames) == {"fit": 16, "validation": 150, "test": 100}
     fit = read_frames(frames, "fit", ["frame", "image", "tiles"])
-    assert fit["frame"].shape == (16, 1080, 1080)
+    assert fit["frame"].shape == (16, 540, 540)
     assert fit["frame"].dtype == np.uint16
     assert list(fit["image"]) == list(range(16))
     assert np.isfinite(fit["tiles"]).all()
+    rows, raw = read_kept(frames, "test")  # of an evaluation every hundredth
+    assert (list(rows), raw.shape) == ([0], (1, *fit["frame"].shape[1:]))
+    assert read_frames(frames, "test", ["tiles"])["tiles"].shape == (100, 16, 28, 28)
 
 
 def test_the_report_has_its_pictures(recalibrated):

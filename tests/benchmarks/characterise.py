@@ -1,7 +1,8 @@
 """Calibration against the truth, on random worlds: what `labonn run characterise` finds, and what really is the case.
 
-``python -m tests.benchmarks.characterise`` (20 worlds, about 20 minutes on 2 cores). The truth comes through the
-simulated laboratory's test door, which labonn does not have.
+``python -m tests.benchmarks.characterise`` (20 worlds, about 20 minutes on 2 cores). Each world's figures are kept in
+``docs/results/characterise.json``; those that are there are not measured again. The truth comes through the simulated
+laboratory's test door, which labonn does not have.
 """
 
 import argparse
@@ -20,19 +21,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.signal import fftconvolve
 
+from labonn.capture.before import Before
 from labonn.capture.characterisation import KINDS
-from labonn.capture.measurements import MEASUREMENTS, Before
+from labonn.capture.fiducials import FIDUCIAL_RADIUS_TAPS
+from labonn.capture.measurements import MEASUREMENTS
+from labonn.capture.point_image import BLUR_TAPS
 from labonn.cli.demo import shipped_bench
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.design import lay_out, load_design
 from labonn.errors import CalibrationError
 from labonn.instruments import Bench, open_bench
-from tests.benchmarks.results import write_section
+from tests.benchmarks.results import RESULTS, write_section
 
-MEASURED = [name for name in KINDS if name != "phase-table"]
+CELLS = RESULTS.parent / "results" / "characterise.json"
+TAPS = np.array([(y, x, 1.0) for y in np.arange(28) - 13.5 for x in np.arange(28) - 13.5])
+MEASURED = [name for name in KINDS if name not in ("phase-table", "maps")]
 ROWS = {
-    "geometry, px rms": (0.1, "each tile's image, where it lands"),
+    "geometry, px rms": (0.1, "over every tap of every tile"),
     "tile gain, %": (1.0, "rms over tiles, mean 1"),
     "black level, %": (3.0, ""),
     "read noise, %": (3.0, ""),
@@ -61,9 +69,9 @@ class Truth:
         assert reply["ok"], reply
         return reply
 
-    def psf(self, tile: int, side: int) -> NDArray[np.float64]:
-        """PSF of a tile under what the SLM shows, in camera pixels about the lenslet's axis."""
-        reply = self.ask(op="psf", tile=tile, side=side)
+    def psf(self, tile: int, side: int, pixel_um: float) -> NDArray[np.float64]:
+        """PSF of a tile under what the SLM shows, in pixels about the lenslet's axis."""
+        reply = self.ask(op="psf", tile=tile, side=side, pixel_um=pixel_um)
         return np.frombuffer(base64.b64decode(reply["base64"]), "<f4").reshape(reply["shape"]).astype(np.float64)
 
 
@@ -79,23 +87,28 @@ def compare(bench: Bench, truth: Truth, seed: int) -> dict[str, float]:
     real = truth.ask(op="truth")
     values, psfs = before.values, before.arrays["psf"]["psf"].astype(np.float64)
     sensor, effects = real["sensor"], real["effects"]
-    centres = np.array(real["geometry"]["tile_centres_px"])
-    found_at, lands_at, correlations = [], [], []
+    pixel_um = bench.config.geometry.camera_pixel_um
+    binned = pixel_um / sensor["pixel_um"]
+    # The world counts the sensor's own pixels.
+    centres = (np.array(real["geometry"]["tile_centres_px"]) - (binned - 1) / 2) / binned
+    per_tap = np.array(real["geometry"]["display_to_camera"]) * bench.config.geometry.display_px_per_tap / binned
+    places, correlations = [], []
     for tile, psf in enumerate(psfs):
-        real_psf = truth.psf(tile, psf.shape[0])
-        # The axis of a lenslet with aberrations cannot be seen; where its image lands can.
-        found_at.append(before.affine[tile, :, 2] + centroid(psf))
-        lands_at.append(centres[tile] + centroid(real_psf))
+        real_psf = truth.psf(tile, psf.shape[0], pixel_um)
+        lands_at = centres[tile] + point_middle_px(real_psf, before.affine[tile, 0, 0])
+        off_px = before.affine[tile] - np.column_stack([per_tap, lands_at])
+        places.append(TAPS @ off_px.T)
         moved = shifted(real_psf, centres[tile] - before.affine[tile, :, 2])
         correlations.append(float(np.corrcoef(moved.ravel(), psf.ravel())[0, 1]))
-    gain, black = sensor["gain_e_per_dn"], sensor["black_dn"]
-    read_e = effects["read_noise"]["rms_e"]
+    # A binned pixel is the mean of b x b: a count of it is worth b^2 times the electrons, with b times the noise.
+    gain, black = binned**2 * sensor["gain_e_per_dn"], sensor["black_dn"]
+    read_e = binned * effects["read_noise"]["rms_e"]
     settling = effects["settling"]
     settled_ms = settling["latency_ms"] + settling["display_tau_ms"] * log(100)
     real_gain = real_tile_gain(bench, truth, before)
     transfer = values["photon-transfer"]
     return {
-        "geometry, px rms": float(np.sqrt(np.mean((np.array(found_at) - np.array(lands_at)) ** 2))),
+        "geometry, px rms": float(np.sqrt(np.mean(np.square(places)))),
         "tile gain, %": 100 * float(np.sqrt(np.mean((np.array(values["tile-gain"]["gain"]) / real_gain - 1) ** 2))),
         "black level, %": 100 * abs(values["dark"]["level_counts"] / black - 1),
         "read noise, %": 100 * abs(transfer["read_noise_e"] / read_e - 1),
@@ -105,11 +118,17 @@ def compare(bench: Bench, truth: Truth, seed: int) -> dict[str, float]:
     }
 
 
-def centroid(psf: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centre of mass, (down, right), from the middle of the window."""
-    y, x = np.mgrid[: psf.shape[0], : psf.shape[1]]
-    middle = (np.array(psf.shape) - 1) / 2
-    return np.array([(psf * y).sum(), (psf * x).sum()]) / psf.sum() - middle
+def point_middle_px(psf: NDArray[np.float64], per_tap: float) -> NDArray[np.float64]:
+    """Where a disc's image is brightest after a blur of 1.5 taps, (down, right) from the axis: what geometry is."""
+    reach = round(2 * per_tap)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = np.clip(FIDUCIAL_RADIUS_TAPS * per_tap - np.hypot(y, x) + 0.5, 0, 1)
+    blurred = gaussian_filter(fftconvolve(psf, disc, mode="same"), BLUR_TAPS * per_tap, mode="constant")
+    brightest = np.array(np.unravel_index(int(np.argmax(blurred)), blurred.shape))
+    around = blurred[tuple(slice(at - 1, at + 2) for at in brightest)]
+    slope = np.array([around[2, 1] - around[0, 1], around[1, 2] - around[1, 0]]) / 2
+    bend = np.array([around[2, 1] + around[0, 1], around[1, 2] + around[1, 0]]) - 2 * around[1, 1]
+    return brightest - slope / bend - (np.array(blurred.shape) - 1) / 2
 
 
 def shifted(picture: NDArray[np.float64], by_px: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -129,19 +148,22 @@ def real_tile_gain(bench: Bench, truth: Truth, before: Before) -> NDArray[np.flo
         reach = affine[0, 0] * before.image_shape[0] / 4
         y, x = (np.arange(affine[axis, 2] - reach, affine[axis, 2] + reach) for axis in (0, 1))
         square = (2 * y[:, None] / (height - 1) - 1) ** 2 + (2 * x[None, :] / (width - 1) - 1) ** 2
-        gains.append(float(truth.psf(tile, 255).sum() * (1 - corner * square / 2).mean()))
+        gains.append(
+            float(truth.psf(tile, 255, bench.config.geometry.camera_pixel_um).sum() * (1 - corner * square / 2).mean())
+        )
     return np.array(gains) / np.mean(gains)
 
 
-def table(found: dict[int, dict[str, float]], refused: dict[int, str]) -> str:
+def table(cells: dict[str, dict[str, Any]]) -> str:
     """Write every figure's median and worst over the worlds that were calibrated, and why the others were not."""
+    found = {seed: cell["errors"] for seed, cell in cells.items() if "errors" in cell}
     lines = [
         "## Calibration against the truth, bench `mono`",
         "",
-        f"`python -m tests.benchmarks.characterise`, {datetime.now(UTC):%Y-%m-%d}; {len(found) + len(refused)} random"
-        f" worlds (seeds 0-{max([*found, *refused])}), each characterised from nothing. Errors against what the world's"
-        " test door says; a geometry is right where the image of a point lands where calibrated geometry and measured"
-        " PSF together say.",
+        f"`python -m tests.benchmarks.characterise`, {max(cell['date'] for cell in cells.values())}; {len(cells)}"
+        f" random worlds (seeds 0-{max(map(int, cells))}), each characterised from nothing. Errors against what the"
+        " world's test door says. A tap lies where the image of a disc there is brightest after a blur of 1.5 taps: the"
+        " calibrated geometry alone is compared with it, for every tap of the image.",
         "",
         "| error | median | worst | asked | worlds within |",
         "|---|---|---|---|---|",
@@ -151,9 +173,9 @@ def table(found: dict[int, dict[str, float]], refused: dict[int, str]) -> str:
         within = sum(error <= asked for error in errors)
         what = f"{name} ({note})" if note else name
         lines.append(
-            f"| {what} | {statistics.median(errors):.3g} | {max(errors):.3g} | {asked:g} |"
-            f" {within} of {len(found) + len(refused)} |"
+            f"| {what} | {statistics.median(errors):.3g} | {max(errors):.3g} | {asked:g} | {within} of {len(cells)} |"
         )
+    refused = {seed: cell["refused"] for seed, cell in cells.items() if "refused" in cell}
     lines += ["", *(f"* refused, seed {seed}: {why}" for seed, why in refused.items())]
     return "\n".join(lines)
 
@@ -162,10 +184,10 @@ def main() -> None:
     """Measure, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=20)
+    parser.add_argument("--again", action="store_true", help="measure those that are kept again")
     arguments = parser.parse_args()
     os.environ.update(WAIT_WITHOUT_SPINNING)
-    found: dict[int, dict[str, float]] = {}
-    refused: dict[int, str] = {}
+    kept = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() and not arguments.again else {}
     with tempfile.TemporaryDirectory() as folder:
         file = shutil.copytree(shipped_bench("mono").parent, Path(folder) / "benches") / "mono.bench.toml"
         name = f"characterise-{os.getpid()}"
@@ -173,15 +195,18 @@ def main() -> None:
         file.write_text(text, encoding="utf-8")
         with open_bench(file) as bench:
             truth = Truth(name)
-            for seed in range(arguments.worlds):
+            for seed in (str(number) for number in range(arguments.worlds)):
+                if seed in kept:
+                    continue
+                cell: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}"}
                 try:
-                    found[seed] = compare(bench, truth, seed)
+                    cell["errors"] = compare(bench, truth, int(seed))
                 except CalibrationError as error:
-                    refused[seed] = str(error)
-                    print(seed, error, flush=True)
-                else:
-                    print(seed, {key: round(value, 4) for key, value in found[seed].items()}, flush=True)
-    write_section("characterise", table(found, refused))
+                    cell["refused"] = str(error)
+                print(seed, cell, flush=True)
+                kept = dict(sorted({**kept, seed: cell}.items(), key=lambda item: int(item[0])))
+                CELLS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    write_section("characterise", table(kept))
 
 
 if __name__ == "__main__":

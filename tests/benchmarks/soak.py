@@ -19,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from labonn.capture import Calibration, CaptureCounts, Registration, calibrate, capture
+from labonn.capture import Calibration, CaptureCounts, Registration, capture
 from labonn.capture.light import light
 from labonn.design import lay_out, load_design
 from labonn.errors import LabonnError
 from labonn.instruments import Bench, open_bench
+from tests.bench.calibrating import calibrate
 from tests.bench.conftest import Simulated, bench_of, patience, simulated
 from tests.bench.counter import BITS, Reader, counter_images
 from tests.benchmarks.results import write_section
@@ -96,7 +97,8 @@ def calibrated(bench: Bench) -> tuple[Calibration, Reader]:
     images = counter_images(range(8))
     flat = np.zeros(bench.slm.shape, np.float32)
     layout = lay_out(load_design("mnist-mono").optic)
-    calibration = calibrate(bench, layout, flat, images, np.repeat(images[:, None], 16, axis=1))
+    with tempfile.TemporaryDirectory() as lab:
+        calibration = calibrate(bench, Path(lab), layout, flat, images, np.repeat(images[:, None], 16, axis=1))
     bench.camera.exposure_ms = calibration.exposure_ms
     with light(bench):
         return calibration, Reader(bench)

@@ -12,7 +12,7 @@ from labonn.report.figures.frames import frame_with_tiles
 from labonn.report.figures.health import dark_frame, light_and_meter, step_response
 from labonn.report.figures.maps import feature_maps
 from labonn.report.figures.optics import layout, phase_pattern, psf_pairs
-from labonn.report.figures.scores import accuracy_bars, training_curves
+from labonn.report.figures.scores import accuracy_bars, gate_evidence, training_curves
 from labonn.report.figures.twin import attribution_bars, twin_residuals
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "feature_maps",
     "flat_field_picture",
     "frame_with_tiles",
+    "gate_evidence",
     "geometry_shifts",
     "layout",
     "light_and_meter",

@@ -66,3 +66,38 @@ def training_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     if len(curves) > 1:
         axes.legend(frameon=False, fontsize=NORMAL)
     return figure
+
+
+def gate_evidence(candidates: Mapping[str, Sequence[tuple[int, float, float]]], *, margin_points: float) -> Figure:
+    """Draw what the gate saw: each candidate's gain, and what it is at least, against the captures it looked at.
+
+    Parameters
+    ----------
+    candidates
+        Name -> (captures, gain in points, its lower bound in points) for each look.
+    margin_points
+        The loss that had to be ruled out.
+    """
+    figure = sheet(7.0, 3.0)
+    axes = figure.subplots()
+    tidy(axes)
+    for index, (name, looks) in enumerate(candidates.items()):
+        captures, gains, bounds = zip(*looks, strict=True)
+        shift = 1 + 0.02 * (index - (len(candidates) - 1) / 2)  # so that two that agree are both seen
+        places = [shift * count for count in captures]
+        colour = SERIES[index % len(SERIES)]
+        axes.vlines(places, bounds, gains, color=colour, lw=2.2, alpha=0.45)
+        axes.plot(places, gains, "o", color=colour, ms=7, label=name)
+        axes.plot(places, bounds, "_", color=colour, ms=10, mew=2.2)
+    axes.axhline(0, color=GREY, lw=0.8)
+    axes.axhline(-margin_points, color=INK, lw=1.0, ls="--")
+    axes.set_xscale("log")
+    counts = sorted({look[0] for looks in candidates.values() for look in looks})
+    axes.set_xlim(0.8 * counts[0], 1.25 * counts[-1])
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.minorticks_off()
+    axes.set_xlabel("validation captures")
+    axes.set_ylabel("gain (points)")
+    axes.grid(axis="y", color="#e3e6ea", lw=0.6)
+    axes.legend(frameon=False, fontsize=NORMAL, loc="best")
+    return figure

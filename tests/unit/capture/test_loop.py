@@ -1,16 +1,24 @@
 """Every image is delivered once, in order, by a frame of its own, or the capture ends in an error that says why."""
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 from labonn.capture import CaptureCounts, Registration, capture
+from labonn.capture.ahead import AHEAD
 from labonn.errors import InstrumentError, InterlockTripped, StaleFrameError
 
 from .eyes import WHITE, seeing_bench, seeing_calibration
 
 IMAGES = np.random.default_rng(0).uniform(size=(6, 8, 8)).astype(np.float32)
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No frame is taken before the one before was looked at, so that faults meet the images that they are meant for."""
+    monkeypatch.setattr("labonn.capture.ahead.AHEAD", 0)
 
 
 def shots_of(bench: Any, images: np.ndarray = IMAGES, **options: Any) -> list[Any]:
@@ -24,6 +32,7 @@ def assert_right(shots: list[Any], images: np.ndarray = IMAGES) -> None:
         np.testing.assert_allclose(shot.tiles[0], image, atol=0.5 / 255 + 6 / (8 * WHITE))
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_shows_each_image_in_the_middle_ahead_of_time_and_delivers_each_once() -> None:
     bench = seeing_bench()
     shots, counts = [], CaptureCounts()
@@ -83,7 +92,7 @@ def test_a_spoilt_frame_is_taken_again_and_counted(
     ],
 )
 def test_a_camera_that_goes_on_so_is_given_up_in_the_dark(wrong: str, kind: type, said: str) -> None:
-    bench = seeing_bench(dict.fromkeys(range(2, 9), wrong))
+    bench = seeing_bench(dict.fromkeys(range(2, 19), wrong))
     delivered: list[Any] = []
     with pytest.raises(InstrumentError, match=said) as caught:
         delivered.extend(capture(bench, IMAGES, Registration(seeing_calibration())))
@@ -92,6 +101,7 @@ def test_a_camera_that_goes_on_so_is_given_up_in_the_dark(wrong: str, kind: type
     assert not bench.shutter.is_open
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_two_in_a_row_are_survived_whatever_they_are() -> None:
     shots = shots_of(seeing_bench({1: "dropped", 3: "stale", 5: "truncated", 7: "duplicated"}))
     assert_right(shots)
@@ -114,6 +124,7 @@ def test_the_same_image_twice_is_not_stale() -> None:
     assert all(shot.retakes == () for shot in shots)
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_black_images_are_not_stale_and_what_is_stale_among_them_is_found() -> None:
     images = IMAGES.copy()
     images[[1, 2, 5]] = 0
@@ -141,6 +152,7 @@ def test_a_tripped_interlock_is_not_tried_again() -> None:
     assert not bench.shutter.is_open
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_call_that_blocks_the_camera_s_thread_is_survived_when_it_returns_in_time() -> None:
     bench = seeing_bench(timeout_ms=400.0)
     snap, late = bench.camera._snap_hw, [0.0, 0.6]
@@ -166,3 +178,30 @@ def test_one_that_never_returns_is_named() -> None:
         shots_of(bench)
     assert not bench.shutter.is_open
     forever.set()
+
+
+def test_no_more_than_a_few_frames_are_taken_ahead_of_who_looks_at_them() -> None:
+    bench, images = seeing_bench(), np.random.default_rng(1).uniform(size=(20, 8, 8)).astype(np.float32)
+    ahead = []
+    for shot in capture(bench, images, Registration(seeing_calibration())):
+        time.sleep(0.02)
+        ahead.append(bench.camera.taken - 1 - shot.index)
+    assert 1 <= max(ahead) <= AHEAD + 1
+
+
+def test_a_frame_during_which_the_shutter_moved_is_taken_again_and_is_no_fault() -> None:
+    bench, counts = seeing_bench(), CaptureCounts()
+    snap, dark = bench.camera._snap_hw, iter([False, False, True, True])
+
+    def snapped() -> Any:
+        if next(dark, False):  # a run is paused while frames are taken ahead
+            bench.shutter.close()
+            frame = snap()
+            bench.shutter.open()
+            return frame
+        return snap()
+
+    bench.camera._snap_hw = snapped
+    shots = shots_of(bench, counts=counts)
+    assert_right(shots)
+    assert counts.summary() == {"asked": 6, "delivered": 6}

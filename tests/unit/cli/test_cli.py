@@ -132,6 +132,7 @@ def test_a_signal_ends_a_run_as_aborted(tmp_path, script, number):
         (["run", "hello.py", str(BENCH), "--set", "hw=1"], "did you mean 'how'"),
         (["run", "hello.py", "missing.bench.toml"], "missing.bench.toml"),
         (["run", "hello.py", "missing.bench.toml", "--dry-run"], "missing.bench.toml"),
+        (["run", "hello.py", str(BENCH), "--continue", "abcd", "--fresh"], "--continue abcd and --fresh: give one"),
         (["demo", "--task", "cats"], "cats"),
         (["bench", "dark", "missing.bench.toml"], "missing.bench.toml"),
         (["bench", "check", "missing.bench.toml"], "missing.bench.toml"),
@@ -199,7 +200,7 @@ def test_help_does_not_import_what_takes_long():
 
 
 def test_a_fault_of_labonn_is_an_answer_too(monkeypatch, capfd):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise RuntimeError("oh no")
 
     monkeypatch.setattr("labonn.cli.running.run_command", fail)
@@ -208,7 +209,7 @@ def test_a_fault_of_labonn_is_an_answer_too(monkeypatch, capfd):
 
 
 def test_a_bench_in_use_ends_with_5(monkeypatch, capfd):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise BenchInUse("bench 'mono' is held by process 12 since 10:00")
 
     monkeypatch.setattr("labonn.cli.running.run_command", fail)

@@ -1,20 +1,23 @@
 """Re-matching in a world that needs no bench: maps with a gain and an offset that the backend was not trained for."""
 
-import importlib
+import sys
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from labonn.compensation import Captured, Lecture, check_methods, fit_twin, rematch, steps_of
+from labonn.compensation import Captured, Lecture, Material, check_methods, fit_twin, rematch, steps_of
+from labonn.compensation.material import split_backend
+from labonn.compensation.ridge_map import fit_ridge_map, fold_in
 from labonn.errors import ConfigError, TrainingError
 from labonn.optics import signed_maps
 from labonn.training import Teaching, accuracy_percent
 
-METHODS = ("none", "e2e", "kd", "ntkd", "twin+kd", "twin+ntkd")
+METHODS = ("none", "e2e", "kd", "ntkd", "map", "twin+ce", "twin+kd", "twin+ntkd")
 CLASSES, SIDE = 3, 6
 KERNELS = torch.rand(4, 3, 3, generator=torch.Generator().manual_seed(0))
 GAIN = torch.tensor([1.0, 0.3, 0.4, 1.2])[:, None, None]
@@ -32,6 +35,13 @@ def pictures(count, seed):
 
 def simulated(images):
     return nn.functional.conv2d(images, KERNELS[:, None], padding=1)
+
+
+class Simulated(nn.Module):
+    """The student's frontend: maps without gain and offset."""
+
+    def forward(self, images):
+        return signed_maps(simulated(images))
 
 
 def captured_tiles(images):
@@ -62,20 +72,27 @@ def scene():
     chosen = torch.arange(0, 120, 5)
     tiles = captured_tiles(images[chosen])
     teaching = Teaching(teacher.eval(), images, labels, batch=16, cache=None)
-    lecture = Lecture(images, teaching)
+    lecture = Lecture(images, teaching, SimpleNamespace(frontend=Simulated(), backend=backend))
     return backend, Captured(chosen, signed_maps(tiles)), fit_twin(images[chosen], tiles, KERNELS), lecture, teacher
 
 
 @pytest.fixture
 def brief(monkeypatch):
     """Cut every method to the steps that this small world needs, or to fewer, where the outcome does not matter."""
-    module = importlib.import_module("labonn.compensation.rematch")  # the package's own name `rematch` is the function
+    # the package's own name `rematch` is the function
+    modules = [sys.modules[f"labonn.compensation.{name}"] for name in ("methods", "rematch")]
 
     def cut(steps):
-        recipes = {name: replace(recipe, steps=steps) for name, recipe in module.RECIPES.items()}
-        monkeypatch.setattr(module, "RECIPES", recipes)
+        recipes = {name: replace(recipe, steps=steps) for name, recipe in modules[0].RECIPES.items()}
+        for module in modules:
+            monkeypatch.setattr(module, "RECIPES", recipes)
 
     return cut
+
+
+def matched(method, captured, twin, lecture, seed=0, backend=None, **more):
+    backend = backend or scene()[0]
+    return rematch(backend, method, Material(backend, captured, twin, lecture, seed=seed), seed=seed, **more)
 
 
 def weights_of(module):
@@ -99,70 +116,70 @@ def test_only_a_copy_of_the_backend_moves(method, brief):
     brief(steps=20)
     backend, captured, twin, lecture, _ = scene()
     before, told = everything(), []
-    new = rematch(backend, method, captured, twin, lecture, seed=0, on_step=lambda: told.append(1))
+    new = matched(method, captured, twin, lecture, on_step=lambda: told.append(1))
     assert everything() == before
     assert not {id(p) for p in new.parameters()} & {id(p) for p in backend.parameters()}
     assert (weights_of(new) == weights_of(backend)) is (method == "none")
     assert not new.training
-    assert len(told) == steps_of(method) == (0 if method == "none" else 20)
+    assert len(told) == steps_of(method) == (0 if method in ("none", "map") else 20)
 
 
 def test_every_method_reads_the_real_maps_better_and_the_twin_s_best(brief):
     """On images that nothing was fitted to. In simulation the backend is always right here."""
     brief(steps=300)
-    backend, captured, twin, lecture, _ = scene()
-    found = {method: accuracy(rematch(backend, method, captured, twin, lecture, seed=0)) for method in METHODS}
+    _, captured, twin, lecture, _ = scene()
+    found = {method: accuracy(matched(method, captured, twin, lecture)) for method in METHODS}
     assert found["none"] < 60
-    assert min(found["e2e"], found["kd"], found["ntkd"]) > found["none"] + 15
-    assert min(found["twin+kd"], found["twin+ntkd"]) > 90
+    assert min(found["e2e"], found["kd"], found["ntkd"], found["map"]) > found["none"] + 15
+    assert min(found["twin+ce"], found["twin+kd"], found["twin+ntkd"]) > 90
 
 
 @pytest.mark.parametrize("method", ["ntkd", "twin+ntkd"])
 def test_the_same_seed_gives_the_same_backend_whatever_happened_before(method, brief):
     brief(steps=20)
-    backend, captured, twin, lecture, _ = scene()
-    first, same, other = (weights_of(rematch(backend, method, captured, twin, lecture, seed=s)) for s in (0, 0, 1))
+    _, captured, twin, lecture, _ = scene()
+    first, same, other = (weights_of(matched(method, captured, twin, lecture, seed=s)) for s in (0, 0, 1))
     assert first == same
     assert first != other
 
 
 def test_re_matching_leaves_the_world_s_randomness_alone(brief):
     brief(steps=3)
-    backend, captured, twin, lecture, _ = scene()
+    _, captured, twin, lecture, _ = scene()
     before = torch.get_rng_state()
-    rematch(backend, "twin+kd", captured, twin, lecture, seed=0)
+    matched("twin+kd", captured, twin, lecture)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("method", ["e2e", "kd", "ntkd"])
+@pytest.mark.parametrize("method", ["e2e", "kd", "ntkd", "map"])
 def test_the_methods_on_captures_alone_look_at_nothing_else(method, brief):
     """No twin, and other images and labels where nothing was captured: the same backend."""
     brief(steps=20)
-    backend, captured, twin, lecture, teacher = scene()
+    _, captured, twin, lecture, teacher = scene()
     images, labels = pictures(120, seed=1)
     strange, strange_labels = pictures(120, seed=8)
     strange[captured.indices], strange_labels[captured.indices] = images[captured.indices], labels[captured.indices]
     teaching = Teaching(teacher, strange, strange_labels, batch=16, cache=None)
-    first = rematch(backend, method, captured, twin, lecture, seed=0)
-    second = rematch(backend, method, captured, None, Lecture(strange, teaching), seed=0)
+    first = matched(method, captured, twin, lecture)
+    second = matched(method, captured, None, Lecture(strange, teaching, lecture.student))
     assert weights_of(first) == weights_of(second)
 
 
 def test_what_was_captured_stands_for_itself(brief):
     """With every image captured, the twin has nothing to say: not even a wrong one changes the backend."""
     brief(steps=20)
-    backend, _, twin, lecture, _ = scene()
+    _, _, twin, lecture, _ = scene()
     maps = signed_maps(captured_tiles(lecture.images))
     captured = Captured(torch.arange(len(maps)), maps)
     wrong = replace(twin, weights=-5 * twin.weights, map_noise=twin.map_noise + 3)
-    first, second = (rematch(backend, "twin+kd", captured, t, lecture, seed=0) for t in (twin, wrong))
+    first, second = (matched("twin+kd", captured, t, lecture) for t in (twin, wrong))
     assert weights_of(first) == weights_of(second)
 
 
 def test_a_method_on_the_twin_needs_one():
-    backend, captured, _, lecture, _ = scene()
+    _, captured, _, lecture, _ = scene()
     with pytest.raises(ValueError, match="needs a twin"):
-        rematch(backend, "twin+kd", captured, None, lecture, seed=0)
+        matched("twin+kd", captured, None, lecture)
 
 
 def test_a_backend_whose_kernel_cannot_be_trained_is_refused():
@@ -170,7 +187,54 @@ def test_a_backend_whose_kernel_cannot_be_trained_is_refused():
     _, captured, twin, lecture, _ = scene()
     single = nn.Sequential(nn.Flatten(), nn.Linear(2 * SIDE * SIDE, CLASSES))
     with pytest.raises(TrainingError, match="does not depend on the parameters"):
-        rematch(single, "ntkd", captured, twin, lecture, seed=0)
+        matched("ntkd", captured, twin, lecture, backend=single)
+
+
+def test_what_precedes_the_first_layer_is_done_once_and_changes_nothing():
+    backend, captured, twin, lecture, _ = scene()
+    fixed, trained = split_backend(backend)
+    material = Material(backend, captured, twin, lecture, seed=0)
+    assert not list(fixed.parameters())
+    torch.testing.assert_close(trained(material.features), backend(captured.maps))
+    assert material.predicted.shape == (len(lecture.images), material.features.shape[1])
+
+
+def test_without_noise_the_material_is_what_the_twin_predicts():
+    backend, captured, twin, lecture, _ = scene()
+    noise = replace(twin.noise, dark=torch.zeros_like(twin.noise.dark), slope=torch.zeros_like(twin.noise.slope))
+    clean = replace(twin, noise=noise, level_rms=0.0, spread_scale=torch.zeros_like(twin.spread_scale))
+    material = Material(backend, captured, clean, lecture, seed=0)
+    expected = torch.relu(clean.maps(lecture.images)).flatten(1)
+    others = torch.ones(len(expected), dtype=torch.bool)
+    others[captured.indices] = False
+    torch.testing.assert_close(material.predicted[others], expected[others])
+    torch.testing.assert_close(material.predicted[captured.indices], material.features)
+
+
+def test_a_ridge_map_finds_a_linear_change_of_the_features():
+    generator = torch.Generator().manual_seed(3)
+    simulated_features = torch.randn(400, 6, generator=generator)
+    mixing, shift = torch.eye(6) + 0.3 * torch.randn(6, 6, generator=generator), torch.randn(6, generator=generator)
+    found = fit_ridge_map(simulated_features @ mixing + shift, simulated_features)
+    np.testing.assert_allclose(found.matrix, torch.linalg.inv(mixing), atol=0.02)
+    layers = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    before = layers(simulated_features).detach()
+    fold_in(found, layers)
+    np.testing.assert_allclose(layers(simulated_features @ mixing + shift).detach(), before, atol=0.05)
+
+
+def test_a_ridge_map_of_few_captures_leaves_alone_what_they_say_nothing_of():
+    """Directions in which no capture differs from the others stay as they are."""
+    captured_features = torch.zeros(5, 4)
+    captured_features[:, 0] = torch.arange(5.0)
+    found = fit_ridge_map(captured_features, captured_features * torch.tensor([2.0, 1, 1, 1]))
+    np.testing.assert_allclose(found.matrix[1:], torch.eye(4)[1:], atol=1e-6)
+    assert 1.5 < found.matrix[0, 0] < 2.05
+
+
+def test_a_backend_that_does_not_begin_fully_connected_cannot_be_mapped():
+    with pytest.raises(TrainingError, match="begins fully connected"):
+        fold_in(fit_ridge_map(torch.rand(4, 2), torch.rand(4, 2)), nn.Sequential(nn.Conv2d(1, 1, 1)))
 
 
 @pytest.mark.parametrize(
@@ -183,5 +247,5 @@ def test_methods_are_named_with_commas(text, methods):
 
 @pytest.mark.parametrize("text", ["ntk", "kd,", "kd;e2e", "", "ALL"])
 def test_an_unknown_method_is_answered_with_the_known_ones(text):
-    with pytest.raises(ConfigError, match=r"none, e2e, kd, ntkd, twin\+kd, twin\+ntkd, or all"):
+    with pytest.raises(ConfigError, match=r"none, e2e, kd, ntkd, map, twin\+ce, twin\+kd, twin\+ntkd, or all"):
         check_methods(text)

@@ -18,6 +18,7 @@ from drivers.dialect import (
     NumberCommand,
     PowerMeterDialect,
     ShutterDialect,
+    StageDialect,
     ThermometerDialect,
 )
 from drivers.dialect_files import MODELS, read_dialect
@@ -29,6 +30,7 @@ KINDS: dict[str, type[Dialect]] = {
     "meter": PowerMeterDialect,
     "thermometer": ThermometerDialect,
     "shutter": ShutterDialect,
+    "stage": StageDialect,
 }
 
 
@@ -57,6 +59,8 @@ def test_every_shipped_dialect_is_right_and_says_where_it_comes_from(file: Path)
         ("thorlabs-sc10", ShutterDialect, "THORLABS SC10 VERSION 1.07"),
         ("cobolt-06-mld", LightDialect, "12345"),
         ("toptica-ibeam-smart", LightDialect, "iBEAM-SMART-405-S-A"),
+        ("pi-gcs2", StageDialect, "(c)2013 Physik Instrumente(PI) Karlsruhe, C-863.11, 0, 1.2.0.0"),
+        ("asi-ms2000", StageDialect, ":A ASI-MS2000-XYB-ZFR-USB"),
     ],
 )
 def test_each_recognises_its_own_instrument_and_no_other(model: str, kind: type[Dialect], identity: str) -> None:
@@ -78,6 +82,9 @@ def test_each_recognises_its_own_instrument_and_no_other(model: str, kind: type[
         ("keysight-daq970a", ThermometerDialect, "celsius", "+2.35000000E+01", 23.5),
         ("cobolt-06-mld", LightDialect, "power", "0.0200", 20.0),
         ("toptica-ibeam-smart", LightDialect, "power", "PIC  = 001500 uW", 1.5),
+        ("pi-gcs2", StageDialect, "position", "1=0.012500", 12.5),
+        ("pi-gcs2", StageDialect, "position", "1=-1.2e-02", -12.0),
+        ("asi-ms2000", StageDialect, "position", ":A 1234.5", 123.45),
     ],
 )
 def test_each_reads_numbers_in_our_units(

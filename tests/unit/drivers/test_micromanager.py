@@ -20,6 +20,7 @@ Property,Core,Initialize,0
 Device,Camera,DemoCamera,DCam
 Device,Shutter,DemoCamera,DShutter
 Device,Focus,DemoCamera,DStage
+Device,XY,DemoCamera,DXYStage
 Property,Core,Initialize,1
 Property,Camera,PixelType,16bit
 Property,Camera,BitDepth,12
@@ -251,6 +252,18 @@ def test_a_stage_goes_where_it_is_sent_within_its_limits(bench: Callable[..., An
     with pytest.raises(ConfigError, match="position_um = 201: must lie between"):
         stage.move_to_um(201)
     assert stage.position_um == pytest.approx(12.5)
+
+
+def test_each_axis_of_an_xy_stage_is_a_stage(bench: Callable[..., Any]) -> None:
+    across = bench(Stage, device="XY", axis="x", lowest_um=-50, highest_um=200)
+    across.move_to_um(30.0)
+    down = bench(Stage, device="XY", axis="y", lowest_um=-50, highest_um=200)
+    down.move_to_um(-20.0)
+    assert across.position_um == pytest.approx(30.0, abs=0.02)
+    assert down.position_um == pytest.approx(-20.0, abs=0.02)
+    down.stop()
+    with pytest.raises(ConfigError, match=r"'Focus' is a Stage; .*needs a XYStage"):
+        bench(Stage, device="Focus", axis="x", lowest_um=0, highest_um=1)
 
 
 def test_a_device_of_another_type_is_refused(bench: Callable[..., Any]) -> None:

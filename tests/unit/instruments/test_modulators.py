@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labonn.errors import ConfigError
+from labonn.instruments import PhaseOfLevels
 
 from .stand_ins import BareDisplay, BareSLM, connected
 
@@ -72,3 +73,36 @@ def test_dark_is_black() -> None:
     display.show(np.ones(display.shape))
     display.make_dark()
     assert not display.shown.any()
+
+
+@given(phase=st.floats(-1e3, 1e3), scale=st.floats(0.98, 2.0), gamma=st.floats(0.7, 1.5))
+def test_a_measured_table_is_inverted_to_the_nearest_level(phase: float, scale: float, gamma: float) -> None:
+    slm = connected(BareSLM, levels_per_2pi=255, **PIXELS)
+    table = 2 * pi * scale * (np.arange(256) / 255) ** gamma
+    slm.phase_of_levels = PhaseOfLevels(table, "trial")
+    slm.show(np.full(slm.shape, phase))
+    error = np.abs(np.angle(np.exp(1j * (table - phase))))
+    once = error[: np.searchsorted(table, 2 * pi) + 1]
+    assert error[slm.shown[0, 0]] <= once.min() + pi / 256 / 16 + 1e-9
+    assert slm.settings()["phase_table"] == "trial"
+    slm.phase_of_levels = None
+    assert slm.settings()["phase_table"] == "levels_per_2pi of the bench file"
+
+
+def test_a_table_that_does_not_rise_or_fit_is_refused() -> None:
+    slm = connected(BareSLM, levels_per_2pi=255, **PIXELS)
+    for table in (np.linspace(0, 6, 255), np.linspace(6, 0, 256)):
+        with pytest.raises(ConfigError, match=r"phase table .* from trial does not fit"):
+            slm.phase_of_levels = PhaseOfLevels(table, "trial")
+
+
+def test_levels_are_shown_as_they_are_and_remembered() -> None:
+    display = connected(BareDisplay, **PIXELS)
+    assert display.levels_shown is None
+    levels = np.arange(15, dtype=np.uint8).reshape(3, 5)
+    display.show_levels(levels)
+    np.testing.assert_array_equal(display.levels_shown, levels)
+    np.testing.assert_array_equal(display.shown, levels)
+    for wrong in (levels.T, levels.astype(np.int32)):
+        with pytest.raises(ValueError, match="levels of shape"):
+            display.show_levels(wrong)

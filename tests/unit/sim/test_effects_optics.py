@@ -37,7 +37,7 @@ def psfs(world, levels=PATTERN, variant=None, seed=0):
 
 def image(world, picture, levels=BLANK, seed=0):
     optics = Optics(world, seed)
-    return optics.imager.image(optics.imager.scene([(1.0, picture)]), optics.transfer(levels))
+    return optics.imager.image(optics.imager.radiance([(1.0, picture)]), optics.transfer(levels))
 
 
 def point(row=48, column=48):
@@ -69,11 +69,11 @@ def test_a_flickering_slm_shows_the_mean_of_its_psfs():
     optics = Optics(world, 0)
     span = (0.001, 0.004)
     seen = optics.imager.image(
-        optics.imager.scene([(1.0, point())]),
+        optics.imager.radiance([(1.0, point())]),
         optics.transfer_at(levels, "", 0, Moment(flicker=flicker(world.effects.slm_flicker, *span))),
     )
     x = np.sin(2 * np.pi * 120.0 * np.linspace(*span, 25))
-    scene = optics.imager.scene([(1.0, point())])
+    scene = optics.imager.radiance([(1.0, point())])
     long_way = np.mean(
         [
             optics.imager.image(scene, optics._transfer(levels, "", 0, Variant(phase_scale=float(1 + 0.1 * each))))
@@ -234,7 +234,7 @@ def test_an_extended_source_is_the_mean_of_its_points():
     plain = Optics(IDEAL, 0)
     plain._psfs[("long way", 0, Variant())] = type(plain.psfs(BLANK))(np.stack([power] * 4), 4.0)
     along = plain.imager
-    scene = along.scene([(1.0, point())])
+    scene = along.radiance([(1.0, point())])
     long_way = along.image(scene, along.transfer(plain.psfs(BLANK, "long way")))
     seen = image(world, point())
     assert np.abs(seen - long_way).max() < 0.01 * long_way.max()
@@ -260,7 +260,7 @@ def test_a_measured_psf_comes_from_its_image(tmp_path):
 
 def test_moved_mounts_move_the_picture():
     optics = Optics(IDEAL, 0)
-    scene = optics.imager.scene([(1.0, point())])
+    scene = optics.imager.radiance([(1.0, point())])
     still = optics.imager.image(scene, optics.transfer(BLANK))
     moved = optics.imager.image(scene, optics.imager.shifted(optics.transfer(BLANK), (3.0, -2.0)))
     assert moved == pytest.approx(shift(still, (3, -2), order=0), abs=float(0.02 * still.max()))

@@ -159,7 +159,7 @@ def test_a_display_grid_has_dark_lines_and_less_light():
     coarse = {"display.pixel_on_sensor_um": 40.0, "display.shape": [6, 6], "camera.shape": [150, 150]}
     grid = small_world({**coarse, "effects.display_grid.on": True, "effects.display_grid.fill_factor": 0.36}, off="all")
     imager = Optics(grid, 0).imager
-    scene = imager.scene([(1.0, np.full((6, 6), 255, np.uint8))]).astype(float)
+    scene = imager.scene(imager.radiance([(1.0, np.full((6, 6), 255, np.uint8))])).astype(float)
     pixel_px = 40.0 / 3.45
     assert scene.sum() == pytest.approx(0.36 * 36 * pixel_px**2, rel=1e-3)
     along = (np.arange(len(scene)) - len(scene) // 2) / pixel_px
@@ -178,7 +178,7 @@ def test_dead_pixels_of_the_display_stay():
     told = picture.copy()
     told.flat[where] = 255 * levels
     plain = Optics(small_world(off="all"), 0).imager
-    assert np.array_equal(imager.scene([(1.0, picture)]), plain.scene([(1.0, told)]))
+    assert np.array_equal(imager.radiance([(1.0, picture)]), plain.radiance([(1.0, told)]))
 
 
 def test_jitter_moves_the_response_and_repeats_itself():

@@ -161,9 +161,9 @@ def test_the_thermometer_follows_a_change_and_swings():
 
 def test_what_is_not_optical_changes_without_another_draw_of_the_noise():
     world = make()
-    sensor = world._sensor
+    sensor = world._sensor_of(1)
     world.change({"thermometer.celsius": 25.0, "laser.warm_up_share": 0.02, "shutter.travel_ms": 9.0})
-    assert world._sensor is sensor
+    assert world._sensor_of(1) is sensor
     assert world.illumination.shutter.travel_s == pytest.approx(9e-3)
     with pytest.raises(SimulationError, match="rated_power_mw"):
         world.change({"laser.nominal_power_mw": 40.0})

@@ -6,6 +6,7 @@ from sim.draws import draw
 from sim.geometry import lay
 from sim.optics import Optics
 from sim.psf import sampler
+from sim.spectrum import mean_of_squares
 from tests.unit.sim.worlds import small_world
 
 IDEAL = small_world(off="all")
@@ -17,7 +18,7 @@ def blank(world):
 
 def image(optics, picture):
     imager = optics.imager
-    return imager.image(imager.scene([(1.0, picture)]), optics.transfer(blank(optics.world)))
+    return imager.image(imager.radiance([(1.0, picture)]), optics.transfer(blank(optics.world)))
 
 
 def random_picture(world):
@@ -32,7 +33,7 @@ def test_it_is_the_sum_of_plain_convolutions(off):
     picture = random_picture(world)
     psfs, pixel_um = optics.psfs(blank(world)), world.camera.pixel_um
     blur_um = world.effects.blur.sigma_um if world.effects.blur.on else 0.0
-    scene = optics.imager.scene([(1.0, picture)]).astype(np.float64)
+    scene = optics.imager.scene(optics.imager.radiance([(1.0, picture)])).astype(np.float64)
     reach = len(scene) // 2
     expected = np.zeros(world.camera.shape)
     for power, centre in zip(psfs.power, optics.geometry.centres_px, strict=True):
@@ -81,8 +82,8 @@ def test_a_displayed_point_arrives_where_the_geometry_says(tile, pixel):
 def test_pictures_mix_linearly():
     optics = Optics(IDEAL, 0)
     one, other = random_picture(IDEAL), random_picture(IDEAL)[::-1]
-    mixed = optics.imager.scene([(0.3, one), (0.7, other)])
-    parts = 0.3 * optics.imager.scene([(1.0, one)]) + 0.7 * optics.imager.scene([(1.0, other)])
+    mixed = optics.imager.radiance([(0.3, one), (0.7, other)])
+    parts = 0.3 * optics.imager.radiance([(1.0, one)]) + 0.7 * optics.imager.radiance([(1.0, other)])
     assert mixed == pytest.approx(parts, abs=1e-4)
 
 
@@ -95,7 +96,7 @@ def test_the_image_is_upright_and_convolved_with_the_psf():
     optics = Optics(IDEAL, 0)
     picture = np.zeros(IDEAL.display.shape, np.uint8)
     picture[40:56, 40:56] = 255
-    scene = optics.imager.scene([(1.0, picture)])
+    scene = optics.imager.radiance([(1.0, picture)])
     still = optics.imager.image(scene, optics.transfer(blank(IDEAL)))
     there = optics.imager.image(scene, optics.transfer(moved))
     row, column = optics.geometry.centres_px[0].round().astype(int)
@@ -106,4 +107,18 @@ def test_the_image_is_upright_and_convolved_with_the_psf():
 def test_gamma_darkens_the_middle():
     optics = Optics(small_world({"effects.display_gamma.on": True, "effects.display_gamma.gamma": 2.0}), 0)
     half = np.full(IDEAL.display.shape, 128, np.uint8)
-    assert optics.imager.mean_radiance([(1.0, half)]) == pytest.approx((128 / 255) ** 2)
+    assert optics.imager.radiance([(1.0, half)]).mean() == pytest.approx((128 / 255) ** 2)
+
+
+@pytest.mark.parametrize("binning", [2, 4])
+@pytest.mark.parametrize(("off", "tolerance"), [("all", 0.02), ((), 0.005)])
+def test_a_binned_camera_sees_the_means_of_its_pixels(off, tolerance, binning):
+    """Without any blur, this display's points are finer than two of these pixels resolve."""
+    optics = Optics(small_world({"effects.field_dependence.on": off == ()}, off), 2)
+    picture = np.kron(np.random.default_rng(1).integers(0, 256, (12, 12)), np.ones((16, 16))).astype(np.uint8)
+    rows, columns = optics.world.display.shape
+    radiance = optics.imager.radiance([(1.0, picture[:rows, :columns])])
+    transfer = optics.transfer(blank(optics.world))
+    expected = mean_of_squares(optics.imager.image(radiance, transfer), binning)
+    seen = optics.imager.image(radiance, transfer, binning)
+    assert np.abs(seen - expected).max() <= tolerance * expected.max()

@@ -53,4 +53,5 @@ def test_drawn_kernels_are_signed_and_repeat():
 @pytest.mark.parametrize(("name", "kernels", "taps"), [("poly", 16, 7), ("segmentation", 56, 3)])
 def test_the_shipped_kernels_are_those_that_the_command_draws(name, kernels, taps):
     shipped = np.load(BENCHES / f"{name}.kernels.npz")["kernels"]
-    assert np.array_equal(shipped, drawn_kernels(kernels, 3, taps, 0))
+    # to rounding: processors' libraries of linear algebra and transforms differ in the last bit
+    assert drawn_kernels(kernels, 3, taps, 0) == pytest.approx(shipped, rel=1e-9, abs=1e-12)

@@ -154,9 +154,9 @@ def laser(process):
 
 def test_every_instrument_has_a_door_and_its_clients_are_counted(process, laser):
     doors = process[1]["doors"]
-    assert set(doors) == {"laser", "meter", "thermometer", "shutter", "serial_laser"}
+    assert set(doors) == {"laser", "meter", "thermometer", "shutter", "serial_laser", "stage"}
     assert {name for name, door in doors.items() if "pty" in door} == (
-        set() if sys.platform == "win32" else {"shutter", "serial_laser"}
+        set() if sys.platform == "win32" else {"shutter", "serial_laser", "stage"}
     )
     truth = to_test_door(process, op="truth")
     assert truth["connections"]["laser"] == 1
@@ -284,6 +284,7 @@ def test_a_part_of_the_frame_and_larger_pixels(core):
     binned = core.getImage()
     assert binned.shape == (75, 70)
     assert binned.mean() == pytest.approx(whole.mean(), abs=1.0)
+    assert int(core.getProperty("Camera", "Binning")) == 2
     assert binned.std() < whole.std()
     core.setROI("Camera", 10, 15, 20, 25)
     core.startSequenceAcquisition(2, 0, True)

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from sim.sensor import Sensor
+from sim.spectrum import mean_of_squares
 from tests.unit.sim.worlds import small_world
 
 PIXELS_OFF = ("pixel_gain", "column_offset", "light_noise", "vignetting", "stray_light")
@@ -111,3 +112,34 @@ def test_stray_light_follows_the_picture_and_the_source():
     bright = sensor.expose(uniform(world, 0.0), 10.0, 10.0, 1.0).mean() - BLACK
     assert dark == pytest.approx(0.01 * 10 * WHITE / GAIN, rel=0.05)
     assert bright - dark == pytest.approx(0.02 * 10 * WHITE / GAIN, rel=0.05)
+
+
+@pytest.mark.parametrize("binning", [2, 4])
+def test_binned_frames_are_as_if_pixels_had_been_averaged_and_cut(binning):
+    """Mean and variance of every level of light, against frames of whole pixels averaged as the electronics does."""
+    world = small_world({"source.white_e_per_ms": WHITE})
+    along = np.linspace(0.02, 1.0, world.camera.shape[1], dtype=np.float32)
+    light = np.broadcast_to(along, world.camera.shape).copy()
+    whole, binned = Sensor(world, 3), Sensor(world, 3, binning)
+    averaged = np.stack([cut_mean(whole.expose(light, 8.0, 8.0), binning) for _ in range(150)])
+    seen = np.stack([binned.expose(mean_of_squares(light, binning), 8.0, 8.0) for _ in range(150)]).astype(np.float64)
+    assert seen.shape == averaged.shape
+    columns = {name: frames.mean(axis=(0, 1)) for name, frames in (("averaged", averaged), ("seen", seen))}
+    assert columns["seen"] == pytest.approx(columns["averaged"], rel=0.003)
+    spread = {name: frames.var(axis=0).mean(axis=0) for name, frames in (("averaged", averaged), ("seen", seen))}
+    thirds = np.array_split(np.arange(seen.shape[2]), 3)
+    for third in thirds:
+        assert spread["seen"][third].mean() == pytest.approx(spread["averaged"][third].mean(), rel=0.06)
+
+
+def test_a_binned_dark_frame_has_the_level_of_averaged_ones():
+    world = small_world()
+    frames = [np.mean([Sensor(world, 3, 2).expose(exposure_ms=20.0) for _ in range(20)])]
+    frames.append(np.mean([cut_mean(Sensor(world, 3).expose(exposure_ms=20.0), 2) for _ in range(20)]))
+    assert frames[0] == pytest.approx(frames[1], abs=0.02)
+
+
+def cut_mean(frame, binning):
+    rows, columns = (side // binning for side in frame.shape)
+    cells = frame[: rows * binning, : columns * binning].reshape(rows, binning, columns, binning)
+    return (cells.sum(axis=(1, 3), dtype=np.uint32) // binning**2).astype(np.float64)

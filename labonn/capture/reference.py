@@ -1,0 +1,73 @@
+"""A picture that a calibration keeps, and what has changed since: what moved, what is brighter or dimmer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from labonn.capture.fiducials import fiducial_scenes
+from labonn.capture.light import take_stack
+from labonn.capture.point_image import fit_copies
+from labonn.instruments import Bench
+
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
+
+FRAMES = 4
+_SIDE_TAPS = 30.0  # of the window about a tile: its discs and their blur, and little of its neighbours
+
+
+@dataclass(frozen=True)
+class Change:
+    """What has become of each tile since a reference was taken."""
+
+    shift_px: Doubles
+    """How far its picture has moved, (T, 2), down and right."""
+    gain: Doubles
+    """Its brightness as a share of what it was, (T,)."""
+    likeness: Doubles
+    """How much of it the reference explains, (T,): 1 all of it."""
+
+    @property
+    def farthest_px(self) -> float:
+        """How far the tile has moved that has moved the farthest."""
+        return float(np.linalg.norm(self.shift_px, axis=1).max())
+
+
+def take_reference(bench: Bench) -> Floats:
+    """Take the first of the fiducial scenes, (H, W), counts, with light, exposure and pattern as they are."""
+    bench.display.show(fiducial_scenes(bench)[0])
+    return take_stack(bench, FRAMES).mean
+
+
+def compare_with_reference(reference: Floats, now: Floats, affine: Doubles) -> Change:
+    """Say what has changed between two pictures of the same scene.
+
+    Parameters
+    ----------
+    reference, now
+        (H, W), counts, at the same exposure.
+    affine
+        Where the tiles were in the reference, (T, 2, 3).
+    """
+    found = [_compare(reference, now, one) for one in affine]
+    shift_px, gain, likeness = (np.array(part) for part in zip(*found, strict=True))
+    return Change(shift_px, gain, likeness)
+
+
+def _compare(reference: Floats, now: Floats, to_pixels: Doubles) -> tuple[Doubles, float, float]:
+    half = round(_SIDE_TAPS * to_pixels[0, 0] / 2)
+    rows, columns = (
+        slice(max(0, round(middle) - half), min(side, round(middle) + half + 1))
+        for middle, side in zip(to_pixels[:, 2], reference.shape, strict=True)
+    )
+    before, after = (picture[rows, columns].astype(np.float64) for picture in (reference, now))
+    before, after = before - np.median(before), after - np.median(after)
+    size = [fft.next_fast_len(2 * side, real=True) for side in before.shape]
+    score = fft.irfft2(fft.rfft2(after, size) * fft.rfft2(before, size).conj(), size)
+    whole = np.array(np.unravel_index(int(np.argmax(score)), score.shape))
+    whole = np.where(whole > np.array(size) // 2, whole - size, whole)
+    moved = np.roll(after, -whole, axis=(0, 1))
+    offset_px, brightness, likeness = fit_copies(moved[None], before, np.ones_like(before))
+    return whole + offset_px[0], float(brightness[0]), float(likeness[0])

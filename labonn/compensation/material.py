@@ -1,0 +1,121 @@
+"""What a backend is re-matched on: features of captured maps, and of those that the optical twin predicts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from labonn.compensation.twin import Twin
+from labonn.networks import Student
+from labonn.training import Teaching
+
+CHUNK_IMAGES = 500
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Feature maps that the optics really produced, of some training images.
+
+    Attributes
+    ----------
+    indices
+        (n,) int64, which training images.
+    maps
+        (n, K, H, W) float32, signed, in the student's units.
+    """
+
+    indices: Tensor
+    maps: Tensor
+
+
+@dataclass(frozen=True)
+class Lecture:
+    """The training set as a backend is taught it: images, what the teacher says of them, the student as trained."""
+
+    images: Tensor  # (N, 1, H, W)
+    teaching: Teaching
+    student: Student
+
+
+class Material:
+    """What the methods of one re-matching share, computed when it is first asked for.
+
+    Whatever a backend does before its first trained layer (rectify, pool) does not change while it is re-matched. So it
+    is done once, and a training step works on features (F,) instead of maps (K, H, W).
+
+    Parameters
+    ----------
+    backend
+        The one in use.
+    captured
+        The captures that may be used.
+    twin
+        Fitted to these captures; needed by methods that train on it.
+    lecture
+        The training set and what the teacher says of it.
+    seed
+        For the noise.
+    """
+
+    def __init__(
+        self, backend: nn.Module, captured: Captured, twin: Twin | None, lecture: Lecture, *, seed: int
+    ) -> None:
+        self.captured, self.lecture = captured, lecture
+        self._twin, self._seed = twin, seed
+        self._fixed, _ = split_backend(backend)
+        self._predicted: Tensor | None = None
+
+    @cached_property
+    @torch.no_grad()
+    def features(self) -> Tensor:
+        """Features (n, F) of the captures."""
+        return self._read(self.captured.maps)
+
+    @cached_property
+    @torch.no_grad()
+    def simulated(self) -> Tensor:
+        """Features (n, F) that the student expected of the captured images."""
+        frontend = self.lecture.student.frontend.eval()
+        return self._read(frontend(self.lecture.images[self.captured.indices]))
+
+    @property
+    def predicted(self) -> Tensor:
+        """Features (N, F) of the training set, as `predict` makes them."""
+        return self.predict() if self._predicted is None else self._predicted
+
+    @torch.no_grad()
+    def predict(self, on_images: Callable[[int], None] = lambda count: None) -> Tensor:
+        """Let the twin predict the training set, noise included; what was captured stands for itself.
+
+        Each few hundred images are seen by another twin, drawn from those that the captures allow as well. The noise on
+        an image is drawn once: a training sees an image six times or so, and four draws made no difference.
+
+        Parameters
+        ----------
+        on_images
+            Told how many images more are predicted.
+        """
+        if self._twin is None:
+            raise ValueError("a method that trains on the twin's maps needs a twin")
+        generator = torch.Generator().manual_seed(self._seed)
+        rows: list[Tensor] = []
+        for chunk in torch.split(self.lecture.images, CHUNK_IMAGES):
+            maps = self._twin.sample(generator).maps(chunk)
+            rows.append(self._read(self._twin.noisy(maps, chunk, generator)))
+            on_images(len(chunk))
+        self._predicted = torch.cat(rows)
+        self._predicted[self.captured.indices] = self.features
+        return self._predicted
+
+    def _read(self, maps: Tensor) -> Tensor:
+        features: Tensor = self._fixed(maps)
+        return features
+
+
+def split_backend(backend: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """Split a backend before its first layer with parameters; both parts share its layers."""
+    layers = list(backend) if isinstance(backend, nn.Sequential) else [backend]
+    first = next((place for place, layer in enumerate(layers) if list(layer.parameters())), len(layers))
+    return nn.Sequential(*layers[:first]), nn.Sequential(*layers[first:])

@@ -1,0 +1,71 @@
+"""A linear map from captured to simulated features, and how it becomes part of a backend."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from labonn.errors import TrainingError
+
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # tried, relative to the mean eigenvalue of the features' Gram
+_FOLDS = 4
+
+
+@dataclass(frozen=True)
+class RidgeMap:
+    """simulated = captured @ matrix + offset, with matrix (F, F) and offset (F,)."""
+
+    matrix: Tensor
+    offset: Tensor
+
+
+def fit_ridge_map(captured: Tensor, simulated: Tensor) -> RidgeMap:
+    r"""Ridge regression of what the student expected on what was captured, towards leaving the features as they are.
+
+    With X and Y the features of both, less their means: matrix = 1 + X^T (X X^T + lambda)^-1 (Y - X), in its dual form,
+    because captures are fewer than features. lambda is the one that predicts best in four-fold cross-validation.
+
+    Parameters
+    ----------
+    captured, simulated
+        (n, F) features of the same images.
+    """
+    folds = torch.arange(len(captured)) % _FOLDS
+
+    def error(ridge: float) -> float:
+        total = 0.0
+        for fold in range(min(_FOLDS, len(captured))):
+            fitted = _solve(captured[folds != fold], simulated[folds != fold], ridge)
+            left = captured[folds == fold] @ fitted.matrix + fitted.offset - simulated[folds == fold]
+            total += float(left.square().sum())
+        return total
+
+    return _solve(captured, simulated, min(RIDGES, key=error) if len(captured) > 1 else RIDGES[-1])
+
+
+def fold_in(ridge_map: RidgeMap, layers: nn.Sequential) -> None:
+    """Let a backend's first layer read captured features: W (X M + m) + b = (W M^T) X + (W m + b).
+
+    Raises
+    ------
+    TrainingError
+        If the first layer is not a fully connected one.
+    """
+    first = layers[0]
+    if not isinstance(first, nn.Linear):
+        raise TrainingError(f"the method 'map' needs a backend that begins fully connected, not with {first}")
+    with torch.no_grad():
+        weight = first.weight.clone()
+        first.weight.copy_(weight @ ridge_map.matrix.T)
+        first.bias.add_(weight @ ridge_map.offset)
+
+
+def _solve(captured: Tensor, simulated: Tensor, ridge: float) -> RidgeMap:
+    x, y = captured.double(), simulated.double()
+    x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
+    x, y = x - x_mean, y - y_mean
+    gram = x @ x.T
+    weight = ridge * gram.diagonal().mean().clamp_min(1e-12)
+    dual = torch.linalg.solve(gram + weight * torch.eye(len(x), dtype=x.dtype), y - x)
+    matrix = torch.eye(x.shape[1], dtype=x.dtype) + x.T @ dual
+    return RidgeMap(matrix.to(captured.dtype), (y_mean - x_mean @ matrix).to(captured.dtype))

@@ -1,0 +1,122 @@
+r"""Pictures and their Fourier transforms, of which only the frequencies below a cutoff are kept.
+
+What a camera sees that averages squares of 2 x 2 pixels is computed on its own grid, of half as many pixels a period,
+and never on the sensor's. With u in cycles a pixel of the sensor, along each axis:
+
+    Y(u) = X(u) (1 + exp(2 pi i u)) / 2 (sinc u / sinc 2u)^2
+
+The first factor averages. The second makes up for the scene, whose light is shared out between the nearest pixels of a
+grid: by twice as wide a triangle where the pixels are twice as wide.
+"""
+
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import fft
+from torch import Tensor
+
+Floats = NDArray[np.float32]
+Transfer = NDArray[np.complex64]
+
+
+class Spectra:
+    """Transforms of pictures of one shape, at their low frequencies: (columns 0, 1, ...; rows 0, 1, ..., -2, -1).
+
+    Parameters
+    ----------
+    shape
+        Of the sensor.
+    period
+        After how many pixels, along each axis, pictures repeat.
+    reach
+        How far, in pixels, a scene reaches from its middle.
+    kept
+        How many frequencies are kept from 0 on, of rows and columns.
+    """
+
+    def __init__(self, shape: tuple[int, int], period: tuple[int, int], reach: int, kept: tuple[int, int]) -> None:
+        self._shape = shape
+        self._reach = reach
+        self._rows, self._columns = period
+        self._upper, self._kept = kept
+        self._lower = min(self._upper - 1, self._rows // 2 - 1)  # negative ones
+        rows = np.concatenate([np.arange(self._upper), np.arange(-self._lower, 0)])
+        self._cycles = rows / self._rows, np.arange(self._kept)[:, None] / self._columns
+
+    @classmethod
+    def below(cls, cutoff: float, shape: tuple[int, int], reach: int) -> Self:
+        """Choose the period; above `cutoff`, in cycles a pixel, there is nothing."""
+        rows, columns = (4 * int(fft.next_fast_len(-(-(side + 2 * reach) // 4))) for side in shape)
+        upper, kept = (min(int(np.ceil(size * cutoff)) + 2, size // 2 + 1) for size in (rows, columns))
+        return cls(shape, (rows, columns), reach, (upper, kept))
+
+    def halved(self) -> Self:
+        """For a camera that averages squares of 2 x 2 pixels; the reach must be even."""
+        height, width = (side // 2 for side in self._shape)
+        rows, columns = self._rows // 2, self._columns // 2
+        kept = min(self._upper, rows // 2), min(self._kept, columns // 2)
+        return type(self)((height, width), (rows, columns), self._reach // 2, kept)
+
+    def averaged(self, transfer: Transfer) -> Transfer:
+        """From a kernel's transform on a grid of which this is the halved one."""
+        upper, lower = transfer[: self._kept, : self._upper], transfer[: self._kept, transfer.shape[1] - self._lower :]
+        return np.asarray(np.concatenate([upper, lower], axis=1) * self._average())
+
+    def _average(self) -> Transfer:
+        down, right = (
+            (1 + np.exp(1j * np.pi * cycles)) / 4 * (np.sinc(cycles / 2) / np.sinc(cycles)) ** 2
+            for cycles in self._cycles
+        )
+        return np.asarray(down * right, np.complex64)
+
+    def of(self, picture: Floats) -> Transfer:
+        """Transform of a picture of at most one period."""
+        return np.asarray(torch.cat(self._parts(picture), dim=1).numpy())
+
+    def of_kernel(self, kernel: Floats) -> Transfer:
+        """Transform of what convolves scenes, (H + 2 reach, W + 2 reach), about the sensor's first pixel at `reach`."""
+        wrapped = np.zeros((self._rows, self._columns), np.float32)
+        wrapped[: kernel.shape[0], : kernel.shape[1]] = kernel
+        # the kernel starts at -reach, and the scene's own middle lies at +reach
+        return self.of(np.roll(wrapped, (-2 * self._reach, -2 * self._reach), axis=(0, 1)))
+
+    def through(self, scene: Floats, transfer: Transfer) -> Transfer:
+        """Transform of a scene, times a kernel's."""
+        kernel = torch.from_numpy(transfer)
+        product = torch.empty_like(kernel)
+        upper, lower = self._parts(scene)
+        torch.mul(upper, kernel[:, : self._upper], out=product[:, : self._upper])
+        torch.mul(lower, kernel[:, self._upper :], out=product[:, self._upper :])
+        return np.asarray(product.numpy())
+
+    def shifted(self, spectrum: Transfer, shift_px: tuple[float, float]) -> Transfer:
+        """Transform of the same, moved (down, right)."""
+        down, right = (np.exp(-2j * np.pi * px * cycles) for px, cycles in zip(shift_px, self._cycles, strict=True))
+        return np.asarray(spectrum * (down * right).astype(np.complex64), np.complex64)
+
+    def picture(self, spectrum: Transfer) -> Floats:
+        """Sensor's picture of a transform, (H, W); a fresh array."""
+        height, width = self._shape
+        packed = torch.from_numpy(spectrum)
+        whole = torch.zeros((self._kept, self._rows), dtype=torch.complex64)
+        whole[:, : self._upper] = packed[:, : self._upper]
+        whole[:, self._rows - self._lower :] = packed[:, self._upper :]
+        lines = torch.fft.ifft(whole, dim=1)[:, :height].T.contiguous()
+        return np.asarray(torch.fft.irfft(lines, self._columns, dim=1)[:, :width].contiguous().numpy())
+
+    def _parts(self, picture: Floats) -> tuple[Tensor, Tensor]:
+        """Transform of a picture: rows of frequencies from 0 on, and negative ones."""
+        half = torch.fft.rfft(torch.from_numpy(picture), self._columns, dim=1)[:, : self._kept]
+        whole = torch.fft.fft(half.T.contiguous(), self._rows, dim=1)
+        return whole[:, : self._upper], whole[:, self._rows - self._lower :]
+
+
+def mean_of_squares(picture: Floats, side: int) -> Floats:
+    """Means over squares of pixels; what does not fill one is left out."""
+    if side == 1:
+        return picture
+    height, width = (length // side for length in picture.shape)
+    squares = picture[: height * side, : width * side].reshape(height, side, width, side)
+    return np.asarray(squares.mean(axis=(1, 3)), np.float32)
