@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from labonn.cli.demo import shipped_bench
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
@@ -53,7 +54,9 @@ class Sets:
     indices: torch.Tensor  # (20000,) of the training set
     maps: torch.Tensor  # (20000, K, H, W)
     tiles: torch.Tensor  # (1000, T, H, W) of the first of them
+    test_images: torch.Tensor  # (10000, 1, H, W)
     test_maps: torch.Tensor  # (10000, K, H, W)
+    test_labels: NDArray[np.int64]  # (10000,)
 
     def captured(self, count: int) -> Captured:
         """The first captures."""
@@ -97,13 +100,16 @@ def sets(work: Path, bench: str, seed: int) -> Sets:
     def joined(parts: list[Any], name: str) -> torch.Tensor:
         return torch.from_numpy(np.concatenate([part[name] for part in parts if name in part.files]))
 
+    tested = joined(test, "indices").numpy()
     return Sets(
         network=network,
         lecture=network.lecture(lab / "cache"),
         indices=joined(train, "indices"),
         maps=joined(train, "maps").float(),
         tiles=joined(train, "tiles"),
+        test_images=torch.from_numpy(network.data.test.images[tested]),
         test_maps=joined(test, "maps").float(),
+        test_labels=network.data.test.labels[tested],
     )
 
 
@@ -129,14 +135,11 @@ def material_of(work: Path, bench: str, seed: int, count: int, *, with_twin: boo
 def measure(work: Path, bench: str, seed: int, method: str, count: int) -> dict[str, Any]:
     """One cell: accuracy (%), loss (nats) and calibration error (points) on all captured test images."""
     ours = sets(work, bench, seed)
-    backend, labels = ours.network.student.backend, ours.network.data.test.labels
+    backend, labels = ours.network.student.backend, ours.test_labels
     begin_s = time.perf_counter()
     cell: dict[str, Any] = {}
     if method == "simulated":
-        maps = ours.network.student.frontend.eval()
-        with torch.no_grad():
-            images = torch.from_numpy(ours.network.data.test.images)
-            return {"accuracy": accuracy_percent(torch.nn.Sequential(maps, backend), images, labels)} | _when(begin_s)
+        return {"accuracy": accuracy_percent(ours.network.student, ours.test_images, labels)} | _when(begin_s)
     if method != "none":
         material = material_of(work, bench, seed, count, with_twin=method.startswith("twin"))
         backend = rematch(backend, method, material, seed=seed)

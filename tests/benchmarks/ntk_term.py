@@ -1,8 +1,8 @@
 """What the NTK term adds, by leaving it out: ``python -m tests.benchmarks.ntk_term --work DIR``.
 
-The backend is re-matched on what the optical twin of 32 captures predicts, with and without KD, with and without the NTK
-term, taught on 1,000 training images and on all; from the backend as it was trained, and from an untrained one. Judged on
-the 10,000 captured test images: accuracy, loss, calibration error, and accuracy after a further drift: maps moved by
+The backend is re-matched on what the optical twin of 32 captures predicts, with and without KD, with and without the
+NTK term, taught on 1,000 training images and on all; from the backend as it was trained, and from an untrained one.
+Judged on the captured test images: accuracy, loss, calibration error, and accuracy after a further drift: maps moved by
 half a tap down and right, with 10 % less light. Uses the captures that the benchmark of compensation made.
 """
 
@@ -52,7 +52,7 @@ def measure(work: Path, bench: str, seed: int, start: str, taught: int, steps: i
     with patch.dict(RECIPES, {"twin+ce": recipe}):  # type: ignore[dict-item]
         found = rematch(backend, "twin+ce", _material(work, bench, seed, taught), seed=seed)
     seconds = time.perf_counter() - begin_s
-    labels = ours.network.data.test.labels
+    labels = ours.test_labels
     answers = answers_of(found, ours.test_maps, labels)
     drifted = answers_of(found, moved(ours.test_maps), labels)
     probabilities = torch.softmax(logits_of(found, ours.test_maps), dim=1)
@@ -90,9 +90,9 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
     lines = [
         "## What the NTK term adds",
         "",
-        f"`python -m tests.benchmarks.ntk_term --work DIR`, {max(cell['date'] for cell in cells.values())}; MNIST, twin of"
-        f" {CAPTURES} captures, 10,000 captured test images; means over the seeds in the last column. Drifted: maps moved"
-        " by half a tap down and right, 10 % less light. 1 - CKA of the kernels, weight 1.",
+        f"`python -m tests.benchmarks.ntk_term --work DIR`, {max(cell['date'] for cell in cells.values())}; MNIST, twin"
+        f" of {CAPTURES} captures, 10,000 captured test images; means over the seeds in the last column. Drifted: moved by"
+        " half a tap down and right, 10 % less light. 1 - CKA of the kernels, weight 1.",
         "",
         "| bench | start | taught on | steps | losses | accuracy | NLL | ECE, points | accuracy, drifted | s | seeds |",
         "|---" * 11 + "|",
