@@ -74,7 +74,7 @@ def table(nights: list[dict[str, Any]], images: int, seed: int) -> str:
         "|---|---|",
         f"| first night | {used[0]:.2f} % |",
         f"| worst night | {min(used):.2f} % (night {used.index(min(used)) + 1}) |",
-        f"| the worst below the first | **{used[0] - min(used):.2f}** points (must be within {MUST:g}, try for {WISH:g}) |",
+        f"| the worst below the first | **{used[0] - min(used):.2f}** points (must: {MUST:g}, try for: {WISH:g}) |",
         f"| released | {sum(night['released'] for night in nights)} of {len(nights)} |",
         f"| validation captures, mean | {mean(night['validation_captures'] for night in nights):.0f} |",
         "",

@@ -91,7 +91,7 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
         "## What the NTK term adds",
         "",
         f"`python -m tests.benchmarks.ntk_term --work DIR`, {max(cell['date'] for cell in cells.values())}; MNIST, twin"
-        f" of {CAPTURES} captures, 10,000 captured test images; means over the seeds in the last column. Drifted: moved by"
+        f" of {CAPTURES} captures, 10,000 captured test images; means over so many seeds. Drifted: moved by"
         " half a tap down and right, 10 % less light. 1 - CKA of the kernels, weight 1.",
         "",
         "| bench | start | taught on | steps | losses | accuracy | NLL | ECE, points | accuracy, drifted | s | seeds |",

@@ -1,7 +1,8 @@
 """Steps and rate of the methods on captures: ``python -m tests.benchmarks.tuning --work DIR``.
 
-The same small grid for cross-entropy, KD and NTKD, so that what ours is compared with is as good as it can be. Judged on
-captured training images that no fit saw, never on test images. Uses the captures that the benchmark of compensation made.
+The same small grid for cross-entropy, KD and NTKD, so that what ours is compared with is as good as it can be. Judged
+on captured training images that no fit saw, never on test images. Uses the captures that the benchmark of compensation
+made.
 """
 
 import argparse
