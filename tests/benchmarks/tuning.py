@@ -45,9 +45,9 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
     lines = [
         "## Steps and rate of the methods on captures",
         "",
-        f"`python -m tests.benchmarks.tuning --work DIR`, {max(cell['date'] for cell in cells.values())}; MNIST, per cent"
-        " of 3,000 captured training images that no fit saw. Steps of batches of at most 128, highest rate of the cycle;"
-        " the best of a row in bold.",
+        f"`python -m tests.benchmarks.tuning --work DIR`, {max(cell['date'] for cell in cells.values())}; MNIST, per"
+        " cent of 3,000 captured training images that no fit saw. Steps of batches of at most 128, highest rate of the"
+        " cycle; the best of a row in bold.",
         "",
         f"| | {' | '.join(f'{steps} x {rate:g}' for steps in STEPS for rate in RATES)} |",
         "|---" * (len(STEPS) * len(RATES) + 1) + "|",
