@@ -8,6 +8,7 @@ else when the frame has arrived.
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -126,24 +127,33 @@ class Ahead:
             self._thread.join(_ENDING_S + self._bench.camera.exposure_ms / 1e3)
 
     def _run(self, first: int) -> None:
-        following: list[NDArray[np.uint8]] = []
+        count = len(self._screen.images)
+        shown = first
+        following: Future[NDArray[np.uint8]]
 
         def show_next() -> None:
-            if following and not self._stopped:
-                self._screen.show_levels(following.pop())
+            nonlocal shown, following
+            if shown + 1 < count and not self._stopped:
+                self._screen.show_levels(following.result())
+                shown += 1
+                following = prepare()
+
+        def prepare() -> Future[NDArray[np.uint8]]:
+            return worker.submit(self._screen.levels_of, min(shown + 1, count - 1))
 
         try:
-            self._screen.show(first)
-            with closing(self._exposures(len(self._screen.images) - first, show_next)) as exposures:
-                for index in range(first, len(self._screen.images)):
-                    following[:] = [self._screen.levels_of(index + 1)] if index + 1 < len(self._screen.images) else []
-                    if not self._is_wanted():
-                        return
-                    self._screen.wait()
-                    moves = self._bench.shutter.moves
-                    frame = next(exposures)
-                    taken_s = self._bench.clock.now_s()
-                    self._give(Taken(frame, None, taken_s, steady=moves == self._bench.shutter.moves))
+            with ThreadPoolExecutor(1, thread_name_prefix="next picture") as worker:
+                self._screen.show(first)
+                following = prepare()
+                with closing(self._exposures(count - first, show_next)) as exposures:
+                    for _ in range(first, count):
+                        if not self._is_wanted():
+                            return
+                        self._screen.wait()
+                        moves = self._bench.shutter.moves
+                        frame = next(exposures)
+                        taken_s = self._screen.now_s()
+                        self._give(Taken(frame, None, taken_s, steady=moves == self._bench.shutter.moves))
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the frame
             self._give(Taken(None, error, 0.0, steady=True))
 

@@ -9,6 +9,8 @@ from labonn.records import find_run, frame_counts, kept_names, read_kept, read_r
 from labonn.records.archive import export_run, import_run
 from labonn.records.catalogue import rebuild
 from labonn.records.disk import plain
+from labonn.records.frame_reading import row_names
+from labonn.records.frame_table import ROW
 from labonn.records.pruning import RAW, Prunable, plan_pruning, prune
 from labonn.records.runs import FRAMES
 from labonn.report import flatten
@@ -120,11 +122,11 @@ def _captures(frames: Path) -> dict[str, str]:
         return {}
     said = {}
     for group, count in counts.items():
-        try:
-            raw = len(read_kept(frames, group, "row")[0]) if RAW in kept_names(frames, group) else None
-        except RecordError:
-            raw = None
-        said[group] = f"{count}" if raw is None else f"{count}, raw frames of {raw}"
+        said[group] = f"{count}"
+        if RAW in row_names(frames, group):
+            said[group] += ", raw frames of all"
+        elif RAW in kept_names(frames, group):
+            said[group] += f", raw frames of {len(read_kept(frames, group, ROW)[0])}"
     return said
 
 

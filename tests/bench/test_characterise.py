@@ -33,15 +33,18 @@ def test_what_is_found_is_what_is_so(world: Simulated, lab: Path) -> None:
     found = current_calibrations(lab, truth["bench"])
     sensor, effects = truth["sensor"], truth["effects"]
     transfer = found["photon-transfer"].values
-    assert transfer["gain_e_per_dn"] == pytest.approx(sensor["gain_e_per_dn"], rel=0.02)
-    assert transfer["read_noise_e"] == pytest.approx(effects["read_noise"]["rms_e"], rel=0.03)
+    # A binned pixel is the mean of b x b: a count of it is worth b^2 times the electrons, with b times the noise.
+    binning = found["photon-transfer"].made_for["binning"]
+    assert transfer["gain_e_per_dn"] == pytest.approx(binning**2 * sensor["gain_e_per_dn"], rel=0.02)
+    assert transfer["read_noise_e"] == pytest.approx(binning * effects["read_noise"]["rms_e"], rel=0.03)
     assert found["dark"].values["level_counts"] == pytest.approx(sensor["black_dn"], rel=0.03)
     settling = effects["settling"]
     settled_ms = settling["latency_ms"] + settling["display_tau_ms"] * np.log(100)
     assert found["settling"].values["settled_ms"] == pytest.approx(settled_ms, abs=2)
     centres = found["geometry"].arrays()["affine"][:, :, 2]
     # The axis of a lenslet with aberrations cannot be seen; where its image lands differs from it.
-    assert np.median(np.abs(centres - np.array(truth["geometry"]["tile_centres_px"]))) < 0.6
+    real = (np.array(truth["geometry"]["tile_centres_px"]) - (binning - 1) / 2) / binning
+    assert np.median(np.abs(centres - real)) < 0.6 / binning
     assert found["geometry"].fit_error is not None
     assert found["geometry"].fit_error < 0.1
     assert found["tile-gain"].made_with.keys() == {"exposure", "dark", "geometry"}

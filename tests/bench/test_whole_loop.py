@@ -70,7 +70,7 @@ def test_every_capture_is_on_disk_with_its_frame(recalibrated):
     frames = recalibrated.run_folder / "frames.h5"
     assert frame_counts(frames) == {"fit": 16, "validation": 150, "test": 100}
     fit = read_frames(frames, "fit", ["frame", "image", "tiles"])
-    assert fit["frame"].shape == (16, 1080, 1080)
+    assert fit["frame"].shape == (16, 540, 540)
     assert fit["frame"].dtype == np.uint16
     assert list(fit["image"]) == list(range(16))
     assert np.isfinite(fit["tiles"]).all()

@@ -35,6 +35,7 @@ from tests.benchmarks.soak import calibrated
 
 SCRIPT = Path(__file__).parent / "protocols" / "capture_numbers.py"
 MOST_KILLS = 3  # of one capture
+LOOK_S = 1.0  # about what a start takes that has nothing to capture any more
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def start(world: Simulated, calibration: Path, lab: Path, images: int, kill_afte
                 process.kill()
                 killed_s.append(time.time())
 
+        took_s = 0.0
         timer, began_s = threading.Timer(kill_after_s or 0.0, kill), time.monotonic()
         for line in process.stdout:
             if line.startswith("begins"):
@@ -99,8 +101,7 @@ def start(world: Simulated, calibration: Path, lab: Path, images: int, kill_afte
                 if kill_after_s is not None:
                     timer.start()
             if line.startswith("acknowledged") and line.endswith("\n"):
-                acknowledged = int(line.split()[1])
-        took_s = time.monotonic() - began_s
+                acknowledged, took_s = int(line.split()[1]), time.monotonic() - began_s
         complaints = process.stderr.read()
     timer.cancel()
     if process.returncode not in (0, -9):
@@ -141,7 +142,8 @@ def capture_once(
     kills = chance.randint(1, MOST_KILLS)
     seen: list[Ran] = []
     while not seen or seen[-1].killed:
-        after_s = chance.uniform(0, longest_s) if len(seen) < kills else None
+        missing = 1 - max((ran.acknowledged for ran in seen), default=0) / images
+        after_s = chance.uniform(0, longest_s * missing + LOOK_S) if len(seen) < kills else None
         seen.append(start(world, calibration, lab, images, after_s))
     folders = run_folders(lab)
     starts, safe, recaptured, continued, could = [], set[int](), 0, 0, 0
@@ -215,6 +217,7 @@ def measure(arguments: argparse.Namespace, before: list[Capture]) -> Iterator[Ca
             calibration, reader = calibrated(bench)
         calibration.save(folder / "calibration.h5")
         took_s = start(world, folder / "calibration.h5", folder / "first", arguments.images, None).took_s
+        print(f"a capture takes {took_s:.1f} s", flush=True)
         while kills_of(done) < arguments.kills and time.monotonic() < end_s:
             chance = random.Random(f"{arguments.seed} {len(done)}")
             lab = folder / "lab"

@@ -95,7 +95,7 @@ def test_a_run_is_shown_with_settings_figures_and_files(runs, lab, ask, capfd):
     assert answer["run"]["parameters"] == {"captures": 32}
     assert answer["run"]["result"]["accuracy"]["after"] == 98.8
     assert answer["files"]["frames.h5"] == (runs[0].folder / "frames.h5").stat().st_size
-    assert answer["captures"] == {"fit": "40", "test": "1, raw frames of 1"}
+    assert answer["captures"] == {"fit": "40, raw frames of all", "test": "1, raw frames of 1"}
     assert main(["runs", "show", runs[1].id, "--lab", str(lab)]) == 0
     said = capfd.readouterr().out
     assert "refused: worse by 2 points" in said

@@ -41,7 +41,8 @@ def tiles_of(images, kernels, gamma=1.0):
 def twin_of(tiles_for, noise=0.005):
     images = pictures(10)
     tiles = tiles_for(images)
-    return fit_twin(images, tiles + noise * torch.randn(tiles.shape, generator=generator(3)), designed())
+    noisy = tiles + noise * torch.randn(tiles.shape, generator=generator(3))
+    return fit_twin(images, noisy, designed(), parts=("kernel", "offset"))
 
 
 def moved(kernels, down, right):
