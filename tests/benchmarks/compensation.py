@@ -40,6 +40,8 @@ BENCHES = ("mono", "hostile")
 SEEDS = (0, 1, 2, 3, 4)
 CAPTURES = (8, 16, 32, 64, 200, 1000, 5000)
 CEILING = 20_000
+TEST = 10_000
+CHUNK = 500  # images in a file of captures
 METHODS = ("e2e", "kd", "ntkd", "map", "twin+ce", "twin+kd", "twin+ntkd")
 HEADLINE = ("twin+kd", "twin+ntkd")
 TWIN_CAPTURES = 1000  # whose tiles are kept
@@ -75,24 +77,23 @@ def trained(work: Path, seed: int) -> tuple[Path, str]:
     return lab, model
 
 
-def capture(work: Path, bench: str, seed: int) -> Path:
-    """Capture a seed's training and test images on a bench, unless that is done; gives their folder."""
+def capture(work: Path, bench: str, seed: int, train: int) -> Path:
+    """Capture a seed's training and test images on a bench, those that are missing; gives their folder."""
     lab, model = trained(work, seed)
     folder = work / f"captures-{bench}-{seed}"
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = {"model": model, "folder": str(folder), "seed": str(seed), "train": str(CEILING)}
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(list(folder.glob("test-*.npz"))) < TEST // CHUNK or len(list(folder.glob("train-*.npz"))) < train // CHUNK:
+        settings = {"model": model, "folder": str(folder), "seed": str(seed), "train": str(train), "test": str(TEST)}
         run_folder = _run(str(SCRIPT), _bench(work, bench, seed), lab, settings, seed)
         for file in run_folder.glob("frames.h5*"):
             file.unlink()  # what is measured on lies in the folder
-        (folder / "done").touch()
     return folder
 
 
 @lru_cache(maxsize=1)
 def sets(work: Path, bench: str, seed: int) -> Sets:
     """Read the captures of a seed on a bench."""
-    folder = capture(work, bench, seed)
+    folder = work / f"captures-{bench}-{seed}"
     lab, model = trained(work, seed)
     network = load_deployment(lab, model)
     train, test = ([np.load(file) for file in sorted(folder.glob(f"{part}-*.npz"))] for part in ("train", "test"))
@@ -162,14 +163,10 @@ def calibration_error(probabilities: torch.Tensor, answers: Answers, bins: int =
     return 100 * float(sum(apart)) / len(confidence)
 
 
-def cells_in_order() -> Iterator[tuple[str, int, str, int]]:
+def cells_in_order(ceiling: int) -> Iterator[tuple[str, int, str, int]]:
     """All cells (bench, seed, method, captures), the most important first."""
-    headline = [
-        ("none", 0),
-        ("simulated", 0),
-        *((method, n) for n in (32, 8) for method in HEADLINE),
-        ("ceiling", CEILING),
-    ]
+    headline = [("none", 0), ("simulated", 0), *((method, n) for n in (32, 8) for method in HEADLINE)]
+    headline.append(("ceiling", ceiling))
     for bench in BENCHES:
         for seed in SEEDS:
             yield from ((bench, seed, method, count) for method, count in headline)
@@ -187,21 +184,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--methods", nargs="+", default=("none", "simulated", "ceiling", *METHODS))
     parser.add_argument("--captures", type=int, nargs="+", default=CAPTURES)
+    parser.add_argument("--ceiling", type=int, default=CEILING, help="training images to capture, in all")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell later than that")
     parser.add_argument("--only-capture", action="store_true", help="train and capture, and measure nothing")
     arguments = parser.parse_args()
     os.environ.update(WAIT_WITHOUT_SPINNING)
     work, begin_s = arguments.work.absolute(), time.monotonic()
     cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
-    for bench, seed, method, count in dict.fromkeys(cells_in_order()):
+    for bench, seed, method, count in dict.fromkeys(cells_in_order(arguments.ceiling)):
         chosen = bench in arguments.bench and seed in arguments.seeds and method in arguments.methods
         name = f"{bench}/{seed}/{method}/{count}"
         if not chosen or name in cells or (method in METHODS and count not in arguments.captures):
             continue
-        if time.monotonic() - begin_s > 60 * arguments.minutes:
-            break
+        if time.monotonic() - begin_s > 60 * arguments.minutes or count > arguments.ceiling:
+            continue
+        capture(work, bench, seed, arguments.ceiling)
         if arguments.only_capture:
-            capture(work, bench, seed)
             continue
         cells[name] = measure(work, bench, seed, method, count)
         print(name, cells[name], flush=True)
