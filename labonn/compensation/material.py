@@ -7,13 +7,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from labonn.compensation.dense_twin import DenseTwin
 from labonn.compensation.twin import Twin
 from labonn.networks import Student
 from labonn.training import Teaching
 
-CHUNK_IMAGES = 500
-DRAWS = 8  # of the twin's posterior
+CHUNK_IMAGES = 4000  # enough that a twin is worth being made into one matrix
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Material:
     def predict(self, on_images: Callable[[int], None] = lambda count: None) -> Tensor:
         """Let the twin predict the training set, noise included; what was captured stands for itself.
 
-        Each eighth of the images is seen by another twin, drawn from those that the captures allow. The noise on
+        Each few thousand images are seen by another twin, drawn from those that the captures allow as well. The noise on
         an image is drawn once: a training sees an image six times or so, and four draws made no difference.
 
         Parameters
@@ -102,13 +100,11 @@ class Material:
         if self._twin is None:
             raise ValueError("a method that trains on the twin's maps needs a twin")
         generator = torch.Generator().manual_seed(self._seed)
-        images = self.lecture.images
         rows: list[Tensor] = []
-        for part in torch.tensor_split(images, min(DRAWS, len(images))):
-            drawn = DenseTwin.of(self._twin.sample(generator), (images.shape[2], images.shape[3]))
-            for chunk in torch.split(part, CHUNK_IMAGES):
-                rows.append(self._read(self._twin.noisy(drawn.maps(chunk), chunk, generator)))
-                on_images(len(chunk))
+        for chunk in torch.split(self.lecture.images, CHUNK_IMAGES):
+            maps = self._twin.sample(generator).maps(chunk)
+            rows.append(self._read(self._twin.noisy(maps, chunk, generator)))
+            on_images(len(chunk))
         self._predicted = torch.cat(rows)
         self._predicted[self.captured.indices] = self.features
         return self._predicted

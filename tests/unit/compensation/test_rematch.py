@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from labonn.compensation import Captured, Lecture, Material, check_methods, fit_twin, rematch, steps_of
-from labonn.compensation.dense_twin import DenseTwin
 from labonn.compensation.material import split_backend
 from labonn.compensation.ridge_map import fit_ridge_map, fold_in
 from labonn.errors import ConfigError, TrainingError
@@ -210,18 +209,6 @@ def test_without_noise_the_material_is_what_the_twin_predicts():
     others[captured.indices] = False
     torch.testing.assert_close(material.predicted[others], expected[others])
     torch.testing.assert_close(material.predicted[captured.indices], material.features)
-
-
-@pytest.mark.parametrize("curve", [0.0, -0.2])
-def test_a_twin_as_a_matrix_predicts_what_the_twin_does(curve):
-    """With a straight sensor and a bent one, a display's gamma, and pixels that are dark in all images."""
-    _, _, twin, lecture, _ = scene()
-    sensor = replace(twin.sensor, top=torch.full_like(twin.sensor.top, 2.0), square=twin.sensor.square + curve)
-    twin = replace(twin, sensor=sensor, display_gamma=1.3)
-    images = lecture.images.clone()
-    images[..., 0] = 0
-    found = DenseTwin.of(twin, (SIDE, SIDE)).maps(images)
-    torch.testing.assert_close(found, twin.maps(images), atol=1e-5, rtol=1e-4)
 
 
 def test_a_ridge_map_finds_a_linear_change_of_the_features():
