@@ -31,6 +31,7 @@ class HarvestersTable(CameraTable):
     features: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description='GenICam features to set: { PixelFormat = "Mono12", GainAuto = "Off" }'
     )
+    buffers: int = Field(16, ge=1, description="frames that may wait to be taken")
     fixed_exposure: bool = Field(False, description="it has no ExposureTime: exposure_ms says what it is")
 
 
@@ -58,6 +59,7 @@ class HarvestersCamera(Camera):
         self._claim = claim("camera", f"{producer.name} {device.id_}", lock_folder())
         try:
             self._acquirer = harvester.create(device)
+            self._acquirer.num_buffers = self.table.buffers
             self._nodes = self._acquirer.remote_device.node_map
             for name, value in self.table.features.items():
                 self._set(name, value, f"features.{name}")
