@@ -34,7 +34,7 @@ def section(deployed: Outcome | None, recalibrated: Outcome) -> str:
         f"| before | {accuracy['before']:.1f} |",
         f"| after | {accuracy['after']:.1f} |",
         f"| released | {'yes' if result['released'] else 'no'} |",
-        f"| seconds, capture | {recalibrated.seconds['capture']:.0f} |",
+        f"| seconds, capture | {result['seconds']['capture']:.0f} |",
         f"| seconds, all | {recalibrated.seconds['total']:.0f} |",
     ]
     if deployed is not None:
