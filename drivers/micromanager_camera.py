@@ -57,6 +57,7 @@ class MicroManagerCamera(Device, Camera):
     mm_type = "Camera"
     table_model: ClassVar[type[InstrumentTable]] = MicroManagerCameraTable
     table: MicroManagerCameraTable
+    _fires: dict[str, Any] | None = None
 
     def _connect_hw(self) -> None:
         super()._connect_hw()
@@ -106,9 +107,15 @@ class MicroManagerCamera(Device, Camera):
 
     def _set_trigger_hw(self, trigger: Trigger) -> None:
         self._set_properties(getattr(self.table.trigger_properties, trigger), f"trigger_properties.{trigger}")
+        self._fires = None
 
     def _fire_hw(self) -> None:
-        self._set_properties(self.table.trigger_properties.fire, "trigger_properties.fire")
+        if self._fires is None:  # checked once: a trigger is not the moment for questions
+            fire = self.table.trigger_properties.fire
+            self._check_properties(fire, "trigger_properties.fire")
+            self._fires = {name: self._as_known(name, value) for name, value in fire.items()}
+        for name, value in self._fires.items():
+            self._core.setProperty(self._label, name, value)
 
     def _start_sequence_hw(self, count: int) -> None:
         self._make_current()
@@ -137,6 +144,11 @@ class MicroManagerCamera(Device, Camera):
         self._core.clearCircularBuffer()
 
     def _set_properties(self, settings: dict[str, str], key: str) -> None:
+        self._check_properties(settings, key)
+        for name, value in settings.items():
+            self._set_property(name, value)
+
+    def _check_properties(self, settings: dict[str, str], key: str) -> None:
         for name, value in settings.items():
             if not self._core.hasProperty(self._label, name):
                 known = ", ".join(self._core.getDevicePropertyNames(self._label))
@@ -144,12 +156,14 @@ class MicroManagerCamera(Device, Camera):
             allowed = self._core.getAllowedPropertyValues(self._label, name)
             if allowed and value not in allowed:
                 raise ConfigError(f"{self}: {key}: {name} = {value!r}: the camera allows: {', '.join(allowed)}")
-            self._set_property(name, value)
 
     def _set_property(self, name: str, value: str) -> None:
+        self._core.setProperty(self._label, name, self._as_known(name, value))
+
+    def _as_known(self, name: str, value: str) -> Any:
         # Everything is text to C++ adapters; devices in Python know numbers, and take only those.
         now = self._core.getProperty(self._label, name)
-        self._core.setProperty(self._label, name, value if isinstance(now, str) else type(now)(value))
+        return value if isinstance(now, str) else type(now)(value)
 
     def _make_current(self) -> None:
         if self._core.getCameraDevice() != self._label:

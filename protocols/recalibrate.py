@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat
 from labonn.compensation import Gate, check_methods
 from labonn.protocol import Lab, Result
 from labonn.protocol.compensating import compensate
-from labonn.protocol.deployment import in_use, pick
+from labonn.protocol.deployment import cache_of, in_use, pick
 from labonn.protocol.showing import seconds_of, show_compensation, show_validation
-from labonn.protocol.validating import evaluate, validate
+from labonn.protocol.validating import evaluate, seed_of, validate
 
 
 class Parameters(BaseModel):
@@ -36,9 +36,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     train = network.data.train
     shown = pick(train, parameters.captures, parameters.seed)
     tiles = network.capture(lab, "fit", train.images[shown], calibration)
-    lab.record_all("fit-images", index=shown)
     with lab.step("preparing the teacher's answers"):
-        lecture = network.lecture(lab)
+        lecture = network.lecture(cache_of(lab))
     fitted = compensate(lab.step, backend, lecture, shown, tiles, methods, seed=parameters.seed)
 
     # Captures for the gate, with labels, which no fit has seen: as many as it needs to decide.
@@ -49,18 +48,19 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         fitted,
         first=parameters.validation_captures,
         most=parameters.most_validation_captures,
-        seed=parameters.seed,
+        seed=[parameters.seed, seed_of(release.id)],
         gate=Gate(margin_points=parameters.margin_points),
     )
-    decision = validation.decision
-    released = None
-    if decision.released is not None:
-        figures = {"accuracy": validation.percent, "gate": decision.reason}
-        released = network.release(lab, fitted.backends[decision.released], calibration, figures)
-
     show_compensation(lab, network, calibration, fitted)
     show_validation(lab, fitted, validation)
-    percent = validation.percent
+    evaluation = evaluate(lab, network, calibration, fitted, parameters.evaluation_images)
+
+    # The release comes last: whatever ends the run before, the current one stands.
+    decision, percent = validation.decision, validation.percent
+    released = None
+    if decision.released is not None:
+        figures = {"accuracy": percent, "gate": decision.reason}
+        released = network.release(lab, fitted.backends[decision.released], calibration, figures)
     result = {
         "captures": len(shown),
         "validation_captures": validation.captures,
@@ -70,9 +70,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         "released": released is not None,
         "release": released,
         "seconds": seconds_of(lab),
+        **evaluation,
     }
-    if parameters.evaluation_images:
-        result["evaluation"] = evaluate(lab, network, calibration, fitted, parameters.evaluation_images)
     if released is None:
         return Result(**result, status="refused", reason=f"release {release.id} stands: {decision.reason}")
     return Result(**result)

@@ -35,7 +35,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     lab.bench.settings()  # opened first: whoever trains for an hour wants to know before that the bench is there
     model = trained_before(lab, design) or train(lab, parameters, design, data)
     lab.note("model", model)
-    network, known = load_deployment(lab, model), describe(lab, model)
+    network, known = load_deployment(lab.folder, model), describe(lab, model)
     accuracy, test = dict(known["accuracy"]), data.test.first(parameters.evaluation_images)
 
     calibration = network.calibrate(lab)

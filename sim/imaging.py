@@ -51,14 +51,18 @@ class Imager:
         cutoff = world.camera.pixel_um * cutoff_per_um(world)
         self._spectra = Spectra.below(cutoff, world.camera.shape, self._reach)
         self._halved = self._spectra.halved()
+        self._last_averaged: tuple[Transfer | None, Transfer] = (None, np.zeros((0, 0), np.complex64))
 
     def radiance(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
         """Radiance of the display's pixels, 0 to 1, of a weighted mixture of pictures."""
         height = self._world.display.shape[0]
         plane = slice(channel * height, (channel + 1) * height)
-        radiance = np.zeros(self._world.display.shape, np.float32)
-        for weight, picture in mixture:
-            radiance += np.float32(weight) * self._radiance.take(picture[plane])
+        parts = [self._radiance.take(picture[plane], mode="clip") for _, picture in mixture]  # "clip": checks nothing
+        radiance = parts[0]
+        if len(parts) > 1 or mixture[0][0] != 1.0:
+            radiance = np.asarray(
+                sum(np.float32(weight) * part for (weight, _), part in zip(mixture, parts, strict=True))
+            )
         if self._stuck is not None:
             radiance.flat[self._stuck[0]] = self._stuck[1]
         return radiance
@@ -94,14 +98,24 @@ class Imager:
         """
         step = min(binning, 2)
         spectra = self._spectra if step == 1 else self._halved
+        transfer = transfer if step == 1 else self._averaged(transfer)
         scene = self.scene(radiance, step)
         if transfer.ndim == 2:
-            spectrum = spectra.through(scene, transfer if step == 1 else spectra.averaged(transfer))
+            spectrum = spectra.through(scene, transfer)
         else:
             spectrum = np.zeros((1, 1), np.complex64)
             for weight, part in zip(self._field[:, ::step, ::step], transfer, strict=True):
-                spectrum = spectrum + spectra.through(scene * weight, part if step == 1 else spectra.averaged(part))
+                spectrum = spectrum + spectra.through(scene * weight, part)
         return mean_of_squares(spectra.picture(spectrum), binning // step)
+
+    def _averaged(self, transfer: Transfer) -> Transfer:
+        """The transfer for a binned camera, kept for the next picture through the same optics."""
+        known, averaged = self._last_averaged
+        if known is not transfer:
+            parts = [self._halved.averaged(part) for part in transfer.reshape(-1, *transfer.shape[-2:])]
+            averaged = np.stack(parts) if transfer.ndim > 2 else parts[0]
+            self._last_averaged = transfer, averaged
+        return averaged
 
     def shifted(self, transfer: Transfer, shift_px: tuple[float, float]) -> Transfer:
         """Transform of K after everything on the sensor has moved (down, right)."""

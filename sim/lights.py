@@ -2,7 +2,8 @@
 
 Everything between the display and the sensor is linear, so the light of a frame that is taken while the display changes
 is the mixture of the lights of the pictures on it. A picture's light may be asked for ahead (`foresee`): it is computed
-while the display settles on it, and a camera in real time need not wait. Whoever comes first computes it.
+while the display settles on it, and a camera in real time need not wait. Whoever comes first computes it. As many as
+fit in some memory are kept: what is shown again, through optics that have not moved, is not rendered again.
 """
 
 import threading
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from sim.optics import Moment
 from sim.sensor import Floats
 
-_KEPT = 4
+_KEPT_BYTES = 256 << 20
+_LEAST_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Lights:
         self._render = render
         self._lock = threading.Lock()
         self._kept: OrderedDict[_Known, Future[Seen]] = OrderedDict()
+        self._most_kept = _LEAST_KEPT
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="rendering ahead")
 
     def clear(self) -> None:
@@ -91,12 +94,14 @@ class Lights:
             mine = future is None
             if future is None:
                 future = self._kept[known] = Future()
-                while len(self._kept) > _KEPT:
+                while len(self._kept) > self._most_kept:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(known)
         if mine:
             try:
-                future.set_result(self._render({picture: 1.0}, situation))
+                seen = self._render({picture: 1.0}, situation)
+                self._most_kept = max(_LEAST_KEPT, _KEPT_BYTES // seen.light.nbytes)
+                future.set_result(seen)
             except BaseException as error:
                 with self._lock:
                     self._kept.pop(known, None)

@@ -61,13 +61,15 @@ class Spectra:
 
     def averaged(self, transfer: Transfer) -> Transfer:
         """From a kernel's transform on a grid of which this is the halved one."""
-        rows, columns = (cycles / 2 for cycles in self._cycles)
+        upper, lower = transfer[: self._kept, : self._upper], transfer[: self._kept, transfer.shape[1] - self._lower :]
+        return np.asarray(np.concatenate([upper, lower], axis=1) * self._average())
+
+    def _average(self) -> Transfer:
         down, right = (
-            (1 + np.exp(2j * np.pi * cycles)) / 4 * (np.sinc(cycles) / np.sinc(2 * cycles)) ** 2
-            for cycles in (rows, columns)
+            (1 + np.exp(1j * np.pi * cycles)) / 4 * (np.sinc(cycles / 2) / np.sinc(cycles)) ** 2
+            for cycles in self._cycles
         )
-        parts = [transfer[: self._kept, : self._upper], transfer[: self._kept, transfer.shape[1] - self._lower :]]
-        return np.asarray(np.concatenate(parts, axis=1) * (down * right).astype(np.complex64))
+        return np.asarray(down * right, np.complex64)
 
     def of(self, picture: Floats) -> Transfer:
         """Transform of a picture of at most one period."""

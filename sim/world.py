@@ -214,7 +214,10 @@ class World:
             for channel, radiance in enumerate(radiances)
         ]
         light = seen_through(channels, bayer)
-        return Seen(mean_of_squares(light, binning) if bayer.on else light, float(np.mean(radiances)))
+        return Seen(
+            mean_of_squares(light, binning) if bayer.on else light,
+            float(np.mean([radiance.mean() for radiance in radiances])),
+        )
 
     def _transfer(
         self, weights: dict[str, float], pictures: dict[str, Pixels], channel: int, moment: Moment

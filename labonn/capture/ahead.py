@@ -1,13 +1,14 @@
 """Frames of one image after another, taken in a thread of their own, a few ahead of whoever looks at them.
 
-While a frame is looked at and recorded, the next images are shown, settle and are exposed. Where the camera is triggered
-by software, the next image is shown as soon as the exposure is over, and settles while the frame is read out; else when
-the frame has arrived.
+While a frame is looked at and recorded, the next images are shown, settle and are exposed. Where the camera is
+triggered by software, the next image is shown as soon as the exposure is over, and settles while the frame is read out;
+else when the frame has arrived.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -44,6 +45,10 @@ class Screen:
         """Levels that an image is sent as."""
         return self._bench.display.levels_of(scene_of(self.images[index], self._bench))
 
+    def now_s(self) -> float:
+        """The bench's clock."""
+        return self._bench.clock.now_s()
+
     def blacken(self) -> None:
         """Show black, and wait."""
         self.show_levels(self._bench.display.levels_of(plain_scene(0.0, self._bench)))
@@ -66,6 +71,8 @@ class Taken:
 
     frame: Frame | None
     error: BaseException | None
+    taken_s: float
+    """The bench's clock when it had arrived."""
     steady: bool
     """Whether the shutter was left alone meanwhile: a run may be paused, and dark, at any moment."""
 
@@ -120,31 +127,41 @@ class Ahead:
             self._thread.join(_ENDING_S + self._bench.camera.exposure_ms / 1e3)
 
     def _run(self, first: int) -> None:
-        following: list[NDArray[np.uint8]] = []
+        count = len(self._screen.images)
+        shown = first
+        following: Future[NDArray[np.uint8]]
 
         def show_next() -> None:
-            if following and not self._stopped:
-                self._screen.show_levels(following.pop())
+            nonlocal shown, following
+            if shown + 1 < count and not self._stopped:
+                self._screen.show_levels(following.result())
+                shown += 1
+                following = prepare()
+
+        def prepare() -> Future[NDArray[np.uint8]]:
+            return worker.submit(self._screen.levels_of, min(shown + 1, count - 1))
 
         try:
-            self._screen.show(first)
-            with closing(self._exposures(len(self._screen.images) - first, show_next)) as exposures:
-                for index in range(first, len(self._screen.images)):
-                    following[:] = [self._screen.levels_of(index + 1)] if index + 1 < len(self._screen.images) else []
-                    if not self._is_wanted():
-                        return
-                    self._screen.wait()
-                    moves = self._bench.shutter.moves
-                    frame = next(exposures)
-                    self._give(Taken(frame, None, steady=moves == self._bench.shutter.moves))
+            with ThreadPoolExecutor(1, thread_name_prefix="next picture") as worker:
+                self._screen.show(first)
+                following = prepare()
+                with closing(self._exposures(count - first, show_next)) as exposures:
+                    for _ in range(first, count):
+                        if not self._is_wanted():
+                            return
+                        self._screen.wait()
+                        moves = self._bench.shutter.moves
+                        frame = next(exposures)
+                        taken_s = self._screen.now_s()
+                        self._give(Taken(frame, None, taken_s, steady=moves == self._bench.shutter.moves))
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the frame
-            self._give(Taken(None, error, steady=True))
+            self._give(Taken(None, error, 0.0, steady=True))
 
-    def _exposures(self, count: int, exposed: Callable[[], None]) -> Iterator[Frame]:
+    def _exposures(self, count: int, exposed: Callable[[], None]) -> Generator[Frame, None, None]:
         camera = self._bench.camera
         if camera.trigger == "software":
-            for frame in camera.frames(count, exposed=exposed):
-                yield frame.pixels
+            for one in camera.frames(count, exposed=exposed):
+                yield one.pixels
             return
         while True:
             frame = camera.snap()

@@ -86,7 +86,6 @@ def capture(
     bench.camera.exposure_ms = calibration.exposure_ms
     with light(bench):
         for shot in take_images(bench, images, registration, counts or CaptureCounts(), MOST_SATURATED):
-            taken_s = bench.clock.now_s()
             yield CapturedImage(
                 index=shot.index,
                 tiles=shot.tiles,
@@ -94,7 +93,7 @@ def capture(
                 saturated_px=saturated_px(shot.frame, bench.camera.saturation),
                 retakes=shot.retakes,
                 taken_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                taken_s=taken_s,
+                taken_s=shot.taken_s,
             )
             if on_frame is not None:
                 on_frame(shot.index + 1)
@@ -108,6 +107,7 @@ class Shot:
     frame: Frame
     tiles: NDArray[np.float32]
     retakes: tuple[Fault, ...]
+    taken_s: float
 
 
 def take_images(
@@ -168,6 +168,7 @@ def _until_one_is_wrong(
             screen.wait()
         first = taken if taken.steady else None
         frame, retakes = taker.take(f"image {index}", examine=examine, again=show_again, first=first)
-        yield Shot(index, frame, maps[0], retakes)
-        if retakes or not taken.steady:
+        as_planned = taken.steady and not retakes
+        yield Shot(index, frame, maps[0], retakes, taken.taken_s if as_planned else screen.now_s())
+        if not as_planned:
             return

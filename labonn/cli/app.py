@@ -219,6 +219,89 @@ def check_design(
     return check_design_command(design, bench, lab)
 
 
+runs_app = typer.Typer(
+    help="The runs of a laboratory: find them, look at them, move them, make room.", no_args_is_help=True
+)
+app.add_typer(runs_app, name="runs")
+
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's name, the end of one that is unique, or its folder.")
+]
+Archive = Annotated[Path, typer.Argument(metavar="FILE", help="The zip file.")]
+
+
+@runs_app.command(name="list")
+def list_runs(
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="From this day or moment (UTC) on.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="Before this day or moment (UTC).")] = None,
+    protocol: Annotated[str | None, typer.Option(metavar="NAME", help="Of this protocol.")] = None,
+    bench: Annotated[str | None, typer.Option(metavar="NAME", help="On this bench.")] = None,
+    release: Annotated[str | None, typer.Option(metavar="ID", help="That made this release.")] = None,
+    status: Annotated[
+        str | None, typer.Option(metavar="STATUS", help="running, done, failed, refused, aborted or lost.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=0, metavar="N", help="How many to show, the latest first; 0 for all.")] = 20,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """List runs, the latest first."""
+    from labonn.cli.listing import list_command
+
+    wanted = {"protocol": protocol, "bench": bench, "release": release, "status": status}
+    return list_command(lab, since, until, wanted, most)
+
+
+@runs_app.command()
+def show(run: RunName, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Show a run: how it ended, with what settings, what it found, its files."""
+    from labonn.cli.runs import show_command
+
+    return show_command(run, lab)
+
+
+@runs_app.command()
+def export(run: RunName, file: Archive, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Write a run into a zip file, with the model and the releases that belong to it."""
+    from labonn.cli.runs import export_command
+
+    return export_command(run, file, lab)
+
+
+@runs_app.command(name="import")
+def import_(file: Archive, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Take a run that another laboratory exported into this one; no release is put into use."""
+    from labonn.cli.runs import import_command
+
+    return import_command(file, lab)
+
+
+@runs_app.command()
+def prune(
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", min=0, metavar="DAYS", help="Runs that ended longer ago.")
+    ] = None,
+    keep_gb: Annotated[
+        float | None,
+        typer.Option("--keep-gb", min=0, metavar="GB", help="The oldest, until all frames take no more than this."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; touch nothing.")] = False,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """Remove the raw frames of old runs; their maps and all else stay. Never those of a run that made a release."""
+    from labonn.cli.runs import prune_command
+
+    return prune_command(lab, older_than, keep_gb, dry_run=dry_run)
+
+
+@runs_app.command()
+def rebuild(lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Make the catalogue of runs again from their folders; the one there was is kept beside it."""
+    from labonn.cli.runs import rebuild_command
+
+    return rebuild_command(lab)
+
+
 control_app = typer.Typer(help="The run that holds a bench, from any shell.", no_args_is_help=True)
 app.add_typer(control_app, name="control")
 
@@ -253,3 +336,58 @@ def abort(bench: Bench, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer
     from labonn.cli.controlling import control_command
 
     return control_command("abort", bench)
+
+
+@app.command()
+def compensate(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A recalibration's name, the end of one that is unique, or its folder.")
+    ],
+    method: Annotated[
+        str,
+        typer.Option("--method", metavar="M[,M...]", help="none, e2e, kd, ntkd, map, twin+ce, twin+kd, twin+ntkd; all"),
+    ],
+    seed: Annotated[int, typer.Option(help="For everything random in the fit.")] = 0,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """Replay: any method of compensation on the captures of an earlier run. Releases nothing."""
+    from labonn.cli.compensating import compensate_command
+
+    return compensate_command(run, lab, method, seed)
+
+
+releases_app = typer.Typer(help="Backends that were released, and which one a bench uses.", no_args_is_help=True)
+app.add_typer(releases_app, name="releases")
+
+
+@releases_app.command(name="list")
+def list_releases(
+    bench: Annotated[str | None, typer.Option("--bench", metavar="NAME", help="Only those of this bench.")] = None,
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """List all releases, oldest first, and say which are in use and which are damaged."""
+    from labonn.cli.releasing import list_command
+
+    return list_command(lab, bench)
+
+
+@releases_app.command(name="show")
+def show_release(
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="A release's name.")],
+    lab: LabDir = DEFAULT_LAB,
+    json: Json = False,
+) -> Answer:
+    """Say what a release is and where it came from; its files are checked against their hashes."""
+    from labonn.cli.releasing import show_command
+
+    return show_command(lab, release)
+
+
+@releases_app.command()
+def rollback(bench: Bench, settings: Settings = None, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Go back to the last good release of a bench, and prove on the bench that it works."""
+    from labonn.cli.running import run_command
+
+    return run_command("rollback", bench, lab, settings or [])

@@ -1,9 +1,12 @@
 """Where the wings meet: the optical twin, re-matching the backend to real optics, and the gate."""
 
 from labonn.compensation.answers import answers_of
+from labonn.compensation.attribution import Attribution, Cost, attribute
+from labonn.compensation.departures import Departures, FocusSeries, dissect
 from labonn.compensation.gate import Answers, Decision, Gate, Verdict, decide
 from labonn.compensation.material import Captured, Lecture, Material
 from labonn.compensation.methods import CANDIDATES, Method, check_methods, steps_of
+from labonn.compensation.movement import require_still
 from labonn.compensation.rematch import rematch
 from labonn.compensation.twin import Twin
 from labonn.compensation.twin_fit import fit_twin
@@ -11,8 +14,12 @@ from labonn.compensation.twin_fit import fit_twin
 __all__ = [
     "CANDIDATES",
     "Answers",
+    "Attribution",
     "Captured",
+    "Cost",
     "Decision",
+    "Departures",
+    "FocusSeries",
     "Gate",
     "Lecture",
     "Material",
@@ -20,9 +27,12 @@ __all__ = [
     "Twin",
     "Verdict",
     "answers_of",
+    "attribute",
     "check_methods",
     "decide",
+    "dissect",
     "fit_twin",
     "rematch",
+    "require_still",
     "steps_of",
 ]

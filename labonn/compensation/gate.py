@@ -177,6 +177,6 @@ def _sentence(verdict: Verdict, captures: int) -> str:
 def _wanted(gate: Gate, candidates: int) -> str:
     both = "" if candidates == 1 else f", over {candidates} candidates"
     return (
-        f"asked for a gain, and no loss beyond {gate.margin_points:g} points at {gate.confidence:.0%} confidence over all "
-        f"looks{both}"
+        f"asked for a gain, and no loss beyond {gate.margin_points:g} points at {gate.confidence:.0%} confidence over "
+        f"all looks{both}"
     )

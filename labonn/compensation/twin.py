@@ -1,6 +1,6 @@
 """The optical twin: what the optics really compute, learned from a handful of captures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +12,7 @@ from labonn.compensation.twin_noise import Noise
 from labonn.compensation.twin_sensor import Sensor
 
 CHUNK_IMAGES = 500
+LARGEST_MATRIX_PIXELS = 1024
 NOISE_TAPS = 7  # the light that a reading's noise follows is looked at with kernels cut to this
 
 
@@ -94,14 +95,30 @@ class Twin:
         height, width = images.shape[2:]
         maps = images.new_empty(len(images), self.weights.shape[1] // 2, height, width)
         signed = self.weights[:, 0::2] - self.weights[:, 1::2]  # subtracting first: half the work, the same maps
+        linear = self._predictor(signed if self.sensor.straight else self.weights, len(images))
         for start in range(0, len(images), CHUNK_IMAGES):
-            chunk = images[start : start + CHUNK_IMAGES]
-            if self.sensor.straight:
-                maps[start : start + CHUNK_IMAGES] = self.basis.predict(self.light(chunk), signed)
-            else:
-                tiles = self.tiles(chunk)
-                maps[start : start + CHUNK_IMAGES] = tiles[:, 0::2] - tiles[:, 1::2]
+            seen = linear(self.light(images[start : start + CHUNK_IMAGES]))
+            if not self.sensor.straight:
+                tiles = self.sensor.read(seen)
+                seen = tiles[:, 0::2] - tiles[:, 1::2]
+            maps[start : start + CHUNK_IMAGES] = seen
         return maps
+
+    def _predictor(self, weights: Tensor, count: int) -> Callable[[Tensor], Tensor]:
+        """What predicts from light (n, 1, H, W); for many small pictures, one matrix from all pixels to all readings.
+
+        That is more arithmetic than convolutions, and several times faster.
+        """
+        height, width = self.basis.image_shape
+        pixels = height * width
+        if count < pixels or pixels > LARGEST_MATRIX_PIXELS:
+            return lambda light: self.basis.predict(light, weights)
+        dark = self.basis.predict(torch.zeros(1, 1, height, width), weights)
+        points = torch.eye(pixels).reshape(pixels, 1, height, width)
+        matrix = torch.cat(
+            [self.basis.predict(some, weights) - dark for some in torch.split(points, CHUNK_IMAGES)]
+        ).flatten(1)
+        return lambda light: torch.addmm(dark.flatten(1), light.flatten(1), matrix).reshape(-1, *dark.shape[1:])
 
     def map_noise_of(self, images: Tensor) -> Tensor:
         """Standard deviation of the noise of each reading of the signed maps of images, (N, K, H, W).

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from labonn.compensation.twin import Twin
-from labonn.compensation.twin_basis import ALL_PARTS, Basis
-from labonn.compensation.twin_checks import check_captures, check_explained, spread_of
-from labonn.compensation.twin_display import Display, Fitted, fit_display, fold_moments, plain, quick_basis
+from labonn.compensation.twin_basis import ALL_PARTS, Basis, Part
+from labonn.compensation.twin_checks import check_captures, check_explained, check_frames, check_likeness, spread_of
+from labonn.compensation.twin_display import Display, Fitted, fit_display, fit_kernels, fold_moments, plain, quick_basis
 from labonn.compensation.twin_noise import fit_noise
 from labonn.compensation.twin_selection import Selection, select
 from labonn.compensation.twin_sensor import Sensor, fit_sensor, straight
@@ -14,11 +14,12 @@ from labonn.compensation.twin_sensor import Sensor, fit_sensor, straight
 FOLDS = 4
 # Part of the left-out residual that a part must take away to be believed: with many captures, with one.
 WORTH, WORTH_OF_ONE = 0.005, 0.1
-SENSOR_ROUNDS = 3
+SENSOR_ROUNDS = 6
+WORTH_A_LOOK = 0.05  # of the residual, by a curve without refitting the kernels, before anybody does
 MOST_CAPTURES = 500  # more do not make it better, only slower
 
 
-def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
+def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor, *, parts: tuple[Part, ...] = ALL_PARTS) -> Twin:
     """Refit the frontend to captures, without labels.
 
     The weights are a ridge regression towards the designed kernels, blurred and moved as all tiles are. Which parts
@@ -33,6 +34,8 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
         (N, T, H, W) float32, what was captured.
     designed_kernels
         (T, taps, taps) float32, the student's.
+    parts
+        What may be chosen, the simplest first; "kernel" and "offset" always are.
 
     Raises
     ------
@@ -41,18 +44,19 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
         not follow the images at all.
     """
     check_captures(images, tiles, designed_kernels)
+    check_frames(images, tiles)
     images, tiles = images[:MOST_CAPTURES].float(), tiles[:MOST_CAPTURES].float()
     fold = torch.arange(len(images)) % FOLDS
     worth = max(WORTH, WORTH_OF_ONE / len(images))
     display, sensor, base = _curves(images, tiles, designed_kernels, fold, worth)
     light, linear = display.light(images), sensor.light(tiles)
 
-    wide = Basis(ALL_PARTS, (images.shape[2], images.shape[3]))
+    wide = Basis(parts, (images.shape[2], images.shape[3]))
     selection = select(wide, fold_moments(wide, light, linear, fold), base.expected, worth)
     predicted = sensor.read(_left_out(selection, light, fold))
     residual = tiles - predicted
     r2 = 1 - residual.square().mean(dim=(0, 2, 3)) / spread_of(tiles)
-    check_explained(r2, residual, tiles)
+    check_explained(r2)
 
     whole = selection.folds.whole
     weights = whole.solve(selection.precision, selection.prior)
@@ -60,6 +64,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
     variance = whole.error(weights) / readings
     signed = residual[:, 0::2] - residual[:, 1::2]
     kernels = selection.basis.kernels(weights)[:, 0]
+    check_likeness(kernels, designed_kernels)
     return Twin(
         basis=selection.basis,
         weights=weights.float(),
@@ -83,18 +88,28 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
 def _curves(
     images: Tensor, tiles: Tensor, designed: Tensor, fold: Tensor, worth: float
 ) -> tuple[Display, Sensor, Fitted]:
-    """Find the display and the sensor's curve in turn; the sensor stays straight unless its curve is worth it."""
-    sensor = straight(tiles.shape[1])
+    """Find the display, then the sensor's curve; the sensor stays straight unless its curve is worth it.
+
+    A sensor that saturates looks like a display of another gamma: the curve is looked for with a linear display, too.
+    """
     display, best = fit_display(images, tiles, designed, fold, plain(len(images)), worth)
-    bent = fit_sensor(_light_of(best, display.light(images), fold), tiles)
-    if not _reading_error(best, bent, display.light(images), tiles, fold) < (1 - worth) * best.error:
-        return display, sensor, best
-    curved, bent_display = best, display
-    for _ in range(SENSOR_ROUNDS):
-        bent = fit_sensor(_light_of(curved, bent_display.light(images), fold), tiles)
-        bent_display, curved = fit_display(images, bent.light(tiles), designed, fold, bent_display, worth)
-    if _reading_error(curved, bent, bent_display.light(images), tiles, fold) < (1 - worth) * best.error:
-        return bent_display, bent, curved
+    sensor, error = straight(tiles.shape[1]), best.error
+    for tried in (display, Display(1.0, 0.0, display.level))[: 1 if display.gamma == 1.0 else 2]:
+        light = tried.light(images)
+        fitted = fit_kernels(light, tiles, designed, fold)
+        bent = fit_sensor(_light_of(fitted, light, fold), tiles)
+        if not _reading_error(fitted, bent, light, tiles, fold) < (1 - WORTH_A_LOOK) * fitted.error:
+            continue
+        for _ in range(SENSOR_ROUNDS):
+            fitted = fit_kernels(light, bent.light(tiles), designed, fold)
+            left = _reading_error(fitted, bent, light, tiles, fold)
+            if left < (1 - worth) * error:
+                display, sensor, best, error = tried, bent, fitted, left
+            bent = fit_sensor(_light_of(fitted, light, fold), tiles)
+    if not sensor.straight:
+        finer, fitted = fit_display(images, sensor.light(tiles), designed, fold, display, worth)
+        if _reading_error(fitted, sensor, finer.light(images), tiles, fold) < error:
+            display, best = finer, fitted
     return display, sensor, best
 
 

@@ -90,7 +90,7 @@ def prior_precision(basis: Basis, moments: Moments, ridge: Mapping[Part, float])
     power = moments.gram.diagonal() / moments.captures
     precision = torch.zeros(basis.features, dtype=torch.float64)
     for part, place in basis.places.items():
-        scale = power[place].mean() if part in TAPS else power[place]
+        scale = power[place] if part in ("halo", "background") else power[place].mean()
         precision[place] = ridge[part] * scale * basis.stiffness(part)
     return precision
 

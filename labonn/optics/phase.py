@@ -150,6 +150,49 @@ def solve_phase_pattern(
         )
 
 
+@torch.no_grad()
+def kernels_of_pattern(
+    pattern_rad: Tensor, layout: Layout, pupil: Pupil, taps: int, *, defocus_waves: float = 0.0
+) -> Tensor:
+    """The kernels that a phase pattern realises, in focus or out of it: what the student would correlate with.
+
+    Parameters
+    ----------
+    pattern_rad
+        (H, W) of the SLM.
+    layout
+        Where the sub-apertures stand.
+    pupil
+        Wavelength, pitch, focal length, tap.
+    taps
+        Side of the square that is looked at, odd.
+    defocus_waves
+        A phase that grows with the square of the distance from a sub-aperture's middle, root mean square over it.
+
+    Returns
+    -------
+    (T, taps, taps) float32: parts of a sub-aperture's light.
+
+    Raises
+    ------
+    ConfigError
+        If the sub-apertures do not fit the SLM, or a kernel is not a whole number of its pixels.
+    """
+    side_px = pupil.pixels(layout.optic.kernel_mm)
+    corners = _corners_px(layout, pupil, (pattern_rad.shape[0], pattern_rad.shape[1]), side_px)
+    transform, light = _focal_transform(side_px, taps, pupil)
+    u = torch.linspace(-1, 1, side_px)
+    bowl = u[:, None].square() + u[None, :].square()
+    bowl = (bowl - bowl.mean()) / bowl.std()
+    kernels = []
+    for top, left in corners:
+        phase_rad = pattern_rad[top : top + side_px, left : left + side_px] + 2 * pi * defocus_waves * bowl
+        field = transform @ torch.polar(torch.ones_like(phase_rad), phase_rad) @ transform.T
+        cells = (field.real.square() + field.imag.square()) * light
+        kernels.append(cells.reshape(taps, SAMPLES_PER_TAP, taps, SAMPLES_PER_TAP).sum(dim=(1, 3)))
+    return torch.flip(torch.stack(kernels), dims=(-2, -1))
+
+
 def _corners_px(layout: Layout, pupil: Pupil, slm_shape: tuple[int, int], side_px: int) -> list[tuple[int, int]]:
     """Top left pixel of each sub-aperture on an SLM whose centre is the optic's."""
     corners = []

@@ -55,6 +55,7 @@ def compensate(
     methods: Sequence[str],
     *,
     seed: int,
+    releasing: bool = True,
 ) -> Compensated:
     """Refit the optical twin to captures, and re-match the backend by the methods and by what may be released.
 
@@ -74,6 +75,8 @@ def compensate(
         To compare with.
     seed
         For everything random.
+    releasing
+        Whether to re-match by the methods that may be released, named or not.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def compensate(
     captured = Captured(indices, signed_maps(tiles))
     backends = {"none": backend}
     material = Material(backend, captured, twin, lecture, seed=seed)
-    wanted = dict.fromkeys((*methods, *candidates))
+    wanted = dict.fromkeys((*methods, *candidates) if releasing else methods)
     if any(method.startswith("twin") for method in wanted):
         with show("predicting the training set", len(lecture.images)) as step:
             material.predict(step.advance)

@@ -176,8 +176,9 @@ class Continuation:
             rows = read_frames(
                 run.frames, group, ["image", "shown", "tiles", "from_run"], start=max(0, row - 1), stop=row + 1
             )
-            # Every capture begins with black.
-            after_black = len(rows["image"]) == 1 or rows["from_run"][0] != rows["from_run"][1]
+            image, origin = rows["image"], rows["from_run"]
+            # Every capture begins with black, also where a group is captured in several goes.
+            after_black = len(image) == 1 or origin[0] != origin[1] or image[1] != image[0] + 1
             shown_before = np.zeros_like(rows["shown"][0]) if after_black else rows["shown"][0]
             found.append(
                 {"shown_before": shown_before, **{name: rows[name][-1] for name in ("image", "shown", "tiles")}}

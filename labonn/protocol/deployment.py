@@ -15,7 +15,7 @@ from labonn.capture import Calibration, Calibrator, Pattern, ready_for_captures
 from labonn.compensation import Lecture
 from labonn.data import DataSet, Split, load
 from labonn.design import Design, Layout, lay_out
-from labonn.errors import RecordError
+from labonn.errors import CalibrationError, RecordError
 from labonn.networks import Student, make_teacher
 from labonn.optics import PhaseSolution
 from labonn.protocol.capturing import calibration_file, capture_group, optics_hash
@@ -26,15 +26,18 @@ from labonn.records import (
     load_model,
     make_release,
     read_kept,
+    read_release,
     save_model,
     set_current_release,
 )
+from labonn.records.disk import plain
 from labonn.report import figures
 from labonn.training import Teaching
 
 if TYPE_CHECKING:
     from labonn.protocol.lab import Lab
 
+SERIAL = "serial_number"  # in a bench file's and a release's [optic]
 PROBE_IMAGES = 8  # to fit each tile's gain and background on
 
 
@@ -62,10 +65,10 @@ class Deployment:
         """Hash of what the frontend is told to be: captures of one model are not those of another."""
         return optics_hash(self.pattern_rad, self.psf_target)
 
-    def lecture(self, lab: "Lab") -> Lecture:
-        """The training set, and what the teacher says of it; the laboratory keeps the teacher's kernel."""
+    def lecture(self, cache: Path) -> Lecture:
+        """The training set, and what the teacher says of it; its answers and its kernel are kept in the cache."""
         images, labels = self.training_images(), torch.from_numpy(self.data.train.labels)
-        teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache_of(lab))
+        teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache)
         return Lecture(images, teaching, self.student)
 
     def training_images(self) -> Tensor:
@@ -150,7 +153,7 @@ class Deployment:
             lab.folder,
             bench=lab.bench_config.name,
             run=lab.run_record.id,
-            optic={"design": self.design.name},
+            optic={"design": self.design.name, **plain(lab.bench_config.optic or {})},
             model=self.model,
             backend=backend.state_dict(),
             figures=measured,
@@ -219,15 +222,15 @@ def trained_before(lab: "Lab", design: Design) -> str | None:
     return None
 
 
-def load_deployment(lab: "Lab", model: str) -> Deployment:
-    """Read a trained network.
+def load_deployment(lab_dir: Path, model: str) -> Deployment:
+    """Read a trained network of a laboratory.
 
     Raises
     ------
     RecordError
         If it is missing or damaged.
     """
-    stored = load_model(lab.folder, model)
+    stored = load_model(lab_dir, model)
     design = Design.model_validate(stored.description["design"])
     data = load(design.task)
     channels, height, width = data.train.images.shape[1:]
@@ -238,6 +241,29 @@ def load_deployment(lab: "Lab", model: str) -> Deployment:
     return Deployment(model, design, data, teacher.eval(), student.eval(), **stored.arrays)
 
 
+def load_released(lab_dir: Path, release: Release) -> tuple[Deployment, nn.Module]:
+    """Read what a release stands for: its network, and its backend; the student stays as it was trained.
+
+    Raises
+    ------
+    RecordError
+        If any of it is missing or damaged.
+    """
+    deployment = load_deployment(lab_dir, release.model)
+    backend = copy.deepcopy(deployment.student.backend)
+    backend.load_state_dict(_tensors(release.backend()))
+    return deployment, backend.eval()
+
+
+def backend_of(lab_dir: Path, release_id: str | None, model: str) -> nn.Module | None:
+    """The backend of a release, if it is intact and of this model: only then do both read the same optics."""
+    try:
+        release = None if release_id is None else read_release(lab_dir, release_id)
+    except RecordError:
+        return None
+    return load_released(lab_dir, release)[1] if release is not None and release.model == model else None
+
+
 def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
     """What is released on the bench: the release, its network, and the released backend.
 
@@ -245,6 +271,8 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
     ------
     RecordError
         If nothing was released on this bench yet, or it is damaged.
+    CalibrationError
+        If the bench has another optic than the one it was released for.
     """
     bench = lab.bench_config.name
     release = current_release(lab.folder, bench)
@@ -254,10 +282,14 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
             f"train and deploy a network first (labonn run train_and_deploy {lab.bench_path}), "
             "or name the laboratory's folder with --lab"
         )
-    deployment = load_deployment(lab, release.model)
-    backend = copy.deepcopy(deployment.student.backend)  # the student stays as it was trained
-    backend.load_state_dict(_tensors(release.backend()))
-    return release, deployment, backend
+    optic = None if lab.bench_config.optic is None else lab.bench_config.optic.serial_number
+    if None not in (optic, release.optic.get(SERIAL)) and optic != release.optic[SERIAL]:
+        raise CalibrationError(
+            f"release {release.id} was made for the optic {release.optic[SERIAL]!r}, but {lab.bench_path} says that "
+            f"{optic!r} is on bench {bench!r}: put the optic back, correct the file, or train and deploy for this one"
+        )
+    lab.note("in use", {"release": release.id, "model": release.model})
+    return release, *load_released(lab.folder, release)
 
 
 def _tensors(weights: Weights) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Captures that no fit has seen, as many as the gate needs to decide."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labonn.capture import Calibration
-from labonn.compensation import Answers, Decision, Gate, answers_of, decide
+from labonn.compensation import Answers, Decision, Gate, answers_of, decide, require_still
 from labonn.optics import signed_maps
 from labonn.protocol.compensating import Compensated
 from labonn.protocol.deployment import Deployment
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labonn.protocol.lab import Lab
 
 GROUP = "validation"
+STILL_IMAGES = 32  # of each look, on which is measured whether anything has moved since the fit
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,10 @@ def validate(
     *,
     first: int,
     most: int,
-    seed: int,
+    seed: Sequence[int],
     gate: Gate,
 ) -> Validation:
     """Capture validation images and ask the gate, with twice as many each time, until it has decided or has all.
-
-    Every run draws images of its own, so that tonight's gate does not judge by those that last night's release was
-    chosen by.
 
     Parameters
     ----------
@@ -80,24 +78,35 @@ def validate(
     first, most
         Captures for the first look, and for the last.
     seed
-        Of the choice of images, together with the run's name.
+        Of the choice of images. With that of the release in use in it, tonight's gate does not judge by the images that
+        last night's release was chosen by.
     gate
         What a candidate has to prove.
+
+    Raises
+    ------
+    CalibrationError
+        If the maps have moved since the fit: the camera or the display was bumped.
     """
     split = network.data.validation
-    chosen = np.random.default_rng([seed, zlib.crc32(lab.run_record.id.encode())]).permutation(len(split))[:most]
+    chosen = np.random.default_rng(seed).permutation(len(split))[:most]
     maps: list[Tensor] = []
     looks: dict[int, Decision] = {}
     for start, stop in looks_of(first, len(chosen)):
         fresh = chosen[start:stop]
         tiles = network.capture(lab, GROUP, split.images[fresh], calibration)
-        lab.record_all(f"{GROUP}-images", index=fresh)
+        require_still(fitted.twin, torch.from_numpy(split.images[fresh[:STILL_IMAGES]]), tiles[:STILL_IMAGES])
         maps.append(signed_maps(tiles))
         answers = answer(fitted.backends, torch.cat(maps), split.labels[chosen[:stop]])
         looks[stop] = decide(answers["none"], {name: answers[name] for name in fitted.candidates}, gate)
         if looks[stop].settled:
             break
     return Validation(looks[stop], answers, looks, gate)
+
+
+def seed_of(name: str) -> int:
+    """A number for a generator that is a release's own."""
+    return zlib.crc32(name.encode())
 
 
 def looks_of(first: int, most: int) -> list[tuple[int, int]]:
@@ -111,12 +120,14 @@ def looks_of(first: int, most: int) -> list[tuple[int, int]]:
 def evaluate(
     lab: "Lab", network: Deployment, calibration: Calibration, fitted: Compensated, count: int | Literal["all"]
 ) -> dict[str, Any]:
-    """Capture test images, and say how each backend does on them: for figures, never for a decision."""
+    """Capture test images, if any, and say how each backend does on them: for figures, never for a decision."""
+    if not count:
+        return {}
     test = network.data.test.first(count)
     maps = signed_maps(network.capture(lab, "test", test.images, calibration, keep_frames=False))
     percent = {name: answers.percent for name, answers in answer(fitted.backends, maps, test.labels).items()}
     lab.figure("accuracy on the test set", figures.accuracy_bars(percent), f"On {len(test)} test images.")
-    return {"test_images": len(test), "methods": percent}
+    return {"evaluation": {"test_images": len(test), "methods": percent}}
 
 
 def answer(backends: Mapping[str, nn.Module], maps: Tensor, labels: NDArray[np.int64]) -> dict[str, Answers]:

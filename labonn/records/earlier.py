@@ -79,9 +79,11 @@ def runs_to_continue(lab_dir: Path, record: RunRecord) -> Found:
             continue
         age_h = (time.time() - run.last_capture_unix_s) / 3600
         if not runs and not -1 < age_h <= MOST_AGE_H:
+            said = f"{age_h:.0f} h ago, more than the {MOST_AGE_H:g} h that are bridged unasked"
+            said = said if age_h > 0 else "later than now, as this computer's clock says"
             remark = (
-                f"run {earlier.id} was lost with {_many(run)}, the last of them {age_h:.0f} h ago: more than the"
-                f" {MOST_AGE_H:g} h that are bridged unasked; --continue {earlier.id} goes on with them"
+                f"run {earlier.id} was lost with {_many(run)}, the last of them {said};"
+                f" --continue {earlier.id} goes on with them"
             )
             break
         if not runs or run.captured_with.calibration_sha256 == runs[0].captured_with.calibration_sha256:

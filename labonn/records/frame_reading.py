@@ -102,11 +102,30 @@ def read_kept(
         return of[first:last].astype(np.int64), _read(seldom, f"{path}: {group}", [name], first, last)[name]
 
 
+def row_names(path: Path, group: str) -> tuple[str, ...]:
+    """Names of the quantities that every row of a group has."""
+    with _Reading(path) as file:
+        return tuple(_names(_group(file, path, group)))
+
+
 def kept_names(path: Path, group: str) -> tuple[str, ...]:
     """Names of the quantities that were kept of some rows of a group only; mostly none, or the raw frames."""
     with _Reading(path) as file:
         node = _group(file, path, group)
         return tuple(name for name in _names(node[SELDOM]) if name != ROW) if SELDOM in node else ()
+
+
+def bytes_of(path: Path, name: str) -> int:
+    """Count what a quantity takes in a whole file, in whichever groups it is.
+
+    Raises
+    ------
+    RecordError
+        If there is no such file or it is damaged.
+    """
+    with _Reading(path) as file:
+        nodes = [node for group in file.values() for node in (group, group.get(SELDOM, {}))]
+        return sum(int(node[name].id.get_storage_size()) for node in nodes if name in node)
 
 
 def _group(file: Any, path: Path, group: str) -> Any:

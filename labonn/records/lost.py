@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from labonn.errors import RecordError
+from labonn.records.catalogue import UNREADABLE, Catalogue
 from labonn.records.runs import RECORD, Run, RunRecord, read_run
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def close_lost_runs(lab_dir: Path) -> list[RunRecord]:
     The records as they are now, the oldest first.
     """
     closed = []
-    for path in sorted((lab_dir.absolute() / "runs").glob(f"*/{RECORD}")):
+    for path in _candidates(lab_dir):
         try:
             run = _running(path)
             if run is None or not _is_gone(run.record):
@@ -39,6 +40,21 @@ def close_lost_runs(lab_dir: Path) -> list[RunRecord]:
             continue
         closed.append(run.record)
     return closed
+
+
+def _candidates(lab_dir: Path) -> list[Path]:
+    """Records that may say that a run goes on: the catalogue knows which; without it, all."""
+    runs = lab_dir.absolute() / "runs"
+    if not runs.is_dir():
+        return []
+    try:
+        with Catalogue(lab_dir) as catalogue:
+            catalogue.catch_up()
+            lines = [*catalogue.find(status="running")[0], *catalogue.find(status=UNREADABLE)[0]]
+    except RecordError as error:
+        logger.warning("%s", error)
+        return sorted(runs.glob(f"*/{RECORD}"))
+    return sorted(runs / line.id / RECORD for line in lines if (runs / line.id / RECORD).is_file())
 
 
 def _running(path: Path) -> Run | None:

@@ -140,17 +140,58 @@ def current_release(lab_dir: Path, bench: str) -> Release | None:
     RecordError
         If the pointer names a release that is missing or damaged.
     """
+    release_id = release_in_use(lab_dir, bench)
+    if release_id is None:
+        return None
+    try:
+        return read_release(lab_dir, release_id)
+    except RecordError as error:
+        pointer = _pointer(lab_dir, bench)
+        raise RecordError(
+            f"{pointer}: the current release of bench {bench!r} cannot be used: {error}; labonn releases rollback goes "
+            "back to the last good one"
+        ) from error
+
+
+def release_in_use(lab_dir: Path, bench: str) -> str | None:
+    """Id of the release that a bench uses, be it intact or not; None if it never had one.
+
+    Raises
+    ------
+    RecordError
+        If the pointer cannot be read.
+    """
     pointer = _pointer(lab_dir, bench)
     try:
-        release_id = pointer.read_text(encoding="utf-8").strip()
+        return pointer.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{pointer}: cannot be read: {error}") from error
-    try:
-        return read_release(lab_dir, release_id)
-    except RecordError as error:
-        raise RecordError(f"{pointer}: the current release of bench {bench!r} cannot be used: {error}") from error
+
+
+def last_good_release(lab_dir: Path, bench: str) -> tuple[Release, list[str]]:
+    """The newest intact release of a bench that was made before the one in use, and what was wrong with newer ones.
+
+    Raises
+    ------
+    RecordError
+        If there is none; the message says why each was passed over.
+    """
+    in_use = release_in_use(lab_dir, bench)
+    if in_use is None:
+        raise RecordError(f"{lab_dir}: bench {bench!r} has no release to go back from")
+    damaged: list[str] = []
+    for release_id in reversed([name for name in list_releases(lab_dir) if name < in_use]):
+        try:
+            release = read_release(lab_dir, release_id)
+        except RecordError as error:
+            damaged.append(str(error))
+            continue
+        if release.bench == bench:
+            return release, damaged
+    passed_over = "".join(f"; {damage}" for damage in damaged)
+    raise RecordError(f"{lab_dir}: bench {bench!r} has no earlier release than {in_use} to go back to{passed_over}")
 
 
 def list_releases(lab_dir: Path) -> list[str]:

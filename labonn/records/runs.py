@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -19,9 +20,12 @@ from pydantic import Field, ValidationError
 import labonn
 from labonn.config import Frozen, explain
 from labonn.errors import RecordError
+from labonn.records.catalogue import keep_line
 from labonn.records.disk import json_bytes, new_id, plain, utc_now, write_atomically
 
 Status = Literal["running", "done", "failed", "refused", "aborted", "lost"]
+
+_CATALOGUED = frozenset({"bench", "status"})  # when these change, the catalogue is told, too
 
 RECORD = "run.json"
 FRAMES = "frames.h5"
@@ -135,7 +139,7 @@ class Run:
         except OSError as error:
             raise RecordError(f"{folder}: the run's folder cannot be made: {error.strerror or error}") from error
         run = cls(folder, record)
-        run.change(**facts)
+        run.change(**{"status": "running", **facts})
         return run
 
     @property
@@ -157,7 +161,10 @@ class Run:
             | {key: plain(value) for key, value in facts.items()}
         )
         self.record = RunRecord.model_validate(content)
-        write_atomically(self.folder / RECORD, json_bytes(self.record.model_dump(by_alias=True)))
+        record = self.record.model_dump(by_alias=True)
+        write_atomically(self.folder / RECORD, json_bytes(record))
+        if not _CATALOGUED.isdisjoint(facts):
+            keep_line(self.folder.parents[1], plain(record))
 
     def note(self, key: str, value: Any) -> None:
         """Keep a figure or a remark."""
@@ -221,9 +228,9 @@ def find_run(lab_dir: Path, run: str) -> Path:
     if Path(run, RECORD).is_file():
         return Path(run).absolute()
     runs = lab_dir.absolute() / "runs"
-    names = sorted(path.parent.name for path in runs.glob(f"*/{RECORD}"))
-    if run in names:
+    if re.fullmatch(r"[A-Za-z0-9_-]+", run) and (runs / run / RECORD).is_file():
         return runs / run
+    names = sorted(path.parent.name for path in runs.glob(f"*/{RECORD}"))
     fitting = [name for name in names if name.startswith(run) or name.endswith(run)]
     if len(fitting) == 1:
         return runs / fitting[0]

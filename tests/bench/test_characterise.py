@@ -33,19 +33,45 @@ def test_what_is_found_is_what_is_so(world: Simulated, lab: Path) -> None:
     found = current_calibrations(lab, truth["bench"])
     sensor, effects = truth["sensor"], truth["effects"]
     transfer = found["photon-transfer"].values
-    assert transfer["gain_e_per_dn"] == pytest.approx(sensor["gain_e_per_dn"], rel=0.02)
-    assert transfer["read_noise_e"] == pytest.approx(effects["read_noise"]["rms_e"], rel=0.03)
+    # A binned pixel is the mean of b x b: a count of it is worth b^2 times the electrons, with b times the noise.
+    binning = found["photon-transfer"].made_for["binning"]
+    assert transfer["gain_e_per_dn"] == pytest.approx(binning**2 * sensor["gain_e_per_dn"], rel=0.02)
+    assert transfer["read_noise_e"] == pytest.approx(binning * effects["read_noise"]["rms_e"], rel=0.03)
     assert found["dark"].values["level_counts"] == pytest.approx(sensor["black_dn"], rel=0.03)
     settling = effects["settling"]
     settled_ms = settling["latency_ms"] + settling["display_tau_ms"] * np.log(100)
     assert found["settling"].values["settled_ms"] == pytest.approx(settled_ms, abs=2)
     centres = found["geometry"].arrays()["affine"][:, :, 2]
     # The axis of a lenslet with aberrations cannot be seen; where its image lands differs from it.
-    assert np.median(np.abs(centres - np.array(truth["geometry"]["tile_centres_px"]))) < 0.6
+    real = (np.array(truth["geometry"]["tile_centres_px"]) - (binning - 1) / 2) / binning
+    assert np.median(np.abs(centres - real)) < 0.6 / binning
     assert found["geometry"].fit_error is not None
     assert found["geometry"].fit_error < 0.1
     assert found["tile-gain"].made_with.keys() == {"exposure", "dark", "geometry"}
     assert truth["dark"]
+
+
+def test_a_check_of_the_bench_names_what_drifted_since(world: Simulated, lab: Path) -> None:
+    now_s = world.truth()["now_s"]
+    knock = {"effects__knock__on": True, "effects__knock__at_s": now_s, "effects__knock__shift_px": [1.0, 0.0]}
+    with world.changed(**knock, camera__black_dn=64.0):
+        outcome = run_protocol("bench_check", world.file, lab, {"delays": "24", "frames": "4"}, quiet=True)
+    assert (outcome.error, outcome.exit_code) == (None, 0)
+    rows = {row["name"]: row for row in outcome.result["calibrations"]}
+    drifted = {name for name, row in rows.items() if row["state"] == "drifted"}
+    assert drifted == {"picture: how far it moved", "dark level"}
+    moved = rows["picture: how far it moved"]
+    binning = current_calibrations(lab, world.truth()["bench"])["geometry"].made_for["binning"]
+    assert moved["measured"] * binning == pytest.approx(1.0, abs=0.15)
+    assert "labonn run characterise" in moved["remark"]
+    assert rows["dark level"]["measured"] == pytest.approx(4.0, abs=0.2)
+    assert {name for name, row in rows.items() if row["state"] == "ok"} >= {
+        "settle time",
+        "conversion gain",
+        "tile gain: the most that changed",
+        "PSF: width of a disc",
+        "age: geometry",
+    }
 
 
 def test_one_that_lacks_what_it_needs_is_refused_with_the_command_that_makes_it(

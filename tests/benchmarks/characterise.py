@@ -100,8 +100,9 @@ def compare(bench: Bench, truth: Truth, seed: int) -> dict[str, float]:
         places.append(TAPS @ off_px.T)
         moved = shifted(real_psf, centres[tile] - before.affine[tile, :, 2])
         correlations.append(float(np.corrcoef(moved.ravel(), psf.ravel())[0, 1]))
-    gain, black = sensor["gain_e_per_dn"], sensor["black_dn"]
-    read_e = effects["read_noise"]["rms_e"]
+    # A binned pixel is the mean of b x b: a count of it is worth b^2 times the electrons, with b times the noise.
+    gain, black = binned**2 * sensor["gain_e_per_dn"], sensor["black_dn"]
+    read_e = binned * effects["read_noise"]["rms_e"]
     settling = effects["settling"]
     settled_ms = settling["latency_ms"] + settling["display_tau_ms"] * log(100)
     real_gain = real_tile_gain(bench, truth, before)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, PositiveInt
 from labonn.compensation import Captured, rematch, steps_of
 from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
-from labonn.protocol.deployment import in_use, load_deployment, pick
+from labonn.protocol.deployment import cache_of, in_use, load_deployment, pick
 from labonn.records import read_frames
 from labonn.training import accuracy_percent
 
@@ -25,14 +25,14 @@ class Parameters(BaseModel):
 def run(lab: Lab, parameters: Parameters) -> Result:
     """Compare simulated, released and best possible backend on the same captures of the test set."""
     release, network, released = in_use(lab)
-    simulated = load_deployment(lab, release.model).student.backend
+    simulated = load_deployment(lab.folder, release.model).student.backend
     train = network.data.train
     shown = pick(train, len(train) if parameters.captures == "all" else parameters.captures, parameters.seed)
     calibration = network.calibrate(lab)
     tiles = network.capture(lab, "training-set", train.images[shown], calibration, keep_frames=False)
     captured = Captured(torch.from_numpy(shown), signed_maps(tiles))
     with lab.step("training on the captures", total=steps_of("ceiling")) as step:
-        lecture = network.lecture(lab)
+        lecture = network.lecture(cache_of(lab))
         ceiling = rematch(simulated, "ceiling", captured, None, lecture, seed=parameters.seed, on_step=step.advance)
     maps = signed_maps(torch.from_numpy(read_frames(parameters.test_run / "frames.h5", "test", ["tiles"])["tiles"]))
     test = network.data.test.first(len(maps))

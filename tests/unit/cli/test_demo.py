@@ -34,6 +34,7 @@ RECALIBRATION = Outcome(
         "accuracy": {"before": 85.0, "after": 97.0},
         "methods": {"none": 85.0, "e2e": 88.0, "twin+ntkd": 97.0},
         "evaluation": {"test_images": 400, "methods": {"none": 86.0, "e2e": 90.0, "twin+ntkd": 95.0}},
+        "candidate": "twin+ntkd",
         "released": True,
         "release": "r1",
         "seconds": {"capture": 4.0, "fit": 9.0},

@@ -1,7 +1,10 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from labonn.errors import ConfigError, InstrumentError
+from labonn.instruments import Frame
 
 from .stand_ins import BareCamera, connected
 
@@ -81,3 +84,42 @@ def test_what_is_not_connected_says_so() -> None:
     camera.disconnect()
     with pytest.raises(InstrumentError, match="camera: taking a frame: it is not connected"):
         camera.snap()
+
+
+class Triggered(BareCamera):
+    """Writes down what is done to it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.done: list[str] = []
+        self.count = 0
+
+    def _set_trigger_hw(self, trigger: Any) -> None:
+        pass
+
+    def _start_sequence_hw(self, count: int) -> None:
+        self.done.append("start")
+
+    def _fire_hw(self) -> None:
+        self.done.append("fire")
+
+    def _next_frame_hw(self, within_s: float) -> Frame:
+        self.count += 1
+        self.done.append("read")
+        return Frame(self.count, 0.0, self.frame)
+
+    def _stop_sequence_hw(self) -> None:
+        self.done.append("stop")
+
+
+def test_with_a_software_trigger_the_scene_may_change_before_a_frame_is_read_out() -> None:
+    camera = connected(Triggered, trigger="software", exposure_ms=8.0, trigger_latency_ms=0.5)
+    slept_ms: list[float] = []
+
+    def exposed() -> None:
+        slept_ms.append(camera.site.clock.slept_ms)
+        camera.done.append("exposed")
+
+    assert len(list(camera.frames(2, exposed=exposed))) == 2
+    assert camera.done == ["start", *2 * ["fire", "exposed", "read"], "stop"]
+    assert slept_ms == pytest.approx([8.5, 17.0]), "not before the exposure is over"

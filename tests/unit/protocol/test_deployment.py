@@ -9,7 +9,7 @@ import torch
 
 from labonn.data import Split
 from labonn.design import load_design
-from labonn.errors import RecordError
+from labonn.errors import CalibrationError, RecordError
 from labonn.networks import Student, make_teacher
 from labonn.optics import PhaseSolution
 from labonn.protocol.deployment import cache_of, in_use, load_deployment, pick, store
@@ -22,8 +22,9 @@ def lab(tmp_path):
     return SimpleNamespace(
         folder=tmp_path,
         bench_path=Path("mono.bench.toml"),
-        bench_config=SimpleNamespace(name="mono"),
+        bench_config=SimpleNamespace(name="mono", optic=SimpleNamespace(serial_number="A-1")),
         run_record=SimpleNamespace(id="20261123T100000Z-train-abcd"),
+        note=lambda key, value: None,
     )
 
 
@@ -41,7 +42,7 @@ def stored_network(lab):
 
 def test_what_was_stored_comes_back(lab):
     model, design, teacher, student, pattern = stored_network(lab)
-    found = load_deployment(lab, model)
+    found = load_deployment(lab.folder, model)
     images = torch.from_numpy(found.data.test.images[:20])
     assert found.model == model
     assert found.design == design
@@ -60,7 +61,7 @@ def test_what_was_stored_comes_back(lab):
 
 def test_a_network_that_is_not_there_is_named(lab):
     with pytest.raises(RecordError, match="has no model '20261123T100000Z-digits-mono-aaaa'"):
-        load_deployment(lab, "20261123T100000Z-digits-mono-aaaa")
+        load_deployment(lab.folder, "20261123T100000Z-digits-mono-aaaa")
 
 
 def test_where_nothing_was_released_the_way_to_a_release_is_told(lab):
@@ -80,6 +81,18 @@ def test_what_is_in_use_has_the_released_backend_on_the_trained_optics(lab):
     for name, value in backend.state_dict().items():
         assert torch.equal(value, released_backend[name])
     assert torch.equal(deployment.student.frontend.kernels(), student.frontend.kernels())
+
+
+def test_a_release_for_another_optic_is_not_used(lab):
+    model, _, _, student, _ = stored_network(lab)
+    of_another = {"serial_number": "B-2"}
+    backend = student.backend.state_dict()
+    release = make_release(
+        lab.folder, bench="mono", run="r", optic=of_another, model=model, backend=backend, figures={}
+    )
+    set_current_release(lab.folder, "mono", release.id)
+    with pytest.raises(CalibrationError, match=r"made for the optic 'B-2'.*'A-1' is on bench 'mono'"):
+        in_use(lab)
 
 
 def test_what_can_be_computed_again_is_kept_inside_the_laboratory(lab):

@@ -97,6 +97,13 @@ def test_an_old_run_is_continued_only_by_its_name(lab, begin):
     assert names(run_to_continue(lab, old.id, record)) == [old.id]
 
 
+def test_captures_of_a_clock_that_was_set_back_are_not_taken_for_young_ones(lab, begin):
+    begin(hours_ago=-3)
+    found = runs_to_continue(lab, begin("running").record)
+    assert found.runs == ()
+    assert "later than now" in found.remark
+
+
 def test_no_runs_and_damaged_ones_are_nothing_to_continue(lab, begin):
     record = begin("running").record
     assert runs_to_continue(lab, record).runs == ()

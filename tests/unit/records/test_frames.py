@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labonn.errors import RecordError
-from labonn.records import FrameFile, frame_counts, read_frames
+from labonn.records import FrameFile, frame_counts, read_frames, read_kept
 from labonn.records.frame_reading import partial_name
 
 
@@ -163,6 +163,17 @@ def test_a_file_of_a_newer_labonn_is_refused(path):
         raw.attrs["schema"] = 3
     with pytest.raises(RecordError, match="newer labonn"):
         read_frames(path, "fit")
+
+
+def test_a_file_of_the_first_schema_is_read(path):
+    with h5py.File(path, "w") as raw:  # as it was written then
+        raw.attrs["schema"] = 1
+        raw["fit/image"] = np.arange(12)
+        raw["fit/frame"] = np.zeros((12, 3, 4), np.uint16)
+        raw["fit/valid"] = np.int64(10)
+    assert frame_counts(path) == {"fit": 10}
+    np.testing.assert_array_equal(read_frames(path, "fit")["image"], np.arange(10))
+    assert read_kept(path, "fit")[1].shape == (10, 3, 4)
 
 
 def test_unknown_groups_and_quantities_are_named(path):

@@ -9,11 +9,13 @@ import torch
 from labonn.errors import RecordError
 from labonn.records import (
     current_release,
+    last_good_release,
     list_releases,
     load_model,
     make_release,
     newest_model,
     read_release,
+    release_in_use,
     save_model,
     set_current_release,
 )
@@ -149,3 +151,48 @@ def test_weights_that_are_no_weights_are_refused(tmp_path):
         load_model(tmp_path, model_id)
     with pytest.raises(RecordError, match="no model"):
         load_model(tmp_path, "none")
+
+
+def test_the_last_good_release_is_the_newest_intact_one_before_the_current(tmp_path):
+    ids = [released_for(tmp_path, "mono", step) for step in range(4)]
+    other = released_for(tmp_path, "hostile", 4)
+    set_current_release(tmp_path, "mono", ids[3])
+    assert last_good_release(tmp_path, "mono")[0].id == ids[2]
+    with (tmp_path / "releases" / ids[2] / "backend.safetensors").open("ab") as file:
+        file.write(b"x")
+    found, damaged = last_good_release(tmp_path, "mono")
+    assert found.id == ids[1]
+    assert "sha256" in damaged[0]
+    set_current_release(tmp_path, "mono", ids[1])
+    assert last_good_release(tmp_path, "mono")[0].id == ids[0]
+    set_current_release(tmp_path, "mono", ids[0])
+    with pytest.raises(RecordError, match="no earlier release"):
+        last_good_release(tmp_path, "mono")
+    with pytest.raises(RecordError, match="no release to go back from"):
+        last_good_release(tmp_path, "lens")
+    set_current_release(tmp_path, "hostile", other)
+    with pytest.raises(RecordError, match="no earlier release"):
+        last_good_release(tmp_path, "hostile")
+
+
+def test_a_damaged_current_release_can_be_left(tmp_path):
+    ids = [released_for(tmp_path, "mono", step) for step in range(2)]
+    set_current_release(tmp_path, "mono", ids[1])
+    (tmp_path / "releases" / ids[1] / "backend.safetensors").unlink()
+    with pytest.raises(RecordError, match="labonn releases rollback"):
+        current_release(tmp_path, "mono")
+    assert release_in_use(tmp_path, "mono") == ids[1]
+    assert last_good_release(tmp_path, "mono")[0].id == ids[0]
+
+
+def released_for(lab_dir, bench, step):
+    """A release; names sort by the second they were made in, so each gets one of its own."""
+    release = make_release(
+        lab_dir, bench=bench, run="r", optic={}, model="m", backend={"w": np.full(2, float(step))}, figures={}
+    )
+    name = f"2026112{step}T000000Z-{bench}-aaaa"
+    folder = release.folder.with_name(name)
+    release.folder.rename(folder)
+    card = json.loads((folder / "release.json").read_text())
+    (folder / "release.json").write_text(json.dumps(card | {"id": name}))
+    return name

@@ -109,3 +109,23 @@ def test_a_record_of_before_it_said_which_process_still_reads(tmp_path):
     (run.folder / "run.json").write_text(json.dumps(content))
     record = read_run(run.folder)
     assert (record.id, record.pid, record.host) == (run.id, None, None)
+
+
+def test_a_record_of_a_newer_labonn_is_said_to_be_one(tmp_path):
+    run = Run.start(tmp_path, "recalibrate")
+    content = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps({**content, "schema": 3, "colour": "red"}))
+    with pytest.raises(RecordError, match=r"newer labonn \(schema 3; this one reads 2\)"):
+        read_run(run.folder)
+
+
+def test_a_record_of_the_first_schema_is_read_and_written_on_as_one_of_this(tmp_path):
+    run = Run.start(tmp_path, "recalibrate")
+    content = json.loads((run.folder / "run.json").read_text())
+    first = {key: value for key, value in content.items() if key not in ("captured_with", "continues")}
+    (run.folder / "run.json").write_text(json.dumps({**first, "schema": 1}))
+    record = read_run(run.folder)
+    assert (record.captured_with, record.continues) == (None, [])
+    Run(run.folder, record).note("gain", 2)
+    assert json.loads((run.folder / "run.json").read_text())["schema"] == 2
+    assert read_run(run.folder).notes == {"gain": 2}

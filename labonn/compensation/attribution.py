@@ -1,0 +1,198 @@
+"""What each departure from the design costs in points of accuracy: restored one at a time in the twin."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from labonn.compensation.departures import Anatomy, FocusSeries, dissect, line_of
+from labonn.compensation.twin import Twin
+from labonn.compensation.twin_basis import TAPS, Part
+from labonn.compensation.twin_prior import centre
+from labonn.compensation.twin_sensor import straight
+
+Fault = Literal[
+    "misalignment", "defocus", "kernel error", "vignetting", "background", "nonlinearity", "crosstalk", "light level"
+]
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+ADVICE: dict[Fault, str] = {
+    "misalignment": "the pictures are shifted: calibrate the geometry again, then re-align",
+    "defocus": "the pictures are blurred: re-focus",
+    "kernel error": "the kernels are not those of the design: measure the phase table; if that is right, re-fabricate",
+    "vignetting": "tiles are unevenly bright: take the flat field again, then look for what stands in the light",
+    "background": "light arrives that is not the picture's: take the dark frame again, then shield the bench",
+    "nonlinearity": "readings are not proportional to the image's values: correct the display's gamma or the exposure",
+    "crosstalk": "light of a picture arrives where it does not belong: look for reflections, dust and scatter",
+    "light level": "the light is not what it was at calibration, or differs from frame to frame: look at the source",
+}
+OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level")
+IMAGES = 600  # the accuracy is that of so many at most
+LINE_IMAGES = 32
+SEED = 0  # of the noise: the same for all
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one departure costs.
+
+    Attributes
+    ----------
+    fault
+        Which.
+    points
+        Per cent of the images that the backend would read right in addition, if this alone were as designed; whether
+        it was there at the last calibration or came later, whichever the backend reads better.
+    alone_points
+        What an optic that departs from its design in this alone would lose.
+    advice
+        What to do about it.
+    """
+
+    fault: Fault
+    points: float
+    alone_points: float
+    advice: str
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """All costs, the largest first, with what they are measured against.
+
+    Attributes
+    ----------
+    costs
+        One for each fault.
+    anatomy
+        The numbers behind them.
+    as_it_is, as_designed
+        Accuracy of the backend on the twin, and on a twin with everything restored, per cent.
+    images
+        How many it was measured on.
+    """
+
+    costs: tuple[Cost, ...]
+    anatomy: Anatomy
+    as_it_is: float
+    as_designed: float
+    images: int
+
+    @property
+    def culprit(self) -> Cost | None:
+        """The fault that costs most, if it costs more than chance: two standard errors of so many images."""
+        chance = 200 * (0.25 / self.images) ** 0.5
+        lost = self.as_designed - self.as_it_is
+        worst = self.costs[0]
+        return worst if worst.points > min(chance, lost / 4) and worst.points > 0 else None
+
+
+def attribute(
+    twin: Twin,
+    designed: Tensor,
+    backend: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    series: FocusSeries | None = None,
+) -> Attribution:
+    """Restore each departure in the twin, and see how much better a backend reads it.
+
+    Parameters
+    ----------
+    twin
+        Fitted to captures.
+    designed
+        (T, taps, taps), the student's kernels.
+    backend
+        The one that was trained for the optics as designed.
+    images, labels
+        (N, 1, H, W) and (N,), to measure the accuracy on; the first 600 are used.
+    series
+        The kernels that the optic's pattern gives out of focus; without it, defocus counts as kernel error.
+    """
+    images, labels = images[:IMAGES], labels[:IMAGES]
+    few = images[:LINE_IMAGES]
+    anatomy = dissect(twin, designed, few, series)
+
+    def accuracy(*restored: Fault, calibrated: bool = True) -> float:
+        mended = restore(twin, anatomy, restored, designed, few, calibrated=calibrated)
+        return _accuracy(mended, backend, images, labels)
+
+    as_it_is, as_designed = accuracy(), accuracy(*FAULTS)
+    costs = []
+    for fault in FAULTS:
+        restored = max(accuracy(fault), accuracy(fault, calibrated=fault in OF_THE_LINE))
+        alone = as_designed - accuracy(*(other for other in FAULTS if other != fault))
+        costs.append(Cost(fault, restored - as_it_is, alone, ADVICE[fault]))
+    # Of two that would mend as much, a line's fault is the other's consequence.
+    ordered = sorted(costs, key=lambda cost: (-cost.points, cost.fault in OF_THE_LINE, -cost.alone_points))
+    return Attribution(tuple(ordered), anatomy, as_it_is, as_designed, len(images))
+
+
+def restore(
+    twin: Twin,
+    anatomy: Anatomy,
+    faults: Iterable[Fault],
+    designed: Tensor,
+    images: Tensor,
+    *,
+    calibrated: bool = True,
+) -> Twin:
+    """The twin with some of its departures as designed.
+
+    What a calibration's line through the tiles has mended stays mended: the tiles of the restored twin are scaled and
+    moved until their lines over the design are what they were, but for the faults of the lines themselves. Not so where
+    the fault came after the calibration (`calibrated` is false): then the line goes with it.
+    """
+    mended = set(faults)
+    basis = twin.basis
+    kernels = anatomy.kernels(
+        moved="misalignment" not in mended, blurred="defocus" not in mended, wrong="kernel error" not in mended
+    )
+    weights = twin.weights.clone()
+    weights[basis.places["kernel"]] = kernels.flatten(1).T
+    for part, (share, rest) in anatomy.fields.items():
+        field = torch.zeros_like(rest)
+        if "vignetting" not in mended:
+            field = field + share[..., None, None] * centre(kernels, TAPS[part])[:, None]
+        if "kernel error" not in mended:
+            field = field + rest * anatomy.scale[:, None, None, None]
+        weights[basis.places[part]] = field.flatten(1).T
+    gone: list[Part] = [
+        *(("background",) if "background" in mended else ()),
+        *(("halo", "far") if "crosstalk" in mended else ()),
+    ]
+    restored = replace(twin, weights=basis.without(weights, *gone))
+    if "nonlinearity" in mended:
+        restored = replace(restored, display_gamma=1.0, sensor=straight(len(designed)))
+    if "light level" in mended:
+        restored = replace(restored, level_rms=0.0)
+    if not calibrated:
+        return restored
+    return _on_line(restored, _line(anatomy.line, mended), line_of(restored, designed, images))
+
+
+def _line(line: Tensor, mended: set[Fault]) -> Tensor:
+    """The lines (2, T) that are wanted of the tiles, where some of their faults are mended."""
+    slope, intercept = line
+    level = slope.mean()
+    gain = torch.ones_like(slope) if "vignetting" in mended else slope / level
+    slope = gain if "light level" in mended else gain * level
+    return torch.stack([slope, torch.zeros_like(intercept) if "background" in mended else intercept])
+
+
+def _on_line(twin: Twin, wanted: Tensor, found: Tensor) -> Twin:
+    """The twin with its tiles scaled and moved from one line (2, T) to another."""
+    factor = wanted[0] / found[0].clamp_min(1e-6)
+    weights = twin.weights * factor
+    weights[twin.basis.places["offset"]] += wanted[1] - found[1] * factor
+    return replace(twin, weights=weights)
+
+
+@torch.no_grad()
+def _accuracy(twin: Twin, backend: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Per cent of the images that a backend reads right from the twin's maps, with the twin's noise."""
+    generator = torch.Generator().manual_seed(SEED)
+    maps = twin.noisy(twin.maps(images), images, generator)
+    return 100 * float((backend(maps).argmax(dim=1) == labels).double().mean())

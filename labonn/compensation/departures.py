@@ -1,0 +1,289 @@
+r"""How the optics depart from their design, in words that an operator can act on, with standard errors.
+
+    kernel_t = scale_t move(shift_t) (blur(width_t) r_t(defocus_t) + error_t)
+
+r_t is the kernel that the phase pattern gives in focus or out of it; where no pattern is known, the designed one. Each
+tile's scale, shift, width and defocus are those that explain the twin's kernel best, in the measure in which the
+captures know it, and error_t is what is left: what neither aligning nor focusing would mend. What changes over the
+field is taken apart into a change of brightness (vignetting) and the rest, which belongs to the error.
+A calibration of the bench draws a line through captured over designed tiles, and so has already mended some of each of
+these. What it has left, or what has changed since, is what that line says of the twin: gains, their mean as the level,
+backgrounds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from torch import Tensor
+from torch.nn import functional
+
+from labonn.compensation.twin import Twin
+from labonn.compensation.twin_basis import KERNEL_TAPS, TAPS, Part
+from labonn.compensation.twin_prior import centre
+
+Doubles = NDArray[np.float64]
+
+SPECTRUM = 32  # side of the transform in which kernels are moved and blurred
+LARGEST_SHIFT_TAPS, LARGEST_WIDTH_TAPS = 4.0, 3.0
+FIELD_PARTS: tuple[Part, ...] = ("field", "field2")
+
+
+@dataclass(frozen=True)
+class FocusSeries:
+    """The kernels at several distances from focus.
+
+    Attributes
+    ----------
+    defocus_waves
+        (Z,) rising, zero among them.
+    kernels
+        (Z, T, taps, taps), taps at most `KERNEL_TAPS`, in the units of the designed kernels.
+    """
+
+    defocus_waves: Tensor
+    kernels: Tensor
+
+    @classmethod
+    def of(cls, defocus_waves: Sequence[float], kernels: Tensor, designed: Tensor) -> "FocusSeries":
+        """Scale kernels of any unit so that those in focus gather the light that the designed ones (T, t, t) do."""
+        waves = torch.tensor(defocus_waves)
+        focused = kernels[int(waves.abs().argmin())]
+        margin = (focused.shape[-1] - designed.shape[-1]) // 2
+        inner = slice(margin, margin + designed.shape[-1])
+        unit = designed.sum(dim=(1, 2)) / focused[:, inner, inner].sum(dim=(1, 2)).clamp_min(1e-12)
+        return cls(waves, kernels * unit[None, :, None, None])
+
+    @classmethod
+    def in_focus(cls, designed: Tensor) -> "FocusSeries":
+        """For optics whose pattern is not known: the designed kernels, which have no other focus."""
+        return cls(torch.zeros(1), designed[None])
+
+
+@dataclass(frozen=True)
+class Departures:
+    """What is not as designed; T tiles. A field that ends in `_se` is a standard error.
+
+    Attributes
+    ----------
+    level
+        Light of all tiles over what the calibration says: the mean slope of the line through them.
+    level_rms
+        From frame to frame, over its mean.
+    gain
+        (T,) slope of each tile's line, over their mean.
+    shift_taps
+        (T, 2) down, right.
+    width_taps
+        (T,) standard deviation of a Gaussian blur.
+    defocus_waves
+        (T,) root mean square over a sub-aperture.
+    kernel_error
+        (T,) what is left of the kernel, over what it should be: a ratio of root mean squares in a tile.
+    vignetting
+        (T,) brightness lost from a tile's middle to its corners, in the mean of the four, as a fraction.
+    background
+        (T,) root mean square of the line's intercept and the pattern about it, in the student's units.
+    display_gamma
+        Exponent of the display.
+    """
+
+    level: float
+    level_rms: float
+    gain: Tensor
+    shift_taps: Tensor
+    shift_taps_se: Tensor
+    width_taps: Tensor
+    width_taps_se: Tensor
+    defocus_waves: Tensor
+    defocus_waves_se: Tensor
+    kernel_error: Tensor
+    vignetting: Tensor
+    background: Tensor
+    display_gamma: float
+    display_gamma_se: float
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A twin's kernels taken apart, so that they can be put together again without some of it.
+
+    Attributes
+    ----------
+    departures
+        The numbers.
+    series
+        The kernels at all focuses.
+    scale
+        (T,) of the kernels.
+    line
+        (2, T) slope and intercept of the tiles over those that the design expects.
+    error
+        (T, KERNEL_TAPS, KERNEL_TAPS) what is left, over the scale, where it stands.
+    fields
+        For each part that changes over the field: its brightness (T, J), and the rest of its kernels (T, J, taps, taps)
+        over the scale.
+    """
+
+    departures: Departures
+    scale: Tensor
+    line: Tensor
+    series: FocusSeries
+    error: Tensor
+    fields: dict[Part, tuple[Tensor, Tensor]]
+
+    def kernels(self, *, moved: bool = True, blurred: bool = True, wrong: bool = True) -> Tensor:
+        """The kernels, (T, KERNEL_TAPS, KERNEL_TAPS), with or without their shifts, their blur and their errors."""
+        d = self.departures
+        kernels = []
+        for tile, (scale, error) in enumerate(zip(self.scale, self.error, strict=True)):
+            down, right = d.shift_taps[tile].tolist()
+            width, waves = (float(d.width_taps[tile]), float(d.defocus_waves[tile])) if blurred else (0.0, 0.0)
+            place = np.array([down, right, width] if moved else [0.0, 0.0, width])
+            kernel = _shape(_spectra(self.series, tile), self.series, place, waves)
+            if wrong:
+                rest = error.double().numpy()
+                kernel = kernel + (rest if moved else _moved(rest, -down, -right))
+            kernels.append(float(scale) * kernel)
+        return torch.from_numpy(np.stack(kernels)).float()
+
+
+def dissect(twin: Twin, designed: Tensor, images: Tensor, series: FocusSeries | None = None) -> Anatomy:
+    """Take a twin's kernels apart.
+
+    Parameters
+    ----------
+    twin
+        Fitted to captures.
+    designed
+        (T, taps, taps), the student's kernels.
+    images
+        (N, 1, H, W) that lines are drawn over; a few are enough.
+    series
+        The kernels that the optic's pattern gives out of focus; without it, defocus counts as error.
+    """
+    series = series or FocusSeries.in_focus(designed)
+    metric = twin.spread[: KERNEL_TAPS**2, : KERNEL_TAPS**2].double().numpy()
+    found, errors, rests, relative = [], [], [], []
+    for tile, kernel in enumerate(twin.kernels.double().numpy()):
+        best, covariance = _explain(kernel, _spectra(series, tile), series, metric, float(twin.spread_scale[tile]))
+        shape = _shape(_spectra(series, tile), series, best[1:4], best[4])
+        found.append(best)
+        errors.append(np.sqrt(np.diag(covariance)))
+        rests.append(kernel / best[0] - shape)
+        relative.append(np.linalg.norm(metric.T @ rests[-1].ravel()) / np.linalg.norm(metric.T @ shape.ravel()))
+    value, error = torch.tensor(np.array(found)).float(), torch.tensor(np.array(errors)).float()
+    line = line_of(twin, designed, images)
+    level = float(line[0].mean())
+    fields = {part: _brightness(twin, part, value[:, 0]) for part in FIELD_PARTS if part in twin.basis.parts}
+    departures = Departures(
+        level=level,
+        level_rms=twin.level_rms,
+        gain=line[0] / level,
+        shift_taps=value[:, 1:3],
+        shift_taps_se=error[:, 1:3],
+        width_taps=value[:, 3],
+        width_taps_se=error[:, 3],
+        defocus_waves=value[:, 4],
+        defocus_waves_se=error[:, 4],
+        kernel_error=torch.tensor(np.array(relative)).float(),
+        vignetting=_corner_loss(twin, fields),
+        background=(_pattern(twin) + line[1][:, None, None]).square().mean(dim=(1, 2)).sqrt(),
+        display_gamma=twin.display_gamma,
+        display_gamma_se=twin.display_gamma_se,
+    )
+    return Anatomy(departures, value[:, 0], line, series, torch.tensor(np.array(rests)).float(), fields)
+
+
+def line_of(twin: Twin, designed: Tensor, images: Tensor) -> Tensor:
+    """Slope and intercept (2, T) of a twin's light over the tiles that the design expects, by least squares."""
+    expected = functional.conv2d(images, designed[:, None], padding=designed.shape[-1] // 2).transpose(0, 1).flatten(1)
+    seen = twin.basis.predict(twin.light(images), twin.weights).transpose(0, 1).flatten(1)
+    middle, seen_middle = expected.mean(dim=1, keepdim=True), seen.mean(dim=1, keepdim=True)
+    spread = (expected - middle).square().sum(dim=1).clamp_min(1e-12)
+    slope = ((expected - middle) * (seen - seen_middle)).sum(dim=1) / spread
+    return torch.stack([slope, (seen_middle - slope[:, None] * middle)[:, 0]])
+
+
+def _explain(
+    kernel: Doubles, spectra: NDArray[np.complex128], series: FocusSeries, metric: Doubles, scale: float
+) -> tuple[Doubles, Doubles]:
+    """Gain, shift (2), width, defocus of one kernel, and their covariance; from several starts, the best."""
+    waves = series.defocus_waves.double().numpy()
+    focusable = len(waves) > 1
+    low = [1e-3, -LARGEST_SHIFT_TAPS, -LARGEST_SHIFT_TAPS, 0.0, waves[0] - 1e-9]
+    high = [1e3, LARGEST_SHIFT_TAPS, LARGEST_SHIFT_TAPS, LARGEST_WIDTH_TAPS, waves[-1] + 1e-9]
+    seen = metric.T @ kernel.ravel()
+
+    def left(values: Doubles) -> Doubles:
+        return np.asarray(values[0] * (metric.T @ _shape(spectra, series, values[1:4], values[4]).ravel()) - seen)
+
+    starts = [(0.3, w) for w in ((waves[0] / 2, 0.0, waves[-1] / 2) if focusable else (0.0,))]
+    trials = [
+        least_squares(left, [1.0, 0.0, 0.0, width, defocus], bounds=(low, high), x_scale=[1, 0.3, 0.3, 0.3, 0.1])
+        for width, defocus in starts
+    ]
+    best = min(trials, key=lambda trial: float(trial.cost))
+    information = best.jac.T @ best.jac
+    return np.asarray(best.x), scale**2 * np.linalg.pinv(information, hermitian=True)
+
+
+def _spectra(series: FocusSeries, tile: int) -> NDArray[np.complex128]:
+    """Transforms of one tile's kernels at all focuses, (Z, SPECTRUM, SPECTRUM)."""
+    wide = centre(series.kernels[:, tile].double()).numpy()
+    return np.asarray(np.fft.fft2(wide, (SPECTRUM, SPECTRUM)))
+
+
+def _shape(spectra: NDArray[np.complex128], series: FocusSeries, place: Doubles, waves: float) -> Doubles:
+    """A kernel at one focus, moved and blurred: (KERNEL_TAPS, KERNEL_TAPS)."""
+    known = series.defocus_waves.double().numpy()
+    upper = int(np.clip(np.searchsorted(known, waves), 1, len(known) - 1)) if len(known) > 1 else 0
+    spectrum = spectra[upper]
+    if upper:
+        share = (waves - known[upper - 1]) / (known[upper] - known[upper - 1])
+        spectrum = (1 - share) * spectra[upper - 1] + share * spectra[upper]
+    frequency = np.fft.fftfreq(SPECTRUM)
+    down, right, width = place
+    fade = np.exp(-2 * (np.pi * width) ** 2 * (frequency[:, None] ** 2 + frequency[None, :] ** 2))
+    return np.asarray(np.fft.ifft2(spectrum * _turn(down, right) * fade).real[:KERNEL_TAPS, :KERNEL_TAPS])
+
+
+def _moved(kernel: Doubles, down: float, right: float) -> Doubles:
+    """A kernel moved by parts of a tap, dark beyond."""
+    turn = _turn(down, right)
+    return np.asarray(np.fft.ifft2(np.fft.fft2(kernel, (SPECTRUM, SPECTRUM)) * turn).real[:KERNEL_TAPS, :KERNEL_TAPS])
+
+
+def _turn(down: float, right: float) -> NDArray[np.complex128]:
+    """What moving the picture does to a kernel's spectrum: a kernel that is correlated moves the other way."""
+    frequency = np.fft.fftfreq(SPECTRUM)
+    return np.asarray(np.exp(2j * np.pi * (frequency[:, None] * down + frequency[None, :] * right)))
+
+
+def _brightness(twin: Twin, part: Part, gain: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of a part's kernels is the kernel itself, (T, J), and the rest of them over the gain."""
+    kernels = twin.basis.kernels(twin.weights, part)
+    own = centre(twin.kernels, TAPS[part])[:, None]
+    share = (kernels * own).sum(dim=(2, 3)) / own.square().sum(dim=(2, 3)).clamp_min(1e-12)
+    return share, (kernels - share[..., None, None] * own) / gain[:, None, None, None]
+
+
+def _corner_loss(twin: Twin, fields: dict[Part, tuple[Tensor, Tensor]]) -> Tensor:
+    """Brightness lost from the middle to the mean of the corners, (T,)."""
+    middle, corner = torch.ones(twin.weights.shape[1]), torch.ones(twin.weights.shape[1])
+    height, width = twin.basis.image_shape
+    for part, (share, _) in fields.items():
+        powers = twin.basis.powers(part)
+        middle = middle + share @ powers[:, height // 2, width // 2]
+        corner = corner + share @ powers[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(dim=1)
+    loss: Tensor = 1 - corner / middle.clamp_min(1e-3)
+    return loss
+
+
+def _pattern(twin: Twin) -> Tensor:
+    """What the tiles show of a dark picture about their means, (T, H, W)."""
+    dark = twin.basis.predict(torch.zeros(1, 1, *twin.basis.image_shape), twin.weights)[0]
+    return dark - dark.mean(dim=(1, 2), keepdim=True)

@@ -1,0 +1,82 @@
+r"""How far captured maps have moved against what a twin predicts: a camera that was bumped after the fit.
+
+tile(x) = prediction(x) - d . grad prediction(x),   d by least squares, in taps, tile by tile
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from labonn.compensation.twin import Twin
+from labonn.errors import CalibrationError
+
+ROUNDS = 3
+TOLERATED_TAPS = 0.25
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How far maps have moved, in taps.
+
+    Attributes
+    ----------
+    tiles_taps
+        (T, 2) down and right, of each tile.
+    all_taps
+        (2,) their median: the camera, or the display.
+    """
+
+    tiles_taps: Tensor
+    all_taps: Tensor
+
+    @property
+    def distance_taps(self) -> float:
+        """How far all of them have moved."""
+        return float(self.all_taps.norm())
+
+
+def movement(twin: Twin, images: Tensor, tiles: Tensor) -> Movement:
+    """Measure it on images (N, 1, H, W) and what was captured of them, (N, T, H, W); a few are enough."""
+    predicted = twin.tiles(images)
+    moved = torch.zeros(tiles.shape[1], 2)
+    for _ in range(ROUNDS):
+        shifted = _shifted(predicted, moved)
+        slopes = torch.stack(torch.gradient(shifted, dim=(2, 3)))  # (2, N, T, H, W)
+        inner = slopes[..., 1:-1, 1:-1]
+        left = (shifted - tiles)[..., 1:-1, 1:-1]
+        system = torch.einsum("anthw,bnthw->tab", inner, inner)
+        wanted = torch.einsum("anthw,nthw->ta", inner, left)
+        system = system + 1e-6 * system.diagonal(dim1=1, dim2=2).mean() * torch.eye(2)
+        moved = moved + torch.linalg.solve(system, wanted).clamp(-1, 1)
+    return Movement(moved, moved.median(dim=0).values)
+
+
+def require_still(twin: Twin, images: Tensor, tiles: Tensor) -> Movement:
+    """Measure the movement, and refuse captures that have moved too far since the fit.
+
+    Raises
+    ------
+    CalibrationError
+        If their maps have moved by more than a quarter of a tap.
+    """
+    found = movement(twin, images, tiles)
+    if found.distance_taps > TOLERATED_TAPS:
+        down, right = found.all_taps.tolist()
+        raise CalibrationError(
+            f"the maps have moved by {down:+.2f} taps down and {right:+.2f} right since the twin was fitted "
+            f"({TOLERATED_TAPS} are tolerated): was the camera or the display bumped? Calibrate and capture again"
+        )
+    return found
+
+
+def _shifted(tiles: Tensor, by_taps: Tensor) -> Tensor:
+    """Tiles (N, T, H, W) moved by (T, 2) taps, band-limited; what leaves one edge does not come back at the other."""
+    height, width = tiles.shape[2:]
+    pad = 8
+    wide = torch.nn.functional.pad(tiles, (pad, pad, pad, pad), mode="replicate")
+    frequency = [torch.fft.fftfreq(length + 2 * pad) for length in (height, width)]
+    phase = by_taps[:, 0, None, None] * frequency[0][:, None] + by_taps[:, 1, None, None] * frequency[1][None, :]
+    turned = torch.fft.ifft2(torch.fft.fft2(wide) * torch.exp(-2j * torch.pi * phase)).real
+    inner: Tensor = turned[:, :, pad:-pad, pad:-pad]
+    return inner

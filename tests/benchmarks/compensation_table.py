@@ -1,0 +1,101 @@
+"""The tables of the compensation benchmark, from its cells."""
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+MUST = {("mono", 32): (0.3, 0.1), ("mono", 8): (0.6, 0.3), ("hostile", 32): (0.5, 0.2)}
+NAMES = {
+    "e2e": "e2e: cross-entropy, labelled captures",
+    "kd": "kd: the same and the teacher's answers",
+    "ntkd": "ntkd: cross-entropy and NTK match on captures",
+    "map": "map: ridge, captured to simulated, no labels",
+    "twin+ce": "twin+ce",
+    "twin+kd": "twin+kd",
+    "twin+ntkd": "twin+ntkd",
+}
+Cells = Mapping[str, Mapping[str, Any]]
+
+
+def table(cells: Cells) -> str:
+    """Write the section: the headline against what was asked for, then every method and number of captures."""
+    last = max(cell["date"] for cell in cells.values())
+    lines = [
+        "## Compensation, MNIST, benches `mono` and `hostile`",
+        "",
+        f"`python -m tests.benchmarks.compensation --work DIR`, {last}; all 10,000 test images as captured in virtual"
+        " time; seeds of world and training alike; mean +- standard deviation, in brackets over how many seeds. The"
+        " ceiling is a backend trained on many labelled captures until it gains nothing more. Twin methods use"
+        " no labels of captures; e2e, kd and ntkd do. No fit saw a test image.",
+        "",
+    ]
+    for bench in dict.fromkeys(name.split("/")[0] for name in cells):
+        lines += _bench(bench, cells)
+    return "\n".join(lines).rstrip()
+
+
+def _bench(bench: str, cells: Cells) -> list[str]:
+    simulated, none = (_column(cells, bench, method) for method in ("simulated", "none"))
+    most = max((int(n.split("/")[3]) for n in cells if n.startswith(bench) and "/ceiling/" in n), default=0)
+    ceiling = _column(cells, bench, "ceiling", most)
+    lines = [
+        f"### `{bench}`",
+        "",
+        "| | accuracy, % | |",
+        "|---|---|---|",
+        f"| student, simulated | {_said(simulated)} | |",
+        f"| on the bench, calibrated, not compensated | {_said(none)} | |",
+        f"| ceiling, {most:,} captures | {_said(ceiling)} | {_said(_minus(simulated, ceiling))} points below the"
+        " simulated student |",
+        "",
+        "| points below the ceiling | must | try for | twin+ntkd | twin+kd |",
+        "|---|---|---|---|---|",
+    ]
+    for (of, count), (must, wish) in MUST.items():
+        if of == bench:
+            below = [_said(_minus(ceiling, _column(cells, bench, m, count)), 2) for m in ("twin+ntkd", "twin+kd")]
+            lines.append(f"| {count} captures | <= {must} | {wish} | {' | '.join(below)} |")
+    counts = sorted({int(n.split("/")[3]) for n in cells if n.split("/")[0] == bench and n.split("/")[2] in NAMES})
+    lines += [
+        "",
+        "Accuracy, and in the line below per cent of the drop from simulation that returned:",
+        "",
+        f"| captures | {' | '.join(f'{count:,}' for count in counts)} |",
+        "|---" * (len(counts) + 1) + "|",
+    ]
+    for method, name in NAMES.items():
+        columns = [_column(cells, bench, method, count) for count in counts]
+        lines.append(f"| {name} | {' | '.join(_said(column) for column in columns)} |")
+        lines.append(f"| | {' | '.join(_returned(column, none, simulated) for column in columns)} |")
+    return [*lines, ""]
+
+
+def _column(cells: Cells, bench: str, method: str, count: int | None = None) -> dict[int, float]:
+    """Accuracy by seed."""
+    found = {}
+    for name, cell in cells.items():
+        of, seed, which, captures = name.split("/")
+        if (of, which) == (bench, method) and count in (None, int(captures)):
+            found[int(seed)] = float(cell["accuracy"])
+    return found
+
+
+def _minus(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    return {seed: first[seed] - second[seed] for seed in first if seed in second}
+
+
+def _said(column: Mapping[int, float], digits: int = 2) -> str:
+    values = list(column.values())
+    if not values:
+        return ""
+    spread = f" +- {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{spread} ({len(values)})"
+
+
+def _returned(column: Mapping[int, float], none: Mapping[int, float], simulated: Mapping[int, float]) -> str:
+    seeds = [seed for seed in column if seed in none and seed in simulated]
+    if not seeds:
+        return ""
+    drop = statistics.mean(simulated[seed] - none[seed] for seed in seeds)
+    back = statistics.mean(column[seed] - none[seed] for seed in seeds)
+    return f"{100 * back / drop:.0f} %"

@@ -1,0 +1,53 @@
+"""Capture training and test images by the thousand: what the benchmark of compensation measures on."""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, Field, PositiveInt
+
+from labonn.capture import Calibration
+from labonn.optics import signed_maps
+from labonn.protocol import Lab, Result
+from labonn.protocol.deployment import load_deployment, pick
+
+CHUNK_IMAGES = 500
+TILES_KEPT = 1000
+"""Of so many training images every tile is kept, for the twin; of the others the signed maps."""
+
+
+class Parameters(BaseModel):
+    """What can be set."""
+
+    model: str = Field(description="the network whose pattern is shown")
+    folder: Path = Field(description="where the captures go; what is there already is not captured again")
+    train: PositiveInt = 20_000
+    test: PositiveInt = 10_000
+    seed: int = Field(0, ge=0, description="of the choice of training images")
+
+
+def run(lab: Lab, parameters: Parameters) -> Result:
+    """Capture what is missing in the folder, in chunks; the calibration made first holds for all."""
+    network = load_deployment(lab.folder, parameters.model)
+    data, folder = network.data, parameters.folder
+    kept = folder / "calibration.h5"
+    lab.bench.slm.show(network.pattern_rad)
+    if kept.exists():
+        calibration = Calibration.load(kept)
+    else:
+        calibration = network.calibrate(lab)
+        calibration.save(kept)
+    wanted = {"test": np.arange(parameters.test), "train": pick(data.train, parameters.train, parameters.seed)}
+    for part, chosen in wanted.items():
+        images = data.test.images if part == "test" else data.train.images
+        for number, indices in enumerate(np.array_split(chosen, -(-len(chosen) // CHUNK_IMAGES))):
+            path = folder / f"{part}-{number:03d}.npz"
+            if path.exists():
+                continue
+            tiles = network.capture(lab, f"{part}-{number:03d}", images[indices], calibration, keep_frames=False)
+            arrays = {"indices": indices, "maps": signed_maps(tiles).numpy().astype(np.float16)}
+            if part == "train" and number < TILES_KEPT // CHUNK_IMAGES:
+                arrays["tiles"] = tiles.numpy()
+            beside = path.with_name(f"unfinished-{path.name}")
+            np.savez(beside, **arrays)
+            beside.replace(path)
+    return Result(captured={part: len(chosen) for part, chosen in wanted.items()})
