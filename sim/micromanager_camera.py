@@ -145,7 +145,7 @@ class Camera(Client, SimpleCameraDevice):
             return
         after_s, pulse, delivered = None, armed["pulse"], 0
         while n is None or delivered < n:
-            reply = self._frame("next", after_s=after_s, pulse=pulse, wait_s=_WAIT_S)
+            reply = self._frame("next", after_s=after_s, arming=armed["arming"], pulse=pulse, wait_s=_WAIT_S)
             if sequence != self._sequence:
                 return
             pulse = reply.get("pulse", pulse)
@@ -160,7 +160,7 @@ class Camera(Client, SimpleCameraDevice):
             self._ask("trigger")
         pulse = armed["pulse"]
         for _ in range(max(1, round(self._patience_ms / 1e3 / _WAIT_S))):
-            reply = self._frame("next", pulse=pulse, wait_s=_WAIT_S)
+            reply = self._frame("next", arming=armed["arming"], pulse=pulse, wait_s=_WAIT_S)
             if not reply.get("waiting"):
                 return reply
             pulse = reply.get("pulse", pulse)

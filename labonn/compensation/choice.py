@@ -23,6 +23,19 @@ POOL = 4000  # images that are looked at, drawn at random
 NOISE = 1e-3  # lambda, relative to the mean power of a picture
 
 
+def patterns(count: int, image_shape: tuple[int, int], *, seed: int) -> Tensor:
+    """Patterns instead of images: squares of random grey, half of them dark, of one to four taps; (count, 1, H, W)."""
+    generator = torch.Generator().manual_seed(seed)
+    height, width = image_shape
+    made = []
+    for index in range(count):
+        side = 1 + index % 4
+        squares = torch.rand(2, -(-height // side), -(-width // side), generator=generator)
+        grey = squares[0] * (squares[1] > 0.5)
+        made.append(grey.repeat_interleave(side, 0).repeat_interleave(side, 1)[:height, :width])
+    return torch.stack(made)[:, None]
+
+
 def choose_images(images: Tensor, count: int, choice: Choice = "random", *, seed: int) -> Tensor:
     """Choose images to capture; their indices, (count,) int64.
 

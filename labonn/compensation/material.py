@@ -11,7 +11,7 @@ from labonn.compensation.twin import Twin
 from labonn.networks import Student
 from labonn.training import Teaching
 
-CHUNK_IMAGES = 500
+CHUNK_IMAGES = 4000  # enough that a twin is worth being made into one matrix
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Material:
     def predict(self, on_images: Callable[[int], None] = lambda count: None) -> Tensor:
         """Let the twin predict the training set, noise included; what was captured stands for itself.
 
-        Each few hundred images are seen by another twin, drawn from those that the captures allow as well. The noise on
+        Each few thousand images are seen by another twin, drawn from those that the captures allow. The noise on
         an image is drawn once: a training sees an image six times or so, and four draws made no difference.
 
         Parameters

@@ -4,12 +4,16 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from labonn.compensation.twin_basis import KERNEL_TAPS
 from labonn.errors import CalibrationError
 
 FEWEST_CAPTURES = 4
 LEAST_R2 = 0.1  # a twin that predicts less of the left-out captures predicts nothing
+DARK_FRAME = 0.1  # of what the other frames show of their images: less is no light
+FLAT_TOP = 0.2  # of a tile's readings that are within 1 % of its brightest: more are saturated
+LEAST_LIKENESS = 0.4  # median correlation of fitted with designed kernels: less is another optic
 
 
 def check_captures(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> None:
@@ -47,13 +51,67 @@ def check_captures(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> N
         )
 
 
-def check_explained(r2: Tensor, residual: Tensor, tiles: Tensor) -> None:
-    """Check the part of the left-out variance that is predicted of each tile (T,), and of each frame.
+def check_frames(images: Tensor, tiles: Tensor) -> None:
+    """Check each frame (N, T, H, W) against its image.
 
     Raises
     ------
     CalibrationError
-        If most tiles do not follow the images, or one frame does not.
+        If frames are dark while others are not, or most tiles have a flat top.
+    """
+    contrast = tiles.var(dim=(2, 3)).mean(dim=1).sqrt()
+    shown = images.var(dim=(1, 2, 3)).sqrt()
+    per_image = contrast / shown.clamp_min(1e-6)
+    if dark := ((per_image < DARK_FRAME * per_image.median()) & (shown > 1e-3)).nonzero().flatten().tolist():
+        raise CalibrationError(
+            f"frames {_listed(dark)} of {len(tiles)} are dark, though their images are not: did the shutter or the "
+            "laser drop out? Capture again"
+        )
+    bright = tiles.transpose(0, 1).flatten(1)
+    low, top = bright.amin(dim=1, keepdim=True), bright.amax(dim=1, keepdim=True)
+    flat = (bright > top - 0.01 * (top - low)).double().mean(dim=1)
+    if len(full := (flat > FLAT_TOP).nonzero().flatten().tolist()) > tiles.shape[1] // 2:
+        raise CalibrationError(
+            f"tiles {_listed(full)} are saturated: {100 * float(flat.max()):.0f} % of the readings of one are the "
+            "brightest that it has; shorten the exposure or lower the light, and capture again"
+        )
+
+
+def check_likeness(kernels: Tensor, designed: Tensor) -> None:
+    """Check that fitted kernels (T, taps, taps) are those of the design (T, t, t), however bent.
+
+    Raises
+    ------
+    CalibrationError
+        If most are not like theirs.
+    """
+    margin = (kernels.shape[-1] - designed.shape[-1]) // 2
+    inner = slice(margin, margin + designed.shape[-1])
+    likeness = _correlations(kernels[:, inner, inner], designed)
+    if not likeness.diagonal().median() > LEAST_LIKENESS:
+        raise CalibrationError(
+            "the captured maps are those of other kernels than the design's (median correlation "
+            f"{likeness.diagonal().median():.2f}, expected above {LEAST_LIKENESS}): is it this design's optic or "
+            "pattern that is on the bench, the right way up, is the camera where it was at calibration, and "
+            "does each frame belong to its image?"
+        )
+
+
+def _correlations(a: Tensor, b: Tensor) -> Tensor:
+    """Of each kernel with each, (T, T), after a blur that forgives a shift by a tap."""
+    blur = torch.tensor([0.25, 0.5, 0.25])
+    smooth = (blur[:, None] * blur[None, :])[None, None]
+    a, b = (functional.conv2d(k.float()[:, None], smooth, padding=1).flatten(1) for k in (a, b))
+    return torch.corrcoef(torch.cat([a, b]))[: len(a), len(a) :]
+
+
+def check_explained(r2: Tensor) -> None:
+    """Check the part of the left-out variance that is predicted of each tile (T,).
+
+    Raises
+    ------
+    CalibrationError
+        If most tiles do not follow the images.
     """
     if not r2.median() > LEAST_R2:
         raise CalibrationError(

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from labonn.compensation.twin import Twin
-from labonn.compensation.twin_basis import ALL_PARTS, Basis
-from labonn.compensation.twin_checks import check_captures, check_explained, spread_of
+from labonn.compensation.twin_basis import ALL_PARTS, Basis, Part
+from labonn.compensation.twin_checks import check_captures, check_explained, check_frames, check_likeness, spread_of
 from labonn.compensation.twin_display import Display, Fitted, fit_display, fit_kernels, fold_moments, plain, quick_basis
 from labonn.compensation.twin_noise import fit_noise
 from labonn.compensation.twin_selection import Selection, select
@@ -19,7 +19,7 @@ WORTH_A_LOOK = 0.05  # of the residual, by a curve without refitting the kernels
 MOST_CAPTURES = 500  # more do not make it better, only slower
 
 
-def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
+def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor, *, parts: tuple[Part, ...] = ALL_PARTS) -> Twin:
     """Refit the frontend to captures, without labels.
 
     The weights are a ridge regression towards the designed kernels, blurred and moved as all tiles are. Which parts
@@ -34,6 +34,8 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
         (N, T, H, W) float32, what was captured.
     designed_kernels
         (T, taps, taps) float32, the student's.
+    parts
+        What may be chosen, the simplest first; "kernel" and "offset" always are.
 
     Raises
     ------
@@ -42,18 +44,19 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
         not follow the images at all.
     """
     check_captures(images, tiles, designed_kernels)
+    check_frames(images, tiles)
     images, tiles = images[:MOST_CAPTURES].float(), tiles[:MOST_CAPTURES].float()
     fold = torch.arange(len(images)) % FOLDS
     worth = max(WORTH, WORTH_OF_ONE / len(images))
     display, sensor, base = _curves(images, tiles, designed_kernels, fold, worth)
     light, linear = display.light(images), sensor.light(tiles)
 
-    wide = Basis(ALL_PARTS, (images.shape[2], images.shape[3]))
+    wide = Basis(parts, (images.shape[2], images.shape[3]))
     selection = select(wide, fold_moments(wide, light, linear, fold), base.expected, worth)
     predicted = sensor.read(_left_out(selection, light, fold))
     residual = tiles - predicted
     r2 = 1 - residual.square().mean(dim=(0, 2, 3)) / spread_of(tiles)
-    check_explained(r2, residual, tiles)
+    check_explained(r2)
 
     whole = selection.folds.whole
     weights = whole.solve(selection.precision, selection.prior)
@@ -61,6 +64,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> Twin:
     variance = whole.error(weights) / readings
     signed = residual[:, 0::2] - residual[:, 1::2]
     kernels = selection.basis.kernels(weights)[:, 0]
+    check_likeness(kernels, designed_kernels)
     return Twin(
         basis=selection.basis,
         weights=weights.float(),

@@ -10,6 +10,7 @@ from labonn.compensation import Verdict, attribute
 from labonn.optics import signed_maps
 from labonn.protocol.compensating import Compensated
 from labonn.protocol.deployment import Deployment
+from labonn.protocol.focusing import focus_series
 from labonn.protocol.validating import Validation
 from labonn.report import figures
 
@@ -52,7 +53,20 @@ def show_compensation(lab: "Lab", network: Deployment, calibration: Calibration,
             network.student.backend,
             torch.from_numpy(network.data.validation.images),
             torch.from_numpy(network.data.validation.labels),
+            series=focus_series(network, lab.bench_config, lab.bench.slm.pitch_um) if lab.bench.has_slm else None,
         )
+    lab.figure(
+        "the twin's residuals",
+        figures.twin_residuals(fitted.twin.residual.numpy(), fitted.twin.held_out_r2.tolist()),
+        "What the twin does not predict of captures that it was not fitted to, tile by tile.",
+    )
+    lab.figure(
+        "attribution",
+        figures.attribution_bars(
+            {cost.fault: (cost.points, cost.alone_points) for cost in blame.costs}, blame.as_it_is, blame.as_designed
+        ),
+        f"The simulated backend on the twin, with one departure restored at a time; {blame.images} images.",
+    )
     lab.table(
         "What each departure from the design costs",
         [{"departure": cost.fault, "points": round(cost.points, 1), "what to do": cost.advice} for cost in blame.costs],

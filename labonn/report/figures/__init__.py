@@ -13,9 +13,11 @@ from labonn.report.figures.health import dark_frame, light_and_meter, step_respo
 from labonn.report.figures.maps import feature_maps
 from labonn.report.figures.optics import layout, phase_pattern, psf_pairs
 from labonn.report.figures.scores import accuracy_bars, gate_evidence, training_curves
+from labonn.report.figures.twin import attribution_bars, twin_residuals
 
 __all__ = [
     "accuracy_bars",
+    "attribution_bars",
     "dark_frame",
     "feature_maps",
     "flat_field_picture",
@@ -32,4 +34,5 @@ __all__ = [
     "step_response",
     "tile_bars",
     "training_curves",
+    "twin_residuals",
 ]

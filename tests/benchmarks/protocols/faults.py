@@ -42,7 +42,7 @@ class Parameters(BaseModel):
     """What can be set."""
 
     captures: int = Field(32, description="images to capture for each twin")
-    test_images: int = Field(300, description="captured to measure what the fault really costs")
+    test_images: int = Field(100, description="captured to measure what the fault really costs")
     faults: str = Field(",".join(FAULTS), description="which, separated by commas")
     seed: int = Field(0, ge=0)
 
@@ -71,8 +71,9 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         changed = {f"effects.{key}": value for key, value in FAULTS.get(fault, {}).items()}
         _ask(door, op="set", values=changed)
         _ask(door, op="psf", tile=0, side=15)  # so that no exposure has to wait until the PSFs are computed
-        tiles = network.capture(lab, f"fit-{fault}", train.images[shown], calibration, keep_frames=False)
-        captured = network.capture(lab, f"test-{fault}", test.images, calibration, keep_frames=False)
+        name = fault.replace(" ", "-")
+        tiles = network.capture(lab, f"fit-{name}", train.images[shown], calibration, keep_frames=False)
+        captured = network.capture(lab, f"test-{name}", test.images, calibration, keep_frames=False)
         twin = fit_twin(torch.from_numpy(train.images[shown]), tiles, designed)
         costs = attribute(twin, designed, backend, images, labels, series=series)
         found[fault] = {

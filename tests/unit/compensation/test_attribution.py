@@ -41,7 +41,8 @@ def tiles_of(images, kernels, gamma=1.0):
 def twin_of(tiles_for, noise=0.005):
     images = pictures(10)
     tiles = tiles_for(images)
-    return fit_twin(images, tiles + noise * torch.randn(tiles.shape, generator=generator(3)), designed())
+    noisy = tiles + noise * torch.randn(tiles.shape, generator=generator(3))
+    return fit_twin(images, noisy, designed(), parts=("kernel", "offset"))
 
 
 def moved(kernels, down, right):
@@ -143,3 +144,12 @@ def test_the_cost_lands_on_what_is_wrong(fault):
 def test_nobody_is_blamed_where_nothing_is_wrong():
     twin, known = twin_of(lambda images: tiles_of(images, designed())), alike()
     assert attribute(twin, designed(), Nearest(known), known, torch.arange(len(known))).culprit is None
+
+
+def test_a_focus_series_has_the_units_of_the_design():
+    """Kernels of any unit become those that gather the design's light, in focus and on its taps."""
+    shares = torch.rand(3, TILES, 11, 11, generator=generator(5)) / 100
+    series = FocusSeries.of((-0.2, 0.0, 0.2), shares, designed())
+    inner = series.kernels[1][:, 2:9, 2:9]
+    torch.testing.assert_close(inner.sum(dim=(1, 2)), designed().sum(dim=(1, 2)))
+    torch.testing.assert_close(series.kernels[2] / series.kernels[1], shares[2] / shares[1])

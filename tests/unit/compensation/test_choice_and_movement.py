@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from labonn.compensation import fit_twin
-from labonn.compensation.choice import choose_images
+from labonn.compensation.choice import choose_images, patterns
 from labonn.compensation.movement import movement, require_still
 from labonn.errors import CalibrationError, ConfigError
 
@@ -61,6 +61,16 @@ def test_an_unknown_choice_is_answered_with_the_known_ones():
         choose_images(pictures(3), 2, "best", seed=0)
 
 
+def test_patterns_are_pictures_of_every_grey_half_dark():
+    made = patterns(8, (20, 28), seed=0)
+    assert made.shape == (8, 1, 20, 28)
+    assert float(made.min()) == 0
+    assert 0.9 < float(made.max()) <= 1
+    assert float((made == 0).double().mean()) == pytest.approx(0.5, abs=0.1)
+    squares = made[3, 0].reshape(5, 4, 7, 4)
+    assert torch.equal(squares, squares[:, :1, :, :1].expand_as(squares))
+
+
 def designed():
     return torch.rand(TILES, 7, 7, generator=generator(10)) / 10
 
@@ -74,7 +84,7 @@ def captured(images, down=0.0, right=0.0, seed=3):
 @pytest.fixture(scope="module")
 def twin():
     images = pictures(10)
-    return fit_twin(images, captured(images), designed())
+    return fit_twin(images, captured(images), designed(), parts=("kernel", "offset"))
 
 
 @pytest.mark.parametrize(("down", "right"), [(0.6, -0.4), (-1.3, 0.2), (0.0, 0.0)])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import correlate
 
-from labonn.compensation.twin_basis import ALL_PARTS, CELLS, TAPS, Basis
+from labonn.compensation.twin_basis import ALL_PARTS, TAPS, Basis
 
 SHAPES = [(20, 20), (28, 28), (12, 30)]
 
@@ -36,31 +36,22 @@ def test_a_kernel_is_a_correlation_in_the_dark(part):
 
 
 def test_far_light_comes_in_coarse_cells_from_beyond_the_kernel():
-    """Each weight is a square of equal taps, somewhere in a kernel as wide as two pictures."""
+    """The light of a point, seen in every feature: squares of 4 x 4 equal taps that together leave the kernel out."""
     basis, side = Basis(("far",), (28, 28)), 4
-    pictures = light((28, 28), 1)
-    found = np.zeros((63, 63))
-    for feature, row in enumerate(basis.rows(pictures)):
-        assert feature == 0
-        for values in row:
-            impulse = values.reshape(28, 28).double().numpy()
-            matches = []
-            for a in range(-28, 28, side):
-                for b in range(-28, 28, side):
-                    kernel = np.zeros((63, 63))
-                    kernel[31 + a : 31 + a + side, 31 + b : 31 + b + side] = 1 / side**2
-                    if np.allclose(_correlated(pictures[0, 0].double().numpy(), kernel), impulse, atol=1e-5):
-                        matches.append(kernel)
-            assert matches, "no cell of distances makes this feature"
-            found += np.sign(matches[0])
-    near = slice(31 - TAPS["kernel"] // 2, 31 + TAPS["kernel"] // 2)
-    assert found[near, near].max() == 0
-    assert found.sum() == (CELLS**2 - 16) * side**2  # each of the others once
-
-
-def _correlated(picture, kernel):
-    spectrum = np.fft.rfft2(picture, (96, 96)) * np.fft.rfft2(kernel[::-1, ::-1], (96, 96))
-    return np.fft.irfft2(spectrum, (96, 96))[31 : 31 + 28, 31 : 31 + 28]
+    reach = np.zeros((55, 55))
+    for down, right in [(0, 0), (0, 27), (27, 0), (27, 27)]:  # from each corner a quarter of all distances is seen
+        point = torch.zeros(1, 1, 28, 28)
+        point[0, 0, down, right] = side**2
+        features = next(iter(basis.rows(point))).reshape(-1, 28, 28)
+        assert set(features.unique().tolist()) == {0.0, 1.0}
+        assert (features.sum(dim=(1, 2)) <= side**2).all()
+        quarter = features.sum(dim=0).numpy()
+        assert quarter.max() == 1  # no distance belongs to two cells
+        reach[27 - down : 55 - down, 27 - right : 55 - right] = quarter
+    near = TAPS["kernel"] // 2
+    middle = reach[27 - near + 1 : 27 + near + 1, 27 - near + 1 : 27 + near + 1]
+    assert not middle.any()
+    assert reach.sum() == 55**2 - middle.size
 
 
 def test_what_is_taken_out_is_gone_and_the_rest_stays():

@@ -6,7 +6,7 @@ import torch
 
 from labonn.design import Optic, lay_out
 from labonn.errors import ConfigError
-from labonn.optics import Pupil, solve_phase_pattern
+from labonn.optics import Pupil, kernels_of_pattern, solve_phase_pattern
 
 # A sub-aperture of 100 pixels, 800 um: its diffraction limit at 500 nm and 32 mm is 20 um, half a tap.
 LAYOUT = lay_out(Optic(aperture_mm=(0.9, 1.8), kernel_mm=0.8, spacing_mm=0.08, taps=5, kernels=1))
@@ -103,3 +103,15 @@ def test_a_sub_aperture_is_whole_pixels(kernel_mm, pixels):
 def test_a_part_of_a_pixel_is_refused():
     with pytest.raises(ConfigError, match=r"kernel_mm = 2\.05 is 256\.25 pixels of an SLM with 8\.0 um"):
         PUPIL.pixels(2.05)
+
+
+@pytest.mark.parametrize("defocus_waves", [0.0, 0.2])
+def test_a_pattern_out_of_focus_is_its_phase_and_a_bowl(solution, defocus_waves):
+    """Against the whole transform; the bowl has its root mean square over the square."""
+    kernels = kernels_of_pattern(solution.pattern_rad, LAYOUT, PUPIL, 9, defocus_waves=defocus_waves)
+    u = np.linspace(-1, 1, SIDE)
+    bowl = u[:, None] ** 2 + u[None, :] ** 2
+    bowl = (bowl - bowl.mean()) / bowl.std()
+    for kernel, square in zip(kernels, squares(solution), strict=True):
+        expected = psf_taps(square + 2 * np.pi * defocus_waves * bowl, taps=9)
+        np.testing.assert_allclose(kernel.flip(0, 1), expected, atol=2e-3)

@@ -118,3 +118,31 @@ def test_losses_can_be_drawn(curves):
 
 def test_pyplot_is_not_touched():
     assert "matplotlib.pyplot" not in sys.modules or not matplotlib.pyplot.get_fignums()
+
+
+def test_residuals_of_all_tiles_share_a_scale_and_say_what_is_predicted():
+    residual = RANDOM.random((6, 9, 9))
+    figure = figures.twin_residuals(residual, [0.999, 0.5, 0.98, 0.97, 0.96, 0.95])
+    pictures = [axes for axes in figure.axes if axes.images]
+    assert len(pictures) == 6
+    assert len({axes.images[0].get_clim() for axes in pictures}) == 1
+    np.testing.assert_array_equal(pictures[1].images[0].get_array(), residual[1])
+    assert pictures[0].get_title() == "0+  99.90 %"
+    assert pictures[1].get_title() == "0\u2212  50.00 %"
+    assert drawn(figure)
+
+
+def test_a_twin_without_residual_can_be_drawn():
+    assert drawn(figures.twin_residuals(np.zeros((2, 5, 5)), [1.0, 1.0]))
+
+
+def test_attribution_bars_have_the_lengths_of_their_costs():
+    costs = {"defocus": (7.4, 4.8), "kernel error": (3.3, 0.5), "misalignment": (-0.4, 0.2)}
+    figure = figures.attribution_bars(costs, 90.7, 99.1)
+    axes = figure.axes[0]
+    assert [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)] == [7.4, 3.3, -0.4]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(costs)
+    assert texts(axes) == ["+7.4", "+3.3", "-0.4"]
+    assert axes.yaxis_inverted()
+    assert "90.7" in axes.get_title()
+    assert drawn(figure)
