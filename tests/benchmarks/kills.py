@@ -244,7 +244,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, help="file of what was measured, which a next start goes on with")
     arguments = parser.parse_args()
     captures = measured(arguments.into) if arguments.into else []
-    for capture in measure(arguments, captures):
+    for capture in measure(arguments, captures) if kills_of(captures) < arguments.kills else ():
         captures.append(capture)
         print(kills_of(captures), capture, flush=True)
         if arguments.into:
