@@ -19,7 +19,7 @@ Fault = Literal[
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 ADVICE: dict[Fault, str] = {
     "misalignment": "the pictures are shifted: calibrate the geometry again, then re-align",
-    "defocus": "the pictures are blurred: re-focus",
+    "defocus": "the pictures are blurred: re-focus; if that does not help, a surface scatters",
     "kernel error": "the kernels are not those of the design: measure the phase table; if that is right, re-fabricate",
     "vignetting": "tiles are unevenly bright: take the flat field again, then look for what stands in the light",
     "background": "light arrives that is not the picture's: take the dark frame again, then shield the bench",

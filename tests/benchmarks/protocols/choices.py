@@ -20,8 +20,8 @@ COUNTS = (4, 8, 16, 32)
 class Parameters(BaseModel):
     """What can be set."""
 
-    test_images: int = Field(100, description="captured to judge by")
-    draws: int = Field(2, description="choices of each kind")
+    test_images: int = Field(60, description="captured to judge by")
+    draws: int = Field(1, description="choices of each kind")
     seed: int = Field(0, ge=0)
 
 
