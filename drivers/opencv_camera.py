@@ -181,7 +181,7 @@ class OpenCVCamera(Camera):
         self._stream.end()
 
     def _picture(self, taken: Taken) -> NDArray[Any]:
-        """Give what was promised of a frame: one plane, the part that is read out, in memory of its own."""
+        """Give what was promised of a frame: one plane, the part that is read out; each frame has memory of its own."""
         image = taken[2]
         if image.ndim == 3 and image.shape[2] == 3:
             if self.table.plane == "grey":
@@ -195,7 +195,8 @@ class OpenCVCamera(Camera):
                 f"{self}: delivered pixels of shape {image.shape}; choose another fourcc, or raw = false"
             )
         top, left, height, width = self._part or (0, 0, *image.shape)
-        return np.array(image[top : top + height, left : left + width])
+        part: NDArray[Any] = image[top : top + height, left : left + width]
+        return part
 
     def _source(self) -> int | str:
         source = self.table.source

@@ -3,10 +3,10 @@
 import numpy as np
 from pydantic import BaseModel, Field
 
-from labonn.capture import health, settling
+from labonn.capture import health, settling, since_calibrated
 from labonn.capture.checklist import NOT_HERE, Checklist, State
 from labonn.protocol import Lab, Result
-from labonn.records import last_good_check, save_good_check
+from labonn.records import current_calibrations, last_good_check, save_good_check
 from labonn.report import figures, readable_checks, readable_instruments
 
 SHORT_MS = 2.0  # exposures that look at the display while it settles
@@ -34,10 +34,11 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     check_temperature(lab, checks)
     dark_level = check_darkness(lab, checks)
     exposure_ms = check_light(lab, checks, dark_level, parameters)
-    check_display(lab, checks, exposure_ms, parameters)
+    step = check_display(lab, checks, exposure_ms, parameters)
+    calibrations = check_calibrations(lab, step)
     bench.make_dark()
     compared_with = None if last_good is None else last_good.run
-    return conclude(lab, instruments, checks, compared_with, accept_drift=parameters.accept_drift)
+    return conclude(lab, instruments, checks, calibrations, compared_with, accept_drift=parameters.accept_drift)
 
 
 def check_temperature(lab: Lab, checks: Checklist) -> None:
@@ -96,12 +97,15 @@ def draw_light(lab: Lab, levels: health.LightLevels, meter_share: float) -> None
     lab.figure("light", picture, "Closed shutter, half power, full power. Dashed: in proportion.")
 
 
-def check_display(lab: Lab, checks: Checklist, exposure_ms: float | None, parameters: Parameters) -> None:
+def check_display(
+    lab: Lab, checks: Checklist, exposure_ms: float | None, parameters: Parameters
+) -> settling.StepResponse | None:
     """Measure how fast the display follows, and the camera's frame rate."""
     bench = lab.bench
     if exposure_ms is None:
         checks.skip("needs the light", "display", "frame rate")
-        return
+        return None
+    response = None
     delays_ms = np.linspace(0, 2 * max(bench.display.settle_ms, SHORT_MS), parameters.delays)
     with lab.step("display", total=len(delays_ms)) as step, checks.measuring("display"):
         response = settling.measure_step(bench, min(SHORT_MS, exposure_ms), delays_ms, step.advance)
@@ -120,16 +124,45 @@ def check_display(lab: Lab, checks: Checklist, exposure_ms: float | None, parame
         bench.camera.exposure_ms = bench.camera.table.exposure_ms
         rate = health.frame_rate(bench, parameters.frames)
         checks.add(*health.frame_rate_checks(rate, parameters.readout_ms))
+    return response
+
+
+def check_calibrations(lab: Lab, step: settling.StepResponse | None) -> Checklist:
+    """Compare the bench with the calibrations that are kept of it; nothing where there are none."""
+    bench, kept = lab.bench, current_calibrations(lab.folder, lab.bench_config.name)
+    found = since_calibrated.ages(bench, kept)
+    failures = Checklist({})
+    if step is not None:
+        found += since_calibrated.settling_since(bench, step, kept)
+        if kept:
+            with lab.step("since the calibrations"), failures.measuring("since the calibrations"):
+                found += since_calibrated.measure_since(bench, kept)
+    checks = Checklist({one.check.name: one.kept for one in found})
+    checks.add(*(one.check for one in found))
+    checks.judged += failures.judged
+    return checks
 
 
 def conclude(
-    lab: Lab, instruments: Checklist, checks: Checklist, compared_with: str | None, *, accept_drift: bool
+    lab: Lab,
+    instruments: Checklist,
+    checks: Checklist,
+    calibrations: Checklist,
+    compared_with: str | None,
+    *,
+    accept_drift: bool,
 ) -> Result:
     """Keep the tables, and the check itself as the last good one if it is; say how it ended."""
     who, what = ([judged.as_row() for judged in part.judged] for part in (instruments, checks))
     lab.table("Checks", readable_checks(what))
+    since = [judged.as_row() for judged in calibrations.judged]
+    if since:
+        lab.table("Since the calibrations", readable_checks(since))
     lab.table("Instruments", readable_instruments(who))
-    failed, drifted = (instruments.names(state) + checks.names(state) for state in (State.FAILED, State.DRIFTED))
+    failed, drifted = (
+        instruments.names(state) + checks.names(state) + calibrations.names(state)
+        for state in (State.FAILED, State.DRIFTED)
+    )
     good = not failed and (accept_drift or not drifted)
     if good:
         values = instruments.values() | checks.values()
@@ -141,6 +174,7 @@ def conclude(
         "compared_with": compared_with,
         "checks": what,
         "instruments": who,
+        "calibrations": since,
     }
     if not failed:
         return Result(**result)

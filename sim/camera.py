@@ -70,6 +70,7 @@ class Camera:
         self._before: Frame | None = None
         self._pulsing = threading.Condition()
         self._pulse = 0
+        self._arming = 0
         self._pulses: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED_PULSES)
 
     def set_exposure_ms(self, exposure_ms: float) -> None:
@@ -108,11 +109,12 @@ class Camera:
                 self._pulses.append((self._pulse, self._clock.now_s()))
                 self._pulsing.notify_all()
 
-    @property
-    def pulse(self) -> int:
-        """Number of the last pulse."""
+    def arm(self) -> tuple[int, int]:
+        """Be ready for triggers from now on: number of this arming, which ends all before, and of the last pulse."""
         with self._pulsing:
-            return self._pulse
+            self._arming += 1
+            self._pulsing.notify_all()
+            return self._arming, self._pulse
 
     def snap(self) -> Snap | None:
         """Expose and read one frame, now; None if it is not delivered."""
@@ -135,14 +137,15 @@ class Camera:
                     return snap
                 after_s = start_s
 
-    def next_triggered(self, after_pulse: int, wait_s: float) -> tuple[Snap | None, int] | None:
+    def next_triggered(self, arming: int, after_pulse: int, wait_s: float) -> tuple[Snap | None, int] | None:
         """Give the frame of the first pulse after the one of this number, and the last pulse that it made deaf for.
 
-        None where no pulse came while `wait_s` of this computer's time passed.
+        None where no pulse came while `wait_s` of this computer's time passed, or the camera was armed again.
         """
         with self.exposing:
             with self._pulsing:
-                if not self._pulsing.wait_for(lambda: self._pulse > after_pulse, wait_s):
+                self._pulsing.wait_for(lambda: self._pulse > after_pulse or arming != self._arming, wait_s)
+                if self._pulse <= after_pulse or arming != self._arming:
                     return None
                 moment_s = next((at_s for number, at_s in self._pulses if number > after_pulse), self._clock.now_s())
             start_s = moment_s + self.trigger_delay_ms * _MS

@@ -121,7 +121,8 @@ class DevicesDoor(JsonDoor):
 
     def _arm(self, _: Request) -> Request:
         """Be ready for triggers from now on."""
-        return {"pulse": self._world.camera.pulse, "mode": self._world.camera.trigger_mode}
+        arming, pulse = self._world.camera.arm()
+        return {"arming": arming, "pulse": pulse, "mode": self._world.camera.trigger_mode}
 
     def _next(self, request: Request) -> Request:
         """Give the next frame of a sequence, or say that there is no trigger yet."""
@@ -131,7 +132,7 @@ class DevicesDoor(JsonDoor):
             after_s = request.get("after_s")
             return self._delivered(camera.next_free(None if after_s is None else _number(after_s, "after_s")))
         wait_s = min(_number(request.get("wait_s", _LONGEST_WAIT_S), "wait_s"), _LONGEST_WAIT_S)
-        taken = camera.next_triggered(int(request["pulse"]), wait_s)
+        taken = camera.next_triggered(int(request["arming"]), int(request["pulse"]), wait_s)
         if taken is None:
             return {"waiting": True}
         snap, pulse = taken

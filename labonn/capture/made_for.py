@@ -44,14 +44,10 @@ def conditions(
     pattern
         Phase pattern, (H, W) of the SLM, radians; the levels that it becomes count, with the table that is in use.
     """
-    camera, geometry, optic = bench.camera, bench.config.geometry, bench.config.optic
+    geometry, optic = bench.config.geometry, bench.config.optic
     centres_um = layout.tile_centres_um(geometry.tile_pitch_um).round(3).tolist()
     return {
-        "camera": camera.identify(),
-        "frame": list(camera.shape),
-        "roi": None if camera.roi is None else list(camera.roi),
-        "binning": camera.binning,
-        "bit_depth": camera.bit_depth,
+        **camera_conditions(bench),
         "optic": None if optic is None else optic.serial_number,
         "light_mw": None if bench.light is None else bench.light.working_power_mw,
         "display": bench.display.identify(),
@@ -59,6 +55,18 @@ def conditions(
         "wavelength_nm": geometry.wavelength_nm,
         "tiles": hash_of([geometry.model_dump(mode="json"), centres_um, list(image_shape)]),
         "pattern": None if pattern is None else hash_of(sha256(bench.slm.levels_of(pattern).tobytes()).hexdigest()),
+    }
+
+
+def camera_conditions(bench: Bench) -> dict[str, Any]:
+    """Say which camera there is, and how it is read out."""
+    camera = bench.camera
+    return {
+        "camera": camera.identify(),
+        "frame": list(camera.shape),
+        "roi": None if camera.roi is None else list(camera.roi),
+        "binning": camera.binning,
+        "bit_depth": camera.bit_depth,
     }
 
 

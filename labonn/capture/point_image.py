@@ -113,6 +113,11 @@ def middle_px(image: Doubles, blur_px: float) -> Doubles:
     return np.asarray(middle, np.float64)
 
 
+def width_px(image: Doubles) -> float:
+    """Side of the square that is as bright all over as a point's image is at its brightest, and holds as much light."""
+    return float(np.sqrt(max(0.0, image.sum()) / image.max()))
+
+
 def _windows(pictures: NDArray[np.float32], which: NDArray[np.intp], at_px: Doubles, half_px: int) -> Doubles:
     """Cut windows out, (n, side, side), moved by parts of a pixel so that each place is in the middle."""
     padded = np.pad(pictures, ((0, 0), (half_px, half_px), (half_px, half_px)))

@@ -7,17 +7,15 @@ import numpy as np
 from labonn.capture.before import Say
 from labonn.capture.calibrate import Calibrator
 from labonn.capture.calibration import Calibration
-from labonn.capture.light import light, take_dark
 from labonn.capture.pattern_maps import assembled
-from labonn.capture.reference import compare_with_reference, take_reference
+from labonn.capture.reference import look_again
 from labonn.capture.restoring import restoring
 
 # In the one right order; `maps` come after them, and are always made, since light and pattern are not what they were.
 _BASIS = ("exposure", "dark", "flat", "geometry")
-_DARK_FRAMES = 2
-_MOVED_TAPS = 0.02  # a fifth of what geometry may be off is 0.1 px; what is above it is a bench that moved
-_DARKER = 5e-4  # of the camera's range
-_BRIGHTER = 0.2
+MOVED_TAPS = 0.02  # a fifth of what geometry may be off is 0.1 px; what is above it is a bench that moved
+DARKER = 5e-4  # of the camera's range
+BRIGHTER = 0.2
 _LEAST_LIKENESS = 0.9
 
 
@@ -78,22 +76,20 @@ def _what_changed(calibrator: Calibrator) -> dict[str, str]:
     kept = current["maps" if behind_pattern else "geometry"]
     arrays, geometry = kept.arrays(), current["geometry"].arrays()
     dark = arrays["dark"] if behind_pattern else current["dark"].arrays()["mean"]
+    exposure_ms = float((kept if behind_pattern else current["exposure"]).values["exposure_ms"])
+    affine = np.asarray(geometry["affine"], np.float64)
     with restoring(bench):
-        bench.camera.exposure_ms = float((kept if behind_pattern else current["exposure"]).values["exposure_ms"])
         if bench.has_slm:
             pattern = calibrator.pattern
             flat = np.zeros(bench.slm.shape, np.float32)
             bench.slm.show(pattern.phase_rad if behind_pattern and pattern is not None else flat)
-        darker = float(take_dark(bench, _DARK_FRAMES).mean.mean() - dark.mean())
-        with light(bench):
-            now = take_reference(bench)
-    change = compare_with_reference(arrays["reference"], now, np.asarray(geometry["affine"], np.float64))
+        change = look_again(bench, exposure_ms, dark, arrays["reference"], affine)
     found: dict[str, str] = {}
-    if not abs(1 - np.median(change.gain)) <= _BRIGHTER:
+    if not abs(1 - np.median(change.gain)) <= BRIGHTER:
         found["exposure"] = f"the light is {100 * np.median(change.gain):.0f} % of what it was"
-    if not abs(darker) <= _DARKER * bench.camera.saturation:
-        found["dark"] = f"a dark frame is {darker:+.1f} counts brighter than it was"
-    limit_px = _MOVED_TAPS * bench.config.geometry.pixels_per_tap
+    if not abs(change.darker_counts) <= DARKER * bench.camera.saturation:
+        found["dark"] = f"a dark frame is {change.darker_counts:+.1f} counts brighter than it was"
+    limit_px = MOVED_TAPS * bench.config.geometry.pixels_per_tap
     if not (change.farthest_px <= limit_px and change.likeness.min() >= _LEAST_LIKENESS):
         found["flat"] = found["geometry"] = (
             f"the picture has moved by up to {change.farthest_px:.2f} px since, and {limit_px:.2f} are let pass"

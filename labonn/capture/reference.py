@@ -1,20 +1,22 @@
 """A picture that a calibration keeps, and what has changed since: what moved, what is brighter or dimmer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from labonn.capture.fiducials import fiducial_scenes
-from labonn.capture.light import take_stack
-from labonn.capture.point_image import fit_copies
+from labonn.capture.fiducials import FIDUCIALS_TAPS, SCENE_OF_FIDUCIAL, fiducial_scenes
+from labonn.capture.light import light, take_dark, take_stack
+from labonn.capture.point_image import compare, fit_copies, width_px
 from labonn.instruments import Bench
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 FRAMES = 4
+_DARK_FRAMES = 2
+_DISC_TAPS = 4.5  # half the side of the window about a disc
 _SIDE_TAPS = 30.0  # of the window about a tile: its discs and their blur, and little of its neighbours
 
 
@@ -28,6 +30,10 @@ class Change:
     """Its brightness as a share of what it was, (T,)."""
     likeness: Doubles
     """How much of it the reference explains, (T,): 1 all of it."""
+    darker_counts: float = 0.0
+    """Mean of a dark frame, above what it was."""
+    wider: float = 1.0
+    """Width of a disc's picture as a share of what it was, in the mean of the tiles."""
 
     @property
     def farthest_px(self) -> float:
@@ -39,6 +45,31 @@ def take_reference(bench: Bench) -> Floats:
     """Take the first of the fiducial scenes, (H, W), counts, with light, exposure and pattern as they are."""
     bench.display.show(fiducial_scenes(bench)[0])
     return take_stack(bench, FRAMES).mean
+
+
+def look_again(bench: Bench, exposure_ms: float, dark: Floats, reference: Floats, affine: Doubles) -> Change:
+    """Look at the bench behind the pattern that is on its SLM; two dark frames and one picture. Sets the exposure.
+
+    Parameters
+    ----------
+    bench
+        An open bench; its shutter is closed when this ends.
+    exposure_ms
+        At which dark frame and reference were taken.
+    dark, reference
+        (H, W), counts.
+    affine
+        Where the tiles were then, (T, 2, 3).
+    """
+    bench.camera.exposure_ms = exposure_ms
+    darker = float(take_dark(bench, _DARK_FRAMES).mean.mean() - dark.mean())
+    with light(bench):
+        now = take_reference(bench)
+    change = compare_with_reference(reference, now, affine)
+    moved = affine.copy()
+    moved[:, :, 2] += change.shift_px
+    wider = _mean_width_px(now, moved) / _mean_width_px(reference, affine)
+    return replace(change, darker_counts=darker, wider=wider)
 
 
 def compare_with_reference(reference: Floats, now: Floats, affine: Doubles) -> Change:
@@ -54,6 +85,14 @@ def compare_with_reference(reference: Floats, now: Floats, affine: Doubles) -> C
     found = [_compare(reference, now, one) for one in affine]
     shift_px, gain, likeness = (np.array(part) for part in zip(*found, strict=True))
     return Change(shift_px, gain, likeness)
+
+
+def _mean_width_px(picture: Floats, affine: Doubles) -> float:
+    shown = FIDUCIALS_TAPS[SCENE_OF_FIDUCIAL == 0]
+    first = np.zeros(len(shown), np.intp)
+    half_px = round(_DISC_TAPS * affine[0, 0, 0])
+    places = (shown @ one[:, :2].T + one[:, 2] for one in affine)
+    return float(np.mean([width_px(compare(picture[None], first, place, half_px).image) for place in places]))
 
 
 def _compare(reference: Floats, now: Floats, to_pixels: Doubles) -> tuple[Doubles, float, float]:

@@ -89,8 +89,8 @@ class Material:
     def predict(self, on_images: Callable[[int], None] = lambda count: None) -> Tensor:
         """Let the twin predict the training set, noise included; what was captured stands for itself.
 
-        Each few thousand images are seen by another twin, drawn from those that the captures allow as well. The noise
-        on an image is drawn once: a training sees an image six times or so, and four draws made no difference.
+        Each few thousand images are seen by another twin, drawn from those that the captures allow. The noise on
+        an image is drawn once: a training sees an image six times or so, and four draws made no difference.
 
         Parameters
         ----------

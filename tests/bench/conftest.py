@@ -1,9 +1,9 @@
 """The conformance suite runs on any bench: `pytest tests/bench --bench FILE`.
 
-By default on six: the simulated bench in virtual and in real time, the latter again with a window on a second screen as
-its display; mm-test-adapters' C++ camera and shutter, again with a recording as the camera, and with slmsuite's
-simulated SLM and camera. What asks the simulated laboratory for the truth, or breaks its instruments, runs on the
-simulated bench alone.
+By default on seven: the simulated bench in virtual and in real time, the latter again with a window on a second screen
+as its display; mm-test-adapters' C++ camera and shutter, again with a recording as the camera, with a GenICam camera
+behind its GenTL producer, and with slmsuite's simulated SLM and camera. What asks the simulated laboratory for the
+truth, or breaks its instruments, runs on the simulated bench alone.
 """
 
 import json
@@ -29,7 +29,7 @@ import sim
 from labonn.instruments import Bench, open_bench
 from tests.screens import Screen, two_screens
 
-from .democam import demo_bench, recorded_bench, slmsuite_bench
+from .democam import demo_bench, genicam_bench, recorded_bench, slmsuite_bench
 from .watch_screen import watched
 
 WINDOW = Screen(400, 0, 512, 512)
@@ -88,7 +88,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--bench", default=None)
-        kinds = ["given"] if chosen else ["virtual", "real", "window", "c++", "opencv", "slmsuite"]
+        kinds = ["given"] if chosen else ["virtual", "real", "window", "c++", "opencv", "genicam", "slmsuite"]
         metafunc.parametrize("kind", kinds, scope="session")
 
 
@@ -243,9 +243,11 @@ def bench_file(
     if kind == "opencv":
         pytest.importorskip("cv2", reason="pip install 'labonn[opencv]'")
         return recorded_bench(tmp_path_factory.mktemp("bench-opencv"))
+    if kind in ("genicam", "slmsuite") and find_spec(kind) is None:
+        pytest.skip("pip install 'labonn[vendor]'")
+    if kind == "genicam":
+        return genicam_bench(tmp_path_factory.mktemp("bench-genicam"))
     if kind == "slmsuite":
-        if find_spec("slmsuite") is None:
-            pytest.skip("pip install 'labonn[vendor]'")
         return slmsuite_bench(tmp_path_factory.mktemp("bench-slmsuite"))
     return worlds[kind].file
 
@@ -260,7 +262,7 @@ def bench(bench_file: Path) -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def seeing(kind: str, bench: Bench) -> Bench:
     """Give each bench whose camera sees its display, with a flat phase on its SLM."""
-    if kind in ("c++", "opencv", "slmsuite"):
+    if kind in ("c++", "opencv", "genicam", "slmsuite"):
         pytest.skip("its camera looks at no display")
     if bench.has_slm:
         bench.slm.show(np.zeros(bench.slm.shape, np.float32))

@@ -1,6 +1,7 @@
 """A bench of mm-test-adapters' C++ camera and shutter, beside Python panels in one core; it has no optics."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,14 @@ SLM = """driver = "micromanager"
 cfg = "demo.cfg"
 device = "SLM"
 """
+GENICAM = """driver = "harvesters"
+producer = "{producer}"
+device = "VikyTL_DEV_blue"
+features = {{ PixelFormat = "Mono8" }}
+fixed_exposure = true
+exposure_ms = 5.0
+bit_depth = 8
+"""
 SLMSUITE_SLM = """driver = "slmsuite"
 class = "simulated.SimulatedSLM"
 arguments = { resolution = [128, 104] }
@@ -130,6 +139,15 @@ def recorded_bench(folder: Path) -> Path:
         writer.write(np.full((64, 96), number, np.uint8))
     writer.release()
     return demo_bench(folder, CFG, (CAMERA, RECORDING))
+
+
+def genicam_bench(folder: Path) -> Path:
+    """Write such a bench whose camera is the GenICam group's simulated one, behind its GenTL producer."""
+    package = find_spec("genicam")
+    assert package is not None
+    assert package.origin is not None
+    producer = (Path(package.origin).parent / "viky.cti").as_posix()
+    return demo_bench(folder, CFG, (CAMERA, GENICAM.format(producer=producer)))
 
 
 def slmsuite_bench(folder: Path) -> Path:

@@ -20,6 +20,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
 from labonn.capture import Calibration, CaptureCounts, CapturedImage, Registration, capture
+from labonn.capture.ahead import AHEAD
 from labonn.capture.light import light
 from labonn.design import lay_out, load_design
 from labonn.errors import InstrumentError, StaleFrameError
@@ -40,8 +41,13 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if chosen := request.config.getoption("--bench", default=None):
         return Path(chosen)
     world: Simulated = request.getfixturevalue("world")
-    found = bench_of(tmp_path_factory.mktemp("quick"), world.truth()["bench"])
-    patience(found, 1000)  # which a dropped frame costs
+    # What a dropped frame costs, in labonn and in the camera's own adapter.
+    sooner = (
+        "timeout_ms = 10_000   # this computer's time, in which",
+        "timeout_ms = 1_500   # this computer's time, in which",
+    )
+    found = bench_of(tmp_path_factory.mktemp("quick"), world.truth()["bench"], sooner)
+    patience(found, 1000)
     return found
 
 
@@ -104,7 +110,8 @@ def test_one_spoilt_frame_is_survived(
     assert [reader.number(shot.frame) for shot in shots] == list(numbers)
     assert counts.summary() == {"asked": 8, "delivered": 8, fault: 1}
     assert [shot.retakes for shot in shots].index((fault,)) == at - 2
-    assert world.truth()["frames"] - frames == 1 + 8 + 2, "one to begin with, eight images, one of black, one again"
+    taken = world.truth()["frames"] - frames
+    assert 1 + 8 + 2 <= taken <= 1 + 8 + 2 + AHEAD + 1, "one to begin with, eight images, one of black, one again"
 
 
 def test_many_at_random_are_survived(world: Simulated, bench: Bench, calibration: Calibration, reader: Reader) -> None:
@@ -117,24 +124,24 @@ def test_many_at_random_are_survived(world: Simulated, bench: Bench, calibration
     assert [reader.number(shot.frame) for shot in shots] == list(numbers)
     found = counts.summary()
     assert (found.pop("asked"), found.pop("delivered")) == (60, 60)
-    # What hits the frame to begin with, or one of black before a frame is taken again, costs nothing.
-    assert injected.total() - 5 <= sum(found.values()) <= injected.total()
+    # What hits the frame to begin with, one of black, or one that was taken ahead of a spoilt one, costs nothing.
+    assert injected.total() / 2 <= sum(found.values()) <= injected.total()
 
 
 @pytest.mark.parametrize(
     ("fault", "error", "said"),
     [
-        ("dropped", InstrumentError, r"camera: image 3: taking a frame: .*no answer.*tried 3 times in a row"),
-        ("duplicated", StaleFrameError, r"camera: image 3: 1080 of 1080 rows are those of the frame before"),
+        ("dropped", InstrumentError, r"camera: image 3: .*no frame came within.*tried 3 times in a row"),
+        ("duplicated", StaleFrameError, r"camera: image 3: 540 of 540 rows are those of the frame before"),
         ("stale", StaleFrameError, r"camera: image 3: the frame shows .*; tried 3 times"),
-        ("truncated", InstrumentError, r"camera: image 3: 135 of 1080 rows hold no picture.*check its cable"),
+        ("truncated", InstrumentError, r"camera: image 3: 67 of 540 rows hold no picture.*check its cable"),
     ],
 )
 def test_a_fault_that_stays_ends_the_capture_in_the_dark(
     world: Simulated, bench: Bench, calibration: Calibration, reader: Reader, fault: str, error: type, said: str
 ) -> None:
     delivered: list[CapturedImage] = []
-    plan = [{"door": "camera", "kind": fault, "at": at} for at in range(5, 12)]
+    plan = [{"door": "camera", "kind": fault, "at": at} for at in range(5, 30)]
     shots = capture(bench, counter_images(range(300, 306)), Registration(calibration), keep_frames=True)
     with world.faulty(schedule=plan), pytest.raises(InstrumentError, match=said) as caught:
         delivered.extend(shots)

@@ -51,6 +51,29 @@ def test_what_is_found_is_what_is_so(world: Simulated, lab: Path) -> None:
     assert truth["dark"]
 
 
+def test_a_check_of_the_bench_names_what_drifted_since(world: Simulated, lab: Path) -> None:
+    now_s = world.truth()["now_s"]
+    knock = {"effects__knock__on": True, "effects__knock__at_s": now_s, "effects__knock__shift_px": [1.0, 0.0]}
+    with world.changed(**knock, camera__black_dn=64.0):
+        outcome = run_protocol("bench_check", world.file, lab, {"delays": "24", "frames": "4"}, quiet=True)
+    assert (outcome.error, outcome.exit_code) == (None, 0)
+    rows = {row["name"]: row for row in outcome.result["calibrations"]}
+    drifted = {name for name, row in rows.items() if row["state"] == "drifted"}
+    assert drifted == {"picture: how far it moved", "dark level"}
+    moved = rows["picture: how far it moved"]
+    binning = current_calibrations(lab, world.truth()["bench"])["geometry"].made_for["binning"]
+    assert moved["measured"] * binning == pytest.approx(1.0, abs=0.15)
+    assert "labonn run characterise" in moved["remark"]
+    assert rows["dark level"]["measured"] == pytest.approx(4.0, abs=0.2)
+    assert {name for name, row in rows.items() if row["state"] == "ok"} >= {
+        "settle time",
+        "conversion gain",
+        "tile gain: the most that changed",
+        "PSF: width of a disc",
+        "age: geometry",
+    }
+
+
 def test_one_that_lacks_what_it_needs_is_refused_with_the_command_that_makes_it(
     world: Simulated, tmp_path: Path
 ) -> None:

@@ -97,7 +97,9 @@ def test_a_sequence_that_is_left_early_leaves_nothing_behind(seeing: Bench) -> N
         assert reader.number(seeing.camera.snap()) == 7
 
 
-def test_a_part_of_the_sensor_in_larger_pixels(bench: Bench) -> None:
+def test_a_part_of_the_sensor_in_larger_pixels(kind: str, bench: Bench) -> None:
+    if kind == "genicam":
+        pytest.skip("the simulated GenICam camera reads out from its corner only")
     (height, width), binning = bench.camera.shape, bench.camera.binning
     part = (height // 4 // 4 * 4, 0, height // 2 // 4 * 4, width // 4 * 4)
     try:

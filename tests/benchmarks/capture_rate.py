@@ -138,8 +138,9 @@ def table(rates: list[Rate], images: int) -> str:
         "",
         f"`python -m tests.benchmarks.capture_rate --images {images}`, {datetime.now(UTC):%Y-%m-%d};"
         f" {platform.machine()}, 2 cores; {images} images, one a frame (a tile of 34 taps holds one image of 28),"
-        " every frame looked at, recorded and synced. In virtual time every image is another and is rendered; in real time"
-        " 100 images, rendered before, come again and again. Of the limit: settling and exposing, with read-out overlapped."
+        " every frame looked at, recorded and synced. In virtual time every image is another and is rendered; in real"
+        " time 100 images, rendered before, come again and again. Of the limit: settling and exposing, with read-out"
+        " overlapped."
         " The median of three captures.",
         "",
         "| | asked | frame, px | images/s | of the limit | taken again | processor, labonn + world | memory |",

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from labonn.cli.demo import shipped_bench
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
@@ -39,6 +40,8 @@ BENCHES = ("mono", "hostile")
 SEEDS = (0, 1, 2, 3, 4)
 CAPTURES = (8, 16, 32, 64, 200, 1000, 5000)
 CEILING = 20_000
+TEST = 10_000
+CHUNK = 500  # images in a file of captures
 METHODS = ("e2e", "kd", "ntkd", "map", "twin+ce", "twin+kd", "twin+ntkd")
 HEADLINE = ("twin+kd", "twin+ntkd")
 TWIN_CAPTURES = 1000  # whose tiles are kept
@@ -53,7 +56,9 @@ class Sets:
     indices: torch.Tensor  # (20000,) of the training set
     maps: torch.Tensor  # (20000, K, H, W)
     tiles: torch.Tensor  # (1000, T, H, W) of the first of them
+    test_images: torch.Tensor  # (10000, 1, H, W)
     test_maps: torch.Tensor  # (10000, K, H, W)
+    test_labels: NDArray[np.int64]  # (10000,)
 
     def captured(self, count: int) -> Captured:
         """The first captures."""
@@ -72,24 +77,23 @@ def trained(work: Path, seed: int) -> tuple[Path, str]:
     return lab, model
 
 
-def capture(work: Path, bench: str, seed: int) -> Path:
-    """Capture a seed's training and test images on a bench, unless that is done; gives their folder."""
+def capture(work: Path, bench: str, seed: int, train: int) -> Path:
+    """Capture a seed's training and test images on a bench, those that are missing; gives their folder."""
     lab, model = trained(work, seed)
     folder = work / f"captures-{bench}-{seed}"
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = {"model": model, "folder": str(folder), "seed": str(seed), "train": str(CEILING)}
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(list(folder.glob("test-*.npz"))) < TEST // CHUNK or len(list(folder.glob("train-*.npz"))) < train // CHUNK:
+        settings = {"model": model, "folder": str(folder), "seed": str(seed), "train": str(train), "test": str(TEST)}
         run_folder = _run(str(SCRIPT), _bench(work, bench, seed), lab, settings, seed)
         for file in run_folder.glob("frames.h5*"):
             file.unlink()  # what is measured on lies in the folder
-        (folder / "done").touch()
     return folder
 
 
 @lru_cache(maxsize=1)
 def sets(work: Path, bench: str, seed: int) -> Sets:
     """Read the captures of a seed on a bench."""
-    folder = capture(work, bench, seed)
+    folder = work / f"captures-{bench}-{seed}"
     lab, model = trained(work, seed)
     network = load_deployment(lab, model)
     train, test = ([np.load(file) for file in sorted(folder.glob(f"{part}-*.npz"))] for part in ("train", "test"))
@@ -97,13 +101,16 @@ def sets(work: Path, bench: str, seed: int) -> Sets:
     def joined(parts: list[Any], name: str) -> torch.Tensor:
         return torch.from_numpy(np.concatenate([part[name] for part in parts if name in part.files]))
 
+    tested = joined(test, "indices").numpy()
     return Sets(
         network=network,
         lecture=network.lecture(lab / "cache"),
         indices=joined(train, "indices"),
         maps=joined(train, "maps").float(),
         tiles=joined(train, "tiles"),
+        test_images=torch.from_numpy(network.data.test.images[tested]),
         test_maps=joined(test, "maps").float(),
+        test_labels=network.data.test.labels[tested],
     )
 
 
@@ -129,14 +136,11 @@ def material_of(work: Path, bench: str, seed: int, count: int, *, with_twin: boo
 def measure(work: Path, bench: str, seed: int, method: str, count: int) -> dict[str, Any]:
     """One cell: accuracy (%), loss (nats) and calibration error (points) on all captured test images."""
     ours = sets(work, bench, seed)
-    backend, labels = ours.network.student.backend, ours.network.data.test.labels
+    backend, labels = ours.network.student.backend, ours.test_labels
     begin_s = time.perf_counter()
     cell: dict[str, Any] = {}
     if method == "simulated":
-        maps = ours.network.student.frontend.eval()
-        with torch.no_grad():
-            images = torch.from_numpy(ours.network.data.test.images)
-            return {"accuracy": accuracy_percent(torch.nn.Sequential(maps, backend), images, labels)} | _when(begin_s)
+        return {"accuracy": accuracy_percent(ours.network.student, ours.test_images, labels)} | _when(begin_s)
     if method != "none":
         material = material_of(work, bench, seed, count, with_twin=method.startswith("twin"))
         backend = rematch(backend, method, material, seed=seed)
@@ -159,14 +163,10 @@ def calibration_error(probabilities: torch.Tensor, answers: Answers, bins: int =
     return 100 * float(sum(apart)) / len(confidence)
 
 
-def cells_in_order() -> Iterator[tuple[str, int, str, int]]:
+def cells_in_order(ceiling: int) -> Iterator[tuple[str, int, str, int]]:
     """All cells (bench, seed, method, captures), the most important first."""
-    headline = [
-        ("none", 0),
-        ("simulated", 0),
-        *((method, n) for n in (32, 8) for method in HEADLINE),
-        ("ceiling", CEILING),
-    ]
+    headline = [("none", 0), ("simulated", 0), *((method, n) for n in (32, 8) for method in HEADLINE)]
+    headline.append(("ceiling", ceiling))
     for bench in BENCHES:
         for seed in SEEDS:
             yield from ((bench, seed, method, count) for method, count in headline)
@@ -184,21 +184,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--methods", nargs="+", default=("none", "simulated", "ceiling", *METHODS))
     parser.add_argument("--captures", type=int, nargs="+", default=CAPTURES)
+    parser.add_argument("--ceiling", type=int, default=CEILING, help="training images to capture, in all")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell later than that")
     parser.add_argument("--only-capture", action="store_true", help="train and capture, and measure nothing")
     arguments = parser.parse_args()
     os.environ.update(WAIT_WITHOUT_SPINNING)
     work, begin_s = arguments.work.absolute(), time.monotonic()
     cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
-    for bench, seed, method, count in dict.fromkeys(cells_in_order()):
+    for bench, seed, method, count in dict.fromkeys(cells_in_order(arguments.ceiling)):
         chosen = bench in arguments.bench and seed in arguments.seeds and method in arguments.methods
         name = f"{bench}/{seed}/{method}/{count}"
         if not chosen or name in cells or (method in METHODS and count not in arguments.captures):
             continue
-        if time.monotonic() - begin_s > 60 * arguments.minutes:
-            break
+        if time.monotonic() - begin_s > 60 * arguments.minutes or count > arguments.ceiling:
+            continue
+        capture(work, bench, seed, arguments.ceiling)
         if arguments.only_capture:
-            capture(work, bench, seed)
             continue
         cells[name] = measure(work, bench, seed, method, count)
         print(name, cells[name], flush=True)

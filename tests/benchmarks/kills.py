@@ -1,9 +1,9 @@
 """Captures that are killed at random moments, and go on at the next start: ``python -m tests.benchmarks.kills``.
 
-On the simulated bench in virtual time, about 15 minutes on 2 cores. A capture of numbered images is started, killed
-with ``kill -9``, and started again with the same words until one start was not killed. Which image a frame is of is
-read from a number in the scene of the raw frame. In the end every image must be there once, with its own frame, and
-what a killed process had called acknowledged must have been taken over, not captured again.
+On the simulated bench in virtual time, about 15 minutes on 2 cores that have nothing else to do. A capture of numbered
+images is started, killed with ``kill -9``, and started again with the same words until one start was not killed. Which
+image a frame is of is read from a number in the scene of the raw frame. In the end every image must be there once, with
+its own frame, and what a killed process had called acknowledged must have been taken over, not captured again.
 """
 
 import argparse
@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from labonn.capture import Calibration
+from labonn.capture.light import light
 from labonn.errors import RecordError
 from labonn.instruments import open_bench
 from labonn.records import frame_counts, read_frames, read_run
@@ -35,7 +37,8 @@ from tests.benchmarks.soak import calibrated
 
 SCRIPT = Path(__file__).parent / "protocols" / "capture_numbers.py"
 MOST_KILLS = 3  # of one capture
-LOOK_S = 1.0  # about what a start takes that has nothing to capture any more
+LOOK_FRAMES = 12  # that a start records when it looks whether the bench is the same
+LONGEST_DELAY_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,18 @@ class Ran:
     killed: bool
     acknowledged: int
     dark_after_s: float
-    took_s: float
-    """From its beginning, its bench open, to its last image."""
 
 
-def start(world: Simulated, calibration: Path, lab: Path, images: int, kill_after_s: float | None) -> Ran:
-    """Start the capture, and kill it so long after it begins, if it is to be killed."""
+@dataclass(frozen=True)
+class Kill:
+    """When a start is killed: so long after it has recorded so many frames, those of its look at the bench included."""
+
+    frames: int
+    delay_s: float
+
+
+def start(world: Simulated, calibration: Path, lab: Path, images: int, kill_at: Kill | None) -> Ran:
+    """Start the capture, and kill it, if it is to be killed."""
     command = [sys.executable, "-m", "labonn", "run", str(SCRIPT), str(world.file), "--lab", str(lab)]
     command += ["--set", f"calibration={calibration}", "--set", f"images={images}"]
     acknowledged, killed_s = 0, []
@@ -93,24 +102,21 @@ def start(world: Simulated, calibration: Path, lab: Path, images: int, kill_afte
                 process.kill()
                 killed_s.append(time.time())
 
-        took_s = 0.0
-        timer, began_s = threading.Timer(kill_after_s or 0.0, kill), time.monotonic()
-        for line in process.stdout:
-            if line.startswith("begins"):
-                began_s = time.monotonic()
-                if kill_after_s is not None:
-                    timer.start()
+        timer = threading.Timer(kill_at.delay_s if kill_at else 0.0, kill)
+        for said, line in enumerate(process.stdout):
+            if kill_at is not None and said == kill_at.frames:
+                timer.start()
             if line.startswith("acknowledged") and line.endswith("\n"):
-                acknowledged, took_s = int(line.split()[1]), time.monotonic() - began_s
+                acknowledged = int(line.split()[1])
         complaints = process.stderr.read()
     timer.cancel()
     if process.returncode not in (0, -9):
         raise SystemExit(f"a start ended with {process.returncode}: {complaints}")
     if process.returncode == 0 or read_run(run_folders(lab)[-1]).status == "done":
-        return Ran(False, acknowledged, 0.0, took_s)
+        return Ran(False, acknowledged, 0.0)
     while world.truth()["lit"] and time.time() - killed_s[0] < 10:
         time.sleep(0.02)
-    return Ran(True, acknowledged, max(0.0, float(world.truth()["dark_since_unix_s"]) - killed_s[0]), took_s)
+    return Ran(True, acknowledged, max(0.0, float(world.truth()["dark_since_unix_s"]) - killed_s[0]))
 
 
 def run_folders(lab: Path) -> list[Path]:
@@ -136,15 +142,16 @@ def wrong_frames(folder: Path, reader: Reader) -> tuple[int, int]:
 
 
 def capture_once(
-    world: Simulated, reader: Reader, calibration: Path, lab: Path, images: int, chance: random.Random, longest_s: float
+    world: Simulated, reader: Reader, calibration: Path, lab: Path, images: int, chance: random.Random
 ) -> Capture:
     """Start a capture until a start is not killed, and look at what every start left."""
     kills = chance.randint(1, MOST_KILLS)
     seen: list[Ran] = []
     while not seen or seen[-1].killed:
-        missing = 1 - max((ran.acknowledged for ran in seen), default=0) / images
-        after_s = chance.uniform(0, longest_s * missing + LOOK_S) if len(seen) < kills else None
-        seen.append(start(world, calibration, lab, images, after_s))
+        known = max((ran.acknowledged for ran in seen), default=0)
+        most = images - known + (LOOK_FRAMES if known else 0)
+        kill_at = Kill(chance.randint(0, most), chance.uniform(0, LONGEST_DELAY_S)) if len(seen) < kills else None
+        seen.append(start(world, calibration, lab, images, kill_at))
     folders = run_folders(lab)
     starts, safe, recaptured, continued, could = [], set[int](), 0, 0, 0
     for ran, folder in zip(seen, folders, strict=True):
@@ -182,8 +189,8 @@ def table(captures: list[Capture], images: int, seed: int) -> str:
             f"`python -m tests.benchmarks.kills --kills {len(killed)} --images {images} --seed {seed}`,"
             f" {datetime.now(UTC):%Y-%m-%d}; the simulated mono bench in virtual time, {platform.machine()}."
             f" {len(captures)} captures of {images} numbered images, each killed with `kill -9` up to {MOST_KILLS}"
-            " times, at a moment between its beginning and its end, and started again with the same words. Which image"
-            " a frame is of is read from a number in the scene of the raw frame.",
+            " times, up to 0.3 s after any of the frames that it records, and started again with the same words. Which"
+            " image a frame is of is read from a number in the scene of the raw frame.",
             "",
             f"* kills: {len(killed)}; frames that the killed had called acknowledged: {acknowledged}, of which missing"
             f" from their files: **{missing}**",
@@ -213,17 +220,27 @@ def measure(arguments: argparse.Namespace, before: list[Capture]) -> Iterator[Ca
     done = list(before)
     with tempfile.TemporaryDirectory() as name, simulated(bench_of(Path(name) / "bench", "kills")) as world:
         folder = Path(name)
-        with open_bench(world.file) as bench:
-            calibration, reader = calibrated(bench)
-        calibration.save(folder / "calibration.h5")
-        took_s = start(world, folder / "calibration.h5", folder / "first", arguments.images, None).took_s
-        print(f"a capture takes {took_s:.1f} s", flush=True)
+        kept = arguments.into.with_suffix(".calibration.h5") if arguments.into else folder / "calibration.h5"
+        reader = learned(world, kept)
         while kills_of(done) < arguments.kills and time.monotonic() < end_s:
             chance = random.Random(f"{arguments.seed} {len(done)}")
             lab = folder / "lab"
-            done.append(capture_once(world, reader, folder / "calibration.h5", lab, arguments.images, chance, took_s))
+            done.append(capture_once(world, reader, kept, lab, arguments.images, chance))
             shutil.rmtree(lab)
             yield done[-1]
+
+
+def learned(world: Simulated, file: Path) -> Reader:
+    """Learn to read numbers; the calibration is made unless it is kept: the world is the same at every start."""
+    with open_bench(world.file) as bench:
+        if not file.is_file():
+            calibration, reader = calibrated(bench)
+            calibration.save(file)
+            return reader
+        bench.slm.show(np.zeros(bench.slm.shape, np.float32))
+        bench.camera.exposure_ms = Calibration.load(file).exposure_ms
+        with light(bench):
+            return Reader(bench)
 
 
 def kills_of(captures: list[Capture]) -> int:
@@ -235,13 +252,13 @@ def main() -> None:
     """Kill, look, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long; the next start goes on")
     parser.add_argument("--into", type=Path, help="file of what was measured, which a next start goes on with")
     arguments = parser.parse_args()
     captures = measured(arguments.into) if arguments.into else []
-    for capture in measure(arguments, captures):
+    for capture in measure(arguments, captures) if kills_of(captures) < arguments.kills else ():
         captures.append(capture)
         print(kills_of(captures), capture, flush=True)
         if arguments.into:

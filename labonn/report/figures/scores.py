@@ -26,17 +26,20 @@ def accuracy_bars(methods: Mapping[str, float]) -> Figure:
         colour = GREY if name == _UNCOMPENSATED else BLUE
         axes.plot([base, value], [row, row], color=colour, lw=2.2, alpha=0.45, solid_capstyle="round")
         axes.plot([value], [row], "o", color=colour, ms=8)
+        side, place = (-9, "right") if value < base else (9, "left")  # away from its line
         axes.annotate(
-            f"{value:.1f}", (value, row), (9, 0), textcoords="offset points", va="center", size=NORMAL, color=INK
-        )
+            f"{value:.1f}", (value, row), (side, 0), textcoords="offset points", va="center", ha=place, size=NORMAL,
+            color=INK,
+        )  # fmt: skip
     if _UNCOMPENSATED in methods:
         axes.axvline(base, color=GREY, lw=0.8, ls=":")
     lowest, highest = min(values, default=0.0), max(values, default=100.0)
     margin = max(1.0, 0.08 * (highest - lowest))
-    axes.set_xlim(max(0.0, lowest - margin), highest + 1.8 * margin)
+    axes.set_xlim(max(0.0, lowest - 1.8 * margin), highest + 1.8 * margin)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks(range(len(names)), names, size=NORMAL)
     axes.tick_params(axis="y", length=0)
+    axes.set_xticks([tick for tick in axes.get_xticks() if axes.get_xlim()[0] <= tick <= 100])
     axes.set_xlabel("accuracy (%)")
     axes.grid(axis="x", color="#e3e6ea", lw=0.6)
     axes.set_axisbelow(True)

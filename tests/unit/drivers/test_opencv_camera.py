@@ -3,8 +3,6 @@
 The live one is a network camera of our own: JPEG frames over HTTP, each with the number that stood when it was sent.
 """
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -244,11 +242,6 @@ def test_a_live_camera_is_for_one_process(network_camera: NetworkCamera) -> None
         pass
     with opened(source=url):
         pass
-
-
-def test_opencv_is_loaded_only_where_it_is_used() -> None:
-    code = "import sys, drivers.opencv_camera; sys.exit('cv2' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_where_it_is_missing_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from labonn.design import load_design
 from labonn.errors import ConfigError, RecordError
 from labonn.networks import Student, make_teacher
 from labonn.optics import PhaseSolution
+from labonn.protocol import replaying
 from labonn.protocol.deployment import load_deployment, store
 from labonn.protocol.progress import Screen
 from labonn.protocol.replaying import replay
@@ -74,10 +75,15 @@ def steps(name, total):
     return Screen(quiet=True).step(name, total, lambda: None)
 
 
-def test_a_replay_finds_images_labels_and_backend_again(made):
+@pytest.fixture(scope="module")
+def done(made):
+    """The one replay of this module that is good."""
+    return replay(recorded(made), made[0], ("map",), steps)
+
+
+def test_a_replay_finds_images_labels_and_backend_again(made, done):
     """The ridge map undoes twice the light: the backend answers as it does on simulated maps."""
-    folder, _, network, images, _ = made
-    done = replay(recorded(made), folder, ("map",), steps)
+    _, _, network, images, _ = made
     assert list(done.answers) == ["none", "map"]
     assert (done.captures, done.validation_captures) == (FIT, VALIDATION)
     assert done.fitted.captured.indices.tolist() == list(range(50, 50 + FIT))
@@ -88,8 +94,12 @@ def test_a_replay_finds_images_labels_and_backend_again(made):
     assert done.answers["map"].percent == pytest.approx(100 * (said == labels).mean(), abs=15)
 
 
-def test_the_command_answers_with_the_methods(made):
-    answer = compensate_command(recorded(made).name, made[0], "none,map", seed=0)
+def test_the_command_answers_with_the_methods(made, done, monkeypatch):
+    asked = []
+    monkeypatch.setattr(replaying, "replay", lambda *given, seed: asked.append((*given[:3], seed)) or done)
+    folder = recorded(made)
+    answer = compensate_command(folder.name, made[0], "none, map", seed=3)
+    assert asked == [(folder, made[0], ("none", "map"), 3)]
     assert answer.exit_code == 0
     assert answer.content["methods"].keys() == {"none", "map"}
     assert (answer.content["captures"], answer.content["validation_captures"]) == (FIT, VALIDATION)

@@ -115,13 +115,13 @@ def test_a_trigger_begins_a_frame_after_its_delay():
     camera, diary = make(clock)
     camera.set_trigger_mode("External")
     camera.set_trigger_delay_ms(17.0)
-    armed = camera.pulse
-    assert camera.next_triggered(armed, 0.01) is None
+    armed = camera.arm()
+    assert camera.next_triggered(*armed, 0.01) is None
     clock.sleep_until_s(1.0)
     camera.trigger("Software")
-    assert camera.next_triggered(armed, 0.01) is None, "the wrong source"
+    assert camera.next_triggered(*armed, 0.01) is None, "the wrong source"
     camera.trigger("External")
-    snap, _ = camera.next_triggered(armed, 1.0)
+    snap, _ = camera.next_triggered(*armed, 1.0)
     assert snap.start_s == pytest.approx(1.017)
     assert diary.spans == [(pytest.approx(1.017), pytest.approx(1.037))]
 
@@ -133,8 +133,8 @@ def test_a_trigger_that_comes_too_early_is_lost():
     for moment_s in (0.0, 0.010, 0.027, 0.050, 0.060):
         clock.sleep_until_s(moment_s)
         camera.trigger("Software")
-    pulse = 0
-    while (taken := camera.next_triggered(pulse, 0.0)) is not None:
+    arming, pulse = camera.arm()[0], 0
+    while (taken := camera.next_triggered(arming, pulse, 0.0)) is not None:
         pulse = taken[1]
     assert [start_s for start_s, _ in diary.spans] == pytest.approx([0.0, 0.050])
 
@@ -143,7 +143,7 @@ def test_a_trigger_is_waited_for():
     camera, _ = make(VirtualClock())
     camera.set_trigger_mode("Software")
     threading.Timer(0.05, camera.trigger, ("Software",)).start()
-    assert camera.next_triggered(camera.pulse, 5.0) is not None
+    assert camera.next_triggered(*camera.arm(), 5.0) is not None
 
 
 @pytest.mark.parametrize("mode", ["software", "", "Bulb"])
@@ -151,3 +151,16 @@ def test_a_trigger_mode_that_it_has_not_is_refused(mode):
     camera, _ = make(VirtualClock())
     with pytest.raises(SimulationError, match="Internal, Software, External"):
         camera.set_trigger_mode(mode)
+
+
+def test_whoever_waits_for_a_trigger_waits_no_more_when_the_camera_is_armed_again():
+    camera, got = make(VirtualClock())[0], []
+    camera.set_trigger_mode("Software")
+    waiter = threading.Thread(target=lambda: got.append(camera.next_triggered(*camera.arm(), 20.0)))
+    waiter.start()
+    time.sleep(0.2)
+    armed = camera.arm()
+    waiter.join(5.0)
+    assert got == [None]
+    camera.trigger("Software")
+    assert camera.next_triggered(*armed, 1.0) is not None
