@@ -1,5 +1,6 @@
 """The simulated camera as a Micro-Manager device: single frames, sequences, ROI, binning, triggers."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from sim.errors import WorldUnreachable
 from sim.link import Link
 from sim.micromanager_client import Client
 
+log = logging.getLogger(__name__)
 _WAIT_S = 0.2  # the world answers at least so often while it waits for a trigger
 _BINNINGS = (1, 2, 4)
 _TRIGGERS = ("Internal", "Software", "External")
@@ -145,7 +147,11 @@ class Camera(Client, SimpleCameraDevice):
             return
         after_s, pulse, delivered = None, armed["pulse"], 0
         while n is None or delivered < n:
-            reply = self._frame("next", after_s=after_s, arming=armed["arming"], pulse=pulse, wait_s=_WAIT_S)
+            try:
+                reply = self._frame("next", after_s=after_s, arming=armed["arming"], pulse=pulse, wait_s=_WAIT_S)
+            except WorldUnreachable as error:  # nobody would hear it in this thread: the sequence just ends
+                log.warning("%s", error)
+                return
             if sequence != self._sequence:
                 return
             pulse = reply.get("pulse", pulse)

@@ -1,6 +1,7 @@
 """The state of one simulated laboratory: what is shown, what is open, what time it is; and what its camera sees."""
 
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,7 @@ _UNSEEN = (
     "shutter",
     "faults",
 )  # parts that neither optics nor sensor are made from
+_REMEMBERED = 6  # pictures: one may already be the next when a frame's exposure is computed
 _BANDS = 16  # parts of the rows that a rolling shutter exposes alike
 _SETTLED = 2e-3  # an SLM pattern with less weight than this is not worth its seconds of propagation
 
@@ -85,7 +87,7 @@ class World:
         blanks = {device: np.zeros(shape, np.uint8) for device, shape in self.panel_shapes().items()}
         self._pictures = {content_key(blank): blank for blank in blanks.values()}
         self._panels = {device: Panel(content_key(blank), 0.0, 0.0) for device, blank in blanks.items()}
-        self._before: str | None = None  # the display's picture before the one it was last told to show
+        self._told: deque[tuple[float, str]] = deque(maxlen=_REMEMBERED)  # when the display was told to show what
         self._retune()
 
     def panel_shapes(self) -> dict[str, tuple[int, int]]:
@@ -118,11 +120,11 @@ class World:
         with self._lock:
             key = content_key(pixels)
             self._pictures.setdefault(key, pixels.copy())
-            if device == "display" and key != (told := self._panels[device].told):
-                self._before = told
             now_s = self.clock.now_s()
+            if device == "display" and key != self._panels[device].told:
+                self._told.append((now_s, key))
             self._panels[device].show(key, now_s, self._late_s(now_s) if device == "display" else 0.0)
-            needed = {self._before}.union(*(panel.keys() for panel in self._panels.values()))
+            needed = {key for _, key in self._told}.union(*(panel.keys() for panel in self._panels.values()))
             self._pictures = {key: picture for key, picture in self._pictures.items() if key in needed}
         if device == "display":
             self.camera.trigger("External")
@@ -145,7 +147,9 @@ class World:
 
     def expose_stale(self, start_s: float, stop_s: float, exposure_ms: float) -> Frame | None:
         """Give what it would see, had the display gone back to its picture before; None where that is no different."""
-        before = self._before
+        with self._lock:
+            earlier = [key for told_s, key in self._told if told_s <= start_s]
+        before = earlier[-2] if len(earlier) > 1 else None
         if before is None or self.illumination.lit_share(start_s, stop_s) <= 0.0:
             return None
         return self._expose(start_s, stop_s, exposure_ms, before)

@@ -8,7 +8,7 @@ from labonn.instruments import BenchConfig
 from labonn.optics import Pupil, kernels_of_pattern
 from labonn.protocol.deployment import Deployment
 
-DEFOCUS_WAVES = (-0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+DEFOCUS_WAVES = (-0.9, -0.7, -0.5, -0.35, -0.2, -0.1, 0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
 
 
 def focus_series(network: Deployment, bench: BenchConfig, slm_pitch_um: float) -> FocusSeries:

@@ -69,7 +69,7 @@ def test_a_camera_slower_than_its_limit_is_given_up(tmp_path: Path) -> None:
         ),
         ("DemoCamera,DCam", "Hamamatsu,HamCam", ConfigError, "there is no adapter 'Hamamatsu'"),
         ("democam_devices,Panel", "democam_devices,Pannel", ConfigError, "cannot import 'Pannel'"),
-        ("Camera,BitDepth,12", "Camera,BitDepth,13", InstrumentError, "could not load .*line 8.*13"),
+        ("Camera,BitDepth,12", "Camera,BitDepth,13", InstrumentError, "could not load .*line 10.*13"),
         ("Camera,BitDepth,12", "Camera,BitDeep,12", InstrumentError, "could not load .*BitDeep"),
     ],
 )

@@ -89,7 +89,12 @@ def test_what_fails_half_way_leaves_nothing_behind(world: Simulated, tmp_path: P
 
 
 def test_a_camera_that_delivers_nothing_is_named_and_the_bench_goes_dark(world: Simulated, tmp_path: Path) -> None:
-    hasty = bench_of(tmp_path, world.truth()["bench"], ("timeout_ms = 60_000 ", "timeout_ms = 300 "))
+    hasty = bench_of(
+        tmp_path,
+        world.truth()["bench"],
+        ("timeout_ms = 10_000 ", "timeout_ms = 300 "),
+        ('trigger = "software"', 'trigger = "internal"'),
+    )
     patience(hasty, 2000)
 
     def snap_in_vain() -> None:

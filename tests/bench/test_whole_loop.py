@@ -62,7 +62,7 @@ def test_the_answer_has_what_is_promised(recalibrated):
     assert promised | {"seconds", "report"} <= answer.keys()
     assert {"capture", "fit", "total"} <= answer["seconds"].keys()
     assert answer["captures"] == 16
-    assert answer["validation_captures"] == 150
+    assert answer["validation_captures"] in (150, 300, 400), "as many looks as the gate needs"
     assert {"none", "e2e", "twin+ntkd"} <= answer["methods"].keys()
 
 
@@ -75,7 +75,8 @@ def test_calibrations_that_the_deployment_kept_are_used_and_named(recalibrated):
 
 def test_every_capture_is_on_disk_with_its_frame(recalibrated):
     frames = recalibrated.run_folder / "frames.h5"
-    assert frame_counts(frames) == {"fit": 16, "validation": 150, "test": 100}
+    validation = recalibrated.result["validation_captures"]
+    assert frame_counts(frames) == {"fit": 16, "validation": validation, "test": 100}
     fit = read_frames(frames, "fit", ["frame", "image", "tiles"])
     assert fit["frame"].shape == (16, 540, 540)
     assert fit["frame"].dtype == np.uint16

@@ -22,7 +22,7 @@ from .conftest import Simulated
 PROTOCOL = Path(__file__).parent / "protocols" / "lit.py"
 _LIT_LIMIT_S = 90.0
 _END_LIMIT_S = 60.0
-_FRAMES = 20  # lit, and in the middle of its captures: a first batch of frames has been acknowledged
+_FRAMES = 40  # lit, and in the middle of its captures: a first batch of frames has been acknowledged
 
 
 @dataclass

@@ -216,10 +216,11 @@ def genicam(count: int) -> Rates:
         device="VikyTL_DEV_red",
         features={"PixelFormat": "Mono8"},
         fixed_exposure=True,
+        buffers=64,
         bit_depth=8,
     )
     camera.connect()
-    camera._nodes.AcquisitionFrameRate.value = 100.0
+    camera._nodes.AcquisitionFrameRate.value = 50.0
     acquirer = camera._acquirer
 
     def by_hand() -> int:
@@ -231,7 +232,7 @@ def genicam(count: int) -> Rates:
         acquirer.stop()
         return count
 
-    rates = {"GenTL, Viky at 100 frames/s": compared(by_hand, lambda: sum(1 for _ in camera.frames(count)))}
+    rates = {"GenTL, Viky at 50 frames/s": compared(by_hand, lambda: sum(1 for _ in camera.frames(count)))}
     camera.disconnect()
     return rates
 
@@ -334,7 +335,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         rates: Rates = {}
-        for measured in (windows(150), recordings(Path(name), 60), slmsuite_pair(40), genicam(120)):
+        for measured in (windows(150), recordings(Path(name), 60), slmsuite_pair(40), genicam(60)):
             print(measured, flush=True)
             rates |= measured
         delays = delays_ms(150)

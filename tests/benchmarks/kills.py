@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from labonn.capture import Calibration
+from labonn.capture.light import light
 from labonn.errors import RecordError
 from labonn.instruments import open_bench
 from labonn.records import frame_counts, read_frames, read_run
@@ -218,15 +220,27 @@ def measure(arguments: argparse.Namespace, before: list[Capture]) -> Iterator[Ca
     done = list(before)
     with tempfile.TemporaryDirectory() as name, simulated(bench_of(Path(name) / "bench", "kills")) as world:
         folder = Path(name)
-        with open_bench(world.file) as bench:
-            calibration, reader = calibrated(bench)
-        calibration.save(folder / "calibration.h5")
+        kept = arguments.into.with_suffix(".calibration.h5") if arguments.into else folder / "calibration.h5"
+        reader = learned(world, kept)
         while kills_of(done) < arguments.kills and time.monotonic() < end_s:
             chance = random.Random(f"{arguments.seed} {len(done)}")
             lab = folder / "lab"
-            done.append(capture_once(world, reader, folder / "calibration.h5", lab, arguments.images, chance))
+            done.append(capture_once(world, reader, kept, lab, arguments.images, chance))
             shutil.rmtree(lab)
             yield done[-1]
+
+
+def learned(world: Simulated, file: Path) -> Reader:
+    """Learn to read numbers; the calibration is made unless it is kept: the world is the same at every start."""
+    with open_bench(world.file) as bench:
+        if not file.is_file():
+            calibration, reader = calibrated(bench)
+            calibration.save(file)
+            return reader
+        bench.slm.show(np.zeros(bench.slm.shape, np.float32))
+        bench.camera.exposure_ms = Calibration.load(file).exposure_ms
+        with light(bench):
+            return Reader(bench)
 
 
 def kills_of(captures: list[Capture]) -> int:
@@ -244,7 +258,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, help="file of what was measured, which a next start goes on with")
     arguments = parser.parse_args()
     captures = measured(arguments.into) if arguments.into else []
-    for capture in measure(arguments, captures):
+    for capture in measure(arguments, captures) if kills_of(captures) < arguments.kills else ():
         captures.append(capture)
         print(kills_of(captures), capture, flush=True)
         if arguments.into:

@@ -37,8 +37,8 @@ def twin_residuals(residual: NDArray[Any], held_out_r2: Sequence[float]) -> Figu
             continue
         image = axes.imshow(pictures[tile], cmap="magma", vmin=0, vmax=top, interpolation="nearest")
         sign = NEGATIVE_SIGN if tile % 2 else POSITIVE_SIGN
-        axes.set_title(f"{tile // 2}{sign}  {100 * held_out_r2[tile]:.2f} %", size=SMALL, color=INK)
-    figure.supxlabel("above each: part of the left-out captures' variance that is predicted", size=SMALL, color=INK)
+        axes.set_title(f"{tile // 2}{sign}  {100 * (1 - held_out_r2[tile]):.2g} %", size=SMALL, color=INK)
+    figure.supxlabel("above each: part of the left-out captures' variance that is not predicted", size=SMALL, color=INK)
     if image is not None:
         bar = figure.colorbar(image, ax=grid, location="right", aspect=30, pad=0.015)
         bar.ax.tick_params(labelsize=SMALL)

@@ -19,17 +19,22 @@ FAULTS: dict[str, dict[str, Any]] = {
     "misalignment": {"knock.on": True, "knock.at_s": 0.0, "knock.shift_px": [9.0, -7.0]},
     "defocus": {
         "aberrations.on": True,
-        "aberrations.defocus_waves": 0.25,
+        "aberrations.defocus_waves": 0.45,
         "aberrations.astigmatism_waves": 0.0,
         "aberrations.coma_waves": 0.0,
     },
-    "kernel error": {"phase_screen.on": True, "phase_screen.rms_waves": 0.16, "phase_screen.correlation_mm": 0.15},
+    "kernel error": {
+        "fabrication.on": True,
+        "fabrication.phase_waves": 0.0,
+        "fabrication.depth": 0.0,
+        "fabrication.kernel_noise": 0.5,
+    },
     "vignetting": {"tile_gain.on": True, "tile_gain.spread": 0.2, "vignetting.on": True, "vignetting.tile_corner": 0.9},
-    "background": {"stray_light.on": True, "stray_light.pedestal": 0.2, "stray_light.slope": 1.0},
+    "background": {"stray_light.on": True, "stray_light.pedestal": 0.05, "stray_light.slope": 1.0},
     "nonlinearity": {"display_gamma.on": True, "display_gamma.gamma": 3.0},
     "crosstalk": {
         "ghosts.on": True,
-        "ghosts.strength": 0.5,
+        "ghosts.strength": 0.35,
         "ghosts.offset_px": [90.0, -75.0],
         "ghosts.blur_px": 8.0,
     },
@@ -43,7 +48,7 @@ class Parameters(BaseModel):
 
     captures: int = Field(32, description="images to capture for each twin")
     test_images: int = Field(100, description="captured to measure what the fault really costs")
-    faults: str = Field(",".join(FAULTS), description="which, separated by commas")
+    faults: str = Field("none," + ",".join(FAULTS), description="which, separated by commas; none is one")
     seed: int = Field(0, ge=0)
 
 
@@ -67,7 +72,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     judged = network.data.test
     images, labels = torch.from_numpy(judged.images), torch.from_numpy(judged.labels)
     found: dict[str, Any] = {}
-    for fault in ["none", *parameters.faults.split(",")]:
+    for fault in parameters.faults.split(","):
         changed = {f"effects.{key}": value for key, value in FAULTS.get(fault, {}).items()}
         _ask(door, op="set", values=changed)
         _ask(door, op="psf", tile=0, side=15)  # so that no exposure has to wait until the PSFs are computed

@@ -127,8 +127,8 @@ def test_residuals_of_all_tiles_share_a_scale_and_say_what_is_predicted():
     assert len(pictures) == 6
     assert len({axes.images[0].get_clim() for axes in pictures}) == 1
     np.testing.assert_array_equal(pictures[1].images[0].get_array(), residual[1])
-    assert pictures[0].get_title() == "0+  99.90 %"
-    assert pictures[1].get_title() == "0\u2212  50.00 %"
+    assert pictures[0].get_title() == "0+  0.1 %"
+    assert pictures[1].get_title() == "0\u2212  50 %"
     assert drawn(figure)
 
 
