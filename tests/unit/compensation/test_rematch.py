@@ -78,12 +78,14 @@ def scene():
 
 @pytest.fixture
 def brief(monkeypatch):
-    """Cut every method to the steps that this small world needs, or to fewer, where the outcome does not matter."""
+    """Give every method the steps and the rate that this small world needs; fewer, where the outcome does not matter."""
     # the package's own name `rematch` is the function
     modules = [sys.modules[f"labonn.compensation.{name}"] for name in ("methods", "rematch")]
 
     def cut(steps):
-        recipes = {name: replace(recipe, steps=steps) for name, recipe in modules[0].RECIPES.items()}
+        recipes = {
+            name: replace(recipe, steps=steps, learning_rate=1e-3) for name, recipe in modules[0].RECIPES.items()
+        }
         for module in modules:
             monkeypatch.setattr(module, "RECIPES", recipes)
 
