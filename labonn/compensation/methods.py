@@ -34,7 +34,7 @@ class Recipe:
 
 
 # On a handful of captures a long training only memorises them; on the twin's maps, of the whole training set, it pays.
-# Steps and rate of those on captures: the best of a grid for 8 and 32 captures (tests/benchmarks/tuning.py).
+# Steps and rate of those on captures: one setting for 8 and 32 captures, from a grid (tests/benchmarks/tuning.py).
 RECIPES: Mapping[str, Recipe] = {
     "e2e": Recipe(False, LossWeights(task=1.0), 100, 3e-4),
     "kd": Recipe(False, LossWeights(task=1.0, kd=KD_WEIGHT), 300, 3e-4),
