@@ -3,6 +3,7 @@
 What is on the screens is read from the memory of an X server that has no monitor.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -136,7 +137,11 @@ def test_pictures_that_were_loaded_ahead(screens: Screens) -> None:
 
 def windows() -> set[int]:
     """Processes of windows that this one has opened; other tests' benches may have some, too."""
-    return {child.pid for child in psutil.Process().children() if "drivers.display_window" in child.cmdline()}
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # one that has just ended has no command line
+            found |= {child.pid} if "drivers.display_window" in child.cmdline() else set()
+    return found
 
 
 @pytest.mark.parametrize(

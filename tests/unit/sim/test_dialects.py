@@ -281,4 +281,4 @@ def test_a_command_without_an_end_is_not_carried_out(shared_world):
 
 def test_a_world_without_a_laser_has_no_laser_to_talk_to():
     world = World("trial", small_world(), 0, VirtualClock())
-    assert sorted(sessions(world)) == ["shutter", "thermometer"]
+    assert sorted(sessions(world)) == ["shutter", "stage", "thermometer"]
