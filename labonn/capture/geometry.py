@@ -17,8 +17,9 @@ _WINDOW_TAPS = 4.5  # around a disc; the neighbouring tile's nearest one reaches
 _LEAST_FOUND = 0.6  # of a tile's discs
 _LEAST_SIGNAL = 6.0  # times the noise of a pixel, for a disc
 _LEAST_LIKENESS = 0.7  # of a disc's image to the mean of its tile's
-# A tap's cell in a map is one tap wide: misplaced by this much of it, 5 % of its light is its neighbour's.
-_LARGEST_RMS_TAPS = 0.05
+# A tap's cell in a map is one tap wide: misplaced by this much of it, 10 % of its light is its neighbour's. An affine
+# map leaves 0.002 of a tap where the PSF is the same all over the field; defocus and coma that grow with it leave 0.05.
+_LARGEST_RMS_TAPS = 0.1
 _REFINEMENTS = 5
 
 Doubles = NDArray[np.float64]

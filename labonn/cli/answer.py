@@ -17,7 +17,7 @@ class Answer:
     """The answer of a command."""
 
     content: Mapping[str, Any]  # for programs; `ok`, `exit_code` and `error` are added where they are missing
-    show: Callable[["Console"], None]  # for people; prints results, to stdout
+    show: Callable[["Console"], None] | str  # for people; prints results, to stdout, or is what is printed
     exit_code: int = 0
     error: str | None = None
 
@@ -53,8 +53,14 @@ class Stdout:
                 self._kept.write(json.dumps({**head, **answer.content}, allow_nan=False) + "\n")
                 self._kept.flush()
             return
-        from rich.console import Console
+        if isinstance(answer.show, str):
+            with suppress(BrokenPipeError):
+                print(answer.show, flush=True)
+        else:
+            from rich.console import Console
 
-        answer.show(Console(highlight=False, soft_wrap=True))
+            answer.show(Console(highlight=False, soft_wrap=True))
         if answer.error is not None:
+            from rich.console import Console
+
             Console(stderr=True, highlight=False, soft_wrap=True).print(answer.error, markup=False, style="bold")

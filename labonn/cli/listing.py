@@ -4,14 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from labonn.cli.answer import Answer
 from labonn.errors import ConfigError
 from labonn.records.catalogue import Catalogue, RunLine
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _STATUSES = ("running", "done", "failed", "refused", "aborted", "lost", "unreadable")
 _REASON_LETTERS = 60
@@ -31,15 +27,10 @@ def list_command(
         catalogue.catch_up()
         lines, count = catalogue.find(since=first, until=end, limit=most or None, **wanted)
 
-    def show(console: "Console") -> None:
-        for row in _columns(lines):
-            console.print(row, markup=False)
-        if count > len(lines):
-            console.print(f"{len(lines)} of {count} runs; --most {count} shows all")
-        if not lines:
-            console.print("no runs" if not any(wanted.values()) and not since and not until else "no runs fit")
-
-    return Answer({"runs": [asdict(line) for line in lines], "count": count}, show)
+    said = _columns(lines) if lines else ["no runs fit" if since or until or any(wanted.values()) else "no runs"]
+    if count > len(lines):
+        said.append(f"{len(lines)} of {count} runs; --most {count} shows all")
+    return Answer({"runs": [asdict(line) for line in lines], "count": count}, "\n".join(said))
 
 
 def _moment(option: str, text: str | None) -> str | None:

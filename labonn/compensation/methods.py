@@ -34,10 +34,11 @@ class Recipe:
 
 
 # On a handful of captures a long training only memorises them; on the twin's maps, of the whole training set, it pays.
+# Steps and rate of those on captures: one setting for 8 and 32 captures, from a grid (tests/benchmarks/tuning.py).
 RECIPES: Mapping[str, Recipe] = {
-    "e2e": Recipe(False, LossWeights(task=1.0), 300, 1e-3),
-    "kd": Recipe(False, LossWeights(task=1.0, kd=KD_WEIGHT), 300, 1e-3),
-    "ntkd": Recipe(False, LossWeights(task=1.0, ntkd=1.0), 300, 1e-3),
+    "e2e": Recipe(False, LossWeights(task=1.0), 100, 3e-4),
+    "kd": Recipe(False, LossWeights(task=1.0, kd=KD_WEIGHT), 300, 3e-4),
+    "ntkd": Recipe(False, LossWeights(task=1.0, ntkd=1.0), 100, 3e-4),
     "twin+ce": Recipe(True, LossWeights(task=1.0), 2500, 2e-3),
     "twin+kd": Recipe(True, LossWeights(task=1.0, kd=KD_WEIGHT), 2500, 2e-3),
     "twin+ntkd": Recipe(True, LossWeights(task=1.0, kd=KD_WEIGHT, ntkd=1.0), 2500, 2e-3),

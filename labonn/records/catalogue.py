@@ -7,6 +7,7 @@ answers at once.
 
 import json
 import logging
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -32,6 +33,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id TEXT PRIMARY KEY, protocol TEXT NOT NULL, bench TEXT, status TEXT NOT NULL, start_utc TEXT,
             seconds REAL, operator TEXT, optic TEXT, model TEXT, release TEXT, exit_code INTEGER, reason TEXT
         ) WITHOUT ROWID""",
+        "CREATE INDEX by_status ON runs (status)",
+        "CREATE INDEX by_what_they_are ON runs (id, protocol, bench, release, status)",  # counts need nothing else
         "CREATE TABLE known (what TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     ),
 )
@@ -179,16 +182,18 @@ class Catalogue:
             (count,) = self._connection.execute("SELECT count(*) FROM runs").fetchone()
         stale = set(going_on)
         if known.get("runs changed") != changed:
-            names = [name for name in _names(self._runs) if not name.startswith(".")]
-            new = [name for name in names if name > known.get("last run", "")]
+            names, last = _names(self._runs), known.get("last run", "0")
+            new = [name for name in names if name > last]
+            hidden = [name for name in names if name < "0"]  # begin with a dot
             stale.update(new)
-            if count + len(set(new) - set(going_on)) != len(names):
+            if count + len(set(new) - set(going_on)) != len(names) - len(hidden):
+                names = list(set(names) - set(hidden))
                 with _as_records(self.path):
                     ids = {row[0] for row in self._connection.execute("SELECT id FROM runs")}
                 stale.update(set(names) - ids)
                 self._forget(ids - set(names))
             self.put(read_lines(self._runs, sorted(stale)))
-            facts = {"runs changed": changed, "last run": max(names, default="")}
+            facts = {"runs changed": changed, "last run": max(new, default=last)}
             with self._writing():
                 self._connection.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", facts.items())
         elif stale:
@@ -307,7 +312,7 @@ def line_of(record: Mapping[str, Any]) -> RunLine:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - 100,000 Paths take longer than the rest
     except OSError as error:
         raise RecordError(f"{folder}: cannot be looked at: {error.strerror or error}") from error
 

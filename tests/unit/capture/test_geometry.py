@@ -80,16 +80,16 @@ def test_a_lenslet_that_makes_two_spots_of_one_is_found_between_them() -> None:
 
 
 def test_what_is_no_affine_map_is_refused() -> None:
-    """Discs displaced at random by half a pixel, as by air that moves."""
+    """Discs displaced at random by a sixth of a tap, as by air that moves."""
     astray = true_affine(0.0)[:, None] + np.zeros((1, len(FIDUCIALS_TAPS), 1, 1))
-    astray[:, :, :, 2] += np.random.default_rng(2).normal(0, 0.7, astray.shape[:3])
+    astray[:, :, :, 2] += np.random.default_rng(2).normal(0, 1.2, astray.shape[:3])
     pictures = np.zeros((FIDUCIAL_SCENES, *SHAPE), np.float32)
     for disc in range(len(FIDUCIALS_TAPS)):
         lit = np.zeros((4, len(FIDUCIALS_TAPS)))
         lit[:, disc] = 1
         pictures += pictures_of(astray[:, disc], lit)
     with pytest.raises(
-        CalibrationError, match=r"tile 0: its fiducials lie 0\.\d+ px rms from any affine map, more than"
+        CalibrationError, match=r"tile 0: its fiducials lie \d\.\d+ px rms from any affine map, more than"
     ):
         find(pictures)
 

@@ -78,12 +78,18 @@ def scene():
 
 @pytest.fixture
 def brief(monkeypatch):
-    """Cut every method to the steps that this small world needs, or to fewer, where the outcome does not matter."""
+    """Give methods the steps and rates that this small world needs, or fewer, where the outcome does not matter."""
     # the package's own name `rematch` is the function
     modules = [sys.modules[f"labonn.compensation.{name}"] for name in ("methods", "rematch")]
 
+    def rate(recipe):
+        return 2e-3 if recipe.twin else 1e-3
+
     def cut(steps):
-        recipes = {name: replace(recipe, steps=steps) for name, recipe in modules[0].RECIPES.items()}
+        recipes = {
+            name: replace(recipe, steps=steps, learning_rate=rate(recipe))
+            for name, recipe in modules[0].RECIPES.items()
+        }
         for module in modules:
             monkeypatch.setattr(module, "RECIPES", recipes)
 
