@@ -252,7 +252,7 @@ def test_a_screen_whose_resolution_changes_is_not_shown_on_any_more(screens: Scr
                 return "has 251 x 317 now; open the bench again" in said or "the window's process has ended" in said
             return False
 
-        until(refused)
+        until(refused, 20.0)
 
 
 def test_the_window_ends_with_its_holder(screens: Screens) -> None:
