@@ -46,10 +46,9 @@ class Clock(ABC):
         self.sleep_ms(max(0.0, 1e3 * (moment_s - self.now_s())))
 
     def moment_of(self, command: Callable[[], object]) -> float:
-        """Carry out a command, and give the time in seconds from which its effect is counted: when it was given."""
-        given_s = self.now_s()
+        """Carry out a command, and give the time in seconds from which its effect is counted: when it came back."""
         command()
-        return given_s
+        return self.now_s()
 
     @abstractmethod
     def _sleep_s_hw(self, duration_s: float) -> None: ...
@@ -66,9 +65,13 @@ class SystemClock(Clock):
         return time.monotonic()
 
     def moment_of(self, command: Callable[[], object]) -> float:
-        """As of any clock; but 1 ms before it came back, if that is later: it may have been held up on its way."""
-        given_s = super().moment_of(command)
-        return max(given_s, self.now_s() - _PROMPT_S)
+        """As of any clock; but when it was given, or 1 ms before it came back if that is later.
+
+        A command takes its fraction of a millisecond each time, which is part of the latency that is measured; one that
+        took longer may have been held up on its way.
+        """
+        given_s = self.now_s()
+        return max(given_s, super().moment_of(command) - _PROMPT_S)
 
     def _sleep_s_hw(self, duration_s: float) -> None:
         until_s = time.monotonic() + duration_s

@@ -128,3 +128,11 @@ def test_the_computer_s_clock_waits() -> None:
 def test_no_clock_goes_back(duration_ms: float) -> None:
     with pytest.raises(ValueError, match="cannot wait"):
         SystemClock().sleep_ms(duration_ms)
+
+
+def test_in_virtual_time_others_may_let_it_pass_while_a_command_is_on_its_way() -> None:
+    times = iter(("1.0\n", "1.008\n"))
+    with door(lambda _: next(times)) as address:
+        clock = WorldClock(address)
+        assert clock.moment_of(clock.now_s) == 1.008
+        clock.close()
