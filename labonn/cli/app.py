@@ -93,7 +93,7 @@ def run(
     from labonn.cli.running import plan_command, run_command
 
     if dry_run:
-        return plan_command(protocol, bench, settings or [])
+        return plan_command(protocol, bench, lab, settings or [])
     return run_command(protocol, bench, lab, settings or [], continue_run, fresh=fresh)
 
 

@@ -12,7 +12,7 @@ from labonn.instruments.instrument import Instrument, InstrumentTable, Shared, S
 from labonn.instruments.light import Light, LightTable
 from labonn.instruments.lock import Holder
 from labonn.instruments.modulator import Modulator, ModulatorTable
-from labonn.instruments.opening import open_bench
+from labonn.instruments.opening import open_bench, rehearse
 from labonn.instruments.power_meter import PowerMeter, PowerMeterTable
 from labonn.instruments.registry import driver_names
 from labonn.instruments.shutter import Shutter, ShutterTable
@@ -58,4 +58,5 @@ __all__ = [
     "driver_names",
     "open_bench",
     "read_bench",
+    "rehearse",
 ]

@@ -108,6 +108,26 @@ class Deployment:
         lab.note("calibrations", {one.kind: one.id for one in used})
         return calibration
 
+    def as_released(self, lab: "Lab", release: Release) -> Calibration:
+        """Put the bench into the state in which the release is used: its pattern, and the calibration it was made with.
+
+        Nothing is measured anew, so whatever has changed on the bench since shows in the maps.
+
+        Raises
+        ------
+        RecordError
+            If the release has no calibration.
+        CalibrationError, InstrumentError
+            If its file is damaged, or the SLM fails.
+        """
+        if release.calibration is None:
+            raise RecordError(f"release {release.id} has no calibration of its own: recalibrate to get one that has")
+        calibration = Calibration.load(release.file(release.calibration))
+        self.calibrator(lab)  # puts the kept phase table into use
+        if lab.bench.has_slm:
+            lab.bench.slm.show(self.pattern_rad)
+        return calibration
+
     def capture(
         self, lab: "Lab", group: str, images: NDArray[np.float32], calibration: Calibration, *, keep_frames: bool = True
     ) -> Tensor:

@@ -12,12 +12,14 @@ from labonn.report.figures.frames import frame_with_tiles
 from labonn.report.figures.health import dark_frame, light_and_meter, step_response
 from labonn.report.figures.maps import feature_maps
 from labonn.report.figures.optics import layout, phase_pattern, psf_pairs
-from labonn.report.figures.scores import accuracy_bars, gate_evidence, training_curves
+from labonn.report.figures.scores import accuracy_bars, accuracy_over, confusions, gate_evidence, training_curves
 from labonn.report.figures.twin import attribution_bars, twin_residuals
 
 __all__ = [
     "accuracy_bars",
+    "accuracy_over",
     "attribution_bars",
+    "confusions",
     "dark_frame",
     "feature_maps",
     "flat_field_picture",
