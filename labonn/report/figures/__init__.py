@@ -1,5 +1,6 @@
 """Figures from arrays, as `matplotlib.figure.Figure`; none touches pyplot's global state or opens a window."""
 
+from labonn.report.figures.answers import accuracy_over, confusions, control_chart
 from labonn.report.figures.characterisation import (
     flat_field_picture,
     geometry_shifts,
@@ -12,7 +13,7 @@ from labonn.report.figures.frames import frame_with_tiles
 from labonn.report.figures.health import dark_frame, light_and_meter, step_response
 from labonn.report.figures.maps import feature_maps
 from labonn.report.figures.optics import layout, phase_pattern, psf_pairs
-from labonn.report.figures.scores import accuracy_bars, accuracy_over, confusions, gate_evidence, training_curves
+from labonn.report.figures.scores import accuracy_bars, gate_evidence, training_curves
 from labonn.report.figures.twin import attribution_bars, twin_residuals
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "accuracy_over",
     "attribution_bars",
     "confusions",
+    "control_chart",
     "dark_frame",
     "feature_maps",
     "flat_field_picture",

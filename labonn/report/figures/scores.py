@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from labonn.report.figures.canvas import INK, NORMAL, SMALL, sheet, tidy
+from labonn.report.figures.canvas import INK, NORMAL, sheet, tidy
 from labonn.report.style import BLUE, GREY, SERIES
 
 _UNCOMPENSATED = "none"
@@ -104,62 +103,4 @@ def gate_evidence(candidates: Mapping[str, Sequence[tuple[int, float, float]]], 
     axes.set_ylabel("gain (points)")
     axes.grid(axis="y", color="#e3e6ea", lw=0.6)
     axes.legend(frameon=False, fontsize=NORMAL, loc="best")
-    return figure
-
-
-def confusions(counts: NDArray[np.int64], classes: Sequence[str]) -> Figure:
-    """Draw which class was taken for which: rows are what is right, columns the answers; what is right is left white.
-
-    Parameters
-    ----------
-    counts
-        (C, C), images of each class and answer.
-    classes
-        Their names.
-    """
-    side = 1.2 + 0.34 * len(classes)
-    figure = sheet(side, side)
-    axes = figure.subplots()
-    wrong = np.where(np.eye(len(classes), dtype=bool), 0, counts)
-    axes.imshow(wrong, cmap="Blues", vmin=0, vmax=max(1, int(wrong.max())))
-    for row, column in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if wrong[row, column] > 0.6 * wrong.max() else INK
-        axes.text(column, row, str(counts[row, column]), ha="center", va="center", size=SMALL, color=colour)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks(range(len(classes)), list(classes), size=SMALL)
-    axes.tick_params(length=0)
-    axes.set_xlabel("answer", size=NORMAL)
-    axes.set_ylabel("label", size=NORMAL)
-    return figure
-
-
-def accuracy_over(
-    values: Sequence[float], percent: Sequence[float], error: Sequence[tuple[float, float]], name: str, used: float
-) -> Figure:
-    """Draw accuracy against something that was varied.
-
-    Parameters
-    ----------
-    values
-        What was set.
-    percent, error
-        Accuracy at each, and its interval, in per cent.
-    name
-        What was varied, with its unit.
-    used
-        The value that is in use.
-    """
-    figure = sheet(7.0, 3.0)
-    axes = figure.subplots()
-    tidy(axes)
-    low, high = ([edge[place] for edge in error] for place in (0, 1))
-    axes.vlines(values, low, high, color=BLUE, lw=2.2, alpha=0.45)
-    axes.plot(values, percent, "o-", color=BLUE, ms=6, lw=1.2)
-    axes.axvline(used, color=GREY, lw=0.8, ls=":")
-    axes.set_xscale("log")
-    axes.set_xticks(list(values), [f"{value:.3g}" for value in values])
-    axes.minorticks_off()
-    axes.set_xlabel(name)
-    axes.set_ylabel("accuracy (%)")
-    axes.grid(axis="y", color="#e3e6ea", lw=0.6)
     return figure
