@@ -16,13 +16,13 @@ class Parameters(BaseModel):
     """What can be set."""
 
     test_images: PositiveInt | Literal["all"] = Field(1000, description="test images to show")
-    calibrate: bool = Field(False, description="calibrate first, instead of taking the bench as the release left it")
+    calibrate: bool = Field(False, description="calibrate first, instead of taking the bench as it is")
 
 
 def run(lab: Lab, parameters: Parameters) -> Result:
     """Show the images, let the backend answer, compare with the labels."""
     release, network, backend = in_use(lab)
-    calibration = network.calibrate(lab) if parameters.calibrate else network.as_released(lab, release)
+    calibration = network.calibrate(lab) if parameters.calibrate else network.as_used(lab, release)
 
     test, classes = network.data.test.first(parameters.test_images), network.data.classes
     tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)

@@ -24,7 +24,7 @@ class Parameters(BaseModel):
 def run(lab: Lab, parameters: Parameters) -> Result:
     """Capture the reference images as the release is used, compare with its own captures, predict the loss."""
     release, network, backend = in_use(lab)
-    calibration = network.as_released(lab, release)
+    calibration = network.as_used(lab, release)
     reference = reference_of(lab, release, network, backend, parameters.images)
     tiles = network.capture(lab, "watch", reference.images, calibration, keep_frames=False)
     power_mw = light_power_mw(lab)

@@ -108,22 +108,25 @@ class Deployment:
         lab.note("calibrations", {one.kind: one.id for one in used})
         return calibration
 
-    def as_released(self, lab: "Lab", release: Release) -> Calibration:
-        """Put the bench into the state in which the release is used: its pattern, and the calibration it was made with.
+    def as_used(self, lab: "Lab", release: Release) -> Calibration:
+        """Put the bench into the state in which a release is used: its pattern, and the latest calibration made for it.
 
-        Nothing is measured anew, so whatever has changed on the bench since shows in the maps.
+        That is the one that was kept last, by a recalibration that was refused, too; or the release's own where none
+        that is kept fits. Nothing is measured anew, so whatever has changed on the bench since shows in the maps.
 
         Raises
         ------
         RecordError
-            If the release has no calibration.
+            If there is neither.
         CalibrationError, InstrumentError
             If its file is damaged, or the SLM fails.
         """
-        if release.calibration is None:
-            raise RecordError(f"release {release.id} has no calibration of its own: recalibrate to get one that has")
-        calibration = Calibration.load(release.file(release.calibration))
-        self.calibrator(lab)  # puts the kept phase table into use
+        calibrator = self.calibrator(lab)  # puts the kept phase table into use
+        calibration = calibrator.kept_for_captures()
+        if calibration is None:
+            if release.calibration is None:
+                raise RecordError(f"release {release.id} has no calibration, and none is kept: recalibrate")
+            calibration = Calibration.load(release.file(release.calibration))
         if lab.bench.has_slm:
             lab.bench.slm.show(self.pattern_rad)
         return calibration
