@@ -227,6 +227,10 @@ app.add_typer(runs_app, name="runs")
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's name, the end of one that is unique, or its folder.")
 ]
+Export = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="A .zip for another laboratory, or a .nxs (NeXus, HDF5) for other programs."),
+]
 Archive = Annotated[Path, typer.Argument(metavar="FILE", help="The zip file.")]
 
 
@@ -260,8 +264,8 @@ def show(run: RunName, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
 
 
 @runs_app.command()
-def export(run: RunName, file: Archive, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
-    """Write a run into a zip file, with the model and the releases that belong to it."""
+def export(run: RunName, file: Export, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Write a run into a zip file for another laboratory, its model and releases with it; or as NeXus, for others."""
     from labonn.cli.runs import export_command
 
     return export_command(run, file, lab)
