@@ -70,8 +70,13 @@ def export_command(run: str, file: Path, lab: Path) -> Answer:
         )
     parts = export_nexus(folder, file) if nexus else export_run(lab, folder, file)
     size = file.stat().st_size
-    content = {"run": folder.name, "file": str(file.absolute()), "format": "nexus" if nexus else "zip"}
-    content |= {"bytes": size, "parts": parts}
+    content = {
+        "run": folder.name,
+        "file": str(file.absolute()),
+        "format": "nexus" if nexus else "zip",
+        "bytes": size,
+        "parts": parts,
+    }
     return Answer(content, lambda console: console.print(f"{file} ({_size(size)}): {', '.join(parts)}", markup=False))
 
 

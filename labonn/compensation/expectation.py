@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from labonn.compensation.twin import Twin
-from labonn.compensation.twin_basis import ALL_PARTS, Basis, Part
+from labonn.compensation.twin_basis import ALL_PARTS, Basis
 from labonn.compensation.twin_noise import Noise
 from labonn.compensation.twin_sensor import Sensor
 from labonn.errors import RecordError
@@ -71,7 +71,7 @@ class Expectation:
         try:
             found = {name: torch.as_tensor(array) for name, array in arrays.items()}
             height, width = (int(side) for side in found["image_shape"])
-            parts = tuple(cast(Part, ALL_PARTS[int(place)]) for place in found["parts"])
+            parts = tuple(ALL_PARTS[int(place)] for place in found["parts"])
             return cls(
                 Basis(parts, (height, width)),
                 found["weights"],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from labonn.report.figures.canvas import INK, NORMAL, SMALL, sheet, tidy
@@ -92,7 +93,7 @@ def control_chart(losses: Sequence[float], limit: float, tolerated: float) -> Fi
     axes.axhline(tolerated, color=INK, lw=1.0, ls=":")
     axes.axhline(0, color=GREY, lw=0.6)
     axes.set_xlim(0.5, max(10.5, len(losses) + 0.5))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("watch of this release")
     axes.set_ylabel("predicted loss (points)")
     axes.grid(axis="y", color="#e3e6ea", lw=0.6)
