@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,8 +33,9 @@ CELLS = RESULTS.parent / "results"
 POLICIES = ("none", "nightly", "drift")
 NAME = "month"
 NIGHT_H = 24
-# After how many hours, and by how much: pictures on the camera down and right, in its pixels, and focus, in um.
-KNOCKS = ((219.5, (9.0, -6.0), 0.0), (467.5, (-14.0, 4.0), 250.0))
+KNOCKS_H = (219.5, 467.5)
+KNOCKS = (((9.0, -6.0), 0.0), ((-14.0, 4.0), 250.0))
+"""By how much: pictures on the camera down and right, in its pixels, and focus, in um."""
 
 
 @contextmanager
@@ -49,9 +50,9 @@ def bench_at(work: Path, *, drifting: bool) -> Iterator[Simulated]:
         yield found
 
 
-def knocked(world: Simulated, hour: float) -> None:
+def knocked(world: Simulated, hour: float, knocks_h: Sequence[float]) -> None:
     """Let the bench be as it is after the knocks so far."""
-    so_far = [(shift, focus) for at, shift, focus in KNOCKS if at <= hour]
+    so_far = [knock for at, knock in zip(knocks_h, KNOCKS, strict=False) if at <= hour]
     if so_far:
         shift = [sum(one[axis] for one, _ in so_far) for axis in (0, 1)]
         focus = sum(one for _, one in so_far)
@@ -91,29 +92,29 @@ def recalibrate(bench: Path, lab: Path, policy: str, hour: int, seed: int, recor
         file.write(json.dumps(line) + "\n")
 
 
-def boundaries(hours: int) -> list[int]:
+def boundaries(hours: int, knocks_h: Sequence[float]) -> list[int]:
     """Hours after which a session ends: nights, and those before a knock."""
-    knocks = {int(at) for at, _, _ in KNOCKS}
+    knocks = {int(at) for at in knocks_h}
     return [hour for hour in range(1, hours + 1) if hour % NIGHT_H == 0 or hour in knocks or hour == hours]
 
 
-def month(work: Path, records: Path, hours: int, every: int, images: int, seed: int, minutes: float) -> bool:
+def month(work: Path, records: Path, arguments: argparse.Namespace) -> bool:
     """Go on with the month; whether it is over."""
-    begin_s = time.monotonic()
+    begin_s, hours, seed = time.monotonic(), 24 * arguments.days, arguments.seed
     records.touch()
     lines = [json.loads(line) for line in records.read_text().splitlines()]
     hour = max((line["hour"] for line in lines if line["kind"] == "hour"), default=-1)
     with bench_at(work, drifting=True) as world:
         labs = prepared(work, world.file, seed)
         while hour < hours:
-            if time.monotonic() - begin_s > 60 * minutes:
+            if time.monotonic() - begin_s > 60 * arguments.minutes:
                 return False
-            last = next(end for end in boundaries(hours) if end > hour)
-            knocked(world, hour + 1)
+            last = next(end for end in boundaries(hours, arguments.knocks) if end > hour)
+            knocked(world, hour + 1, arguments.knocks)
             settings = {
                 "labs": json.dumps({name: str(lab) for name, lab in labs.items()}), "records": str(records),
-                "first_hour": str(hour + 1), "last_hour": str(last), "truth_every": str(every),
-                "test_images": str(images),
+                "first_hour": str(hour + 1), "last_hour": str(last), "truth_every": str(arguments.truth_every),
+                "test_images": str(arguments.images),
             }  # fmt: skip
             outcome = run(PROTOCOLS / "month_hours.py", world.file, labs["none"], settings)
             hour = int(outcome.result["hour"])
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--truth-every", type=int, default=24, help="hours between looks at the truth")
     parser.add_argument("--images", type=int, default=10_000, help="test images of a look at the truth")
+    parser.add_argument("--knocks", type=float, nargs="*", default=KNOCKS_H, help="hours after which it is knocked")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stable", type=int, default=0, help="measure so many stable months instead")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long; a next start goes on")
@@ -169,16 +171,13 @@ def main() -> None:
         section, name = stable_table(read(records), arguments.seed, date), "month-stable"
     else:
         records = folder / f"{NAME}-{arguments.seed}.jsonl"
-        over = month(
-            work, records, 24 * arguments.days, arguments.truth_every, arguments.images, arguments.seed,
-            arguments.minutes,
-        )  # fmt: skip
-        section, name = table(read(records), KNOCKS, arguments, date), "month"
+        over = month(work, records, arguments)
+        section, name = table(read(records), arguments, date), "month"
     if arguments.dry_run or not over:
         print(section)
         raise SystemExit(None if over else "not over yet; the same command goes on")
     if name == "month":
-        draw(read(records), KNOCKS, RESULTS.parent / "pictures" / "month.png")
+        draw(read(records), arguments.knocks, RESULTS.parent / "pictures" / "month.png")
     write_section(name, section)
 
 

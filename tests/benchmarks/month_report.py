@@ -12,7 +12,6 @@ from scipy import stats
 from labonn.report.style import BLUE, GREY, VERMILLION
 
 Lines = Sequence[dict[str, Any]]
-Knocks = Sequence[tuple[float, tuple[float, float], float]]
 COLOURS = {"none": GREY, "nightly": VERMILLION, "drift": BLUE}
 SAID = {"none": "no recalibration", "nightly": "every night", "drift": "when the watch says so"}
 
@@ -41,7 +40,7 @@ def pairs(lines: Lines) -> list[tuple[str, float, float]]:
     return found
 
 
-def table(lines: Lines, knocks: Knocks, arguments: argparse.Namespace, date: str) -> str:
+def table(lines: Lines, arguments: argparse.Namespace, date: str) -> str:
     """Write the section."""
     truth, watches = of(lines, "truth"), of(lines, "watch", "drift")
     start = truth[0]["accuracy"]["none"] if truth else float("nan")
@@ -56,7 +55,7 @@ def table(lines: Lines, knocks: Knocks, arguments: argparse.Namespace, date: str
         )
     both = pairs(lines)
     apart = np.array([predicted - lost for _, predicted, lost in both])
-    seen = [_after_knock(lines, at) for at, _, _ in knocks if watches and watches[-1]["hour"] > at + 2]
+    seen = [_after_knock(lines, at) for at in arguments.knocks if watches and watches[-1]["hour"] > at + 2]
     alarms = [line["hour"] for line in watches if line["alarm"]]
     return "\n".join(
         [
@@ -64,8 +63,8 @@ def table(lines: Lines, knocks: Knocks, arguments: argparse.Namespace, date: str
             "",
             f"`python -m tests.benchmarks.month --work DIR --days {arguments.days} --truth-every"
             f" {arguments.truth_every} --images {arguments.images} --seed {arguments.seed}`, {date}; MNIST, virtual"
-            f" time; the world's thermal drift on; knocks after {', '.join(f'{at:g} h' for at, _, _ in knocks)}. Every"
-            f" {arguments.truth_every} hours, and whenever a recalibration is due, the truth: {arguments.images:,} test"
+            f" time; the world's thermal drift on; knocks after {', '.join(f'{at:g} h' for at in arguments.knocks)}."
+            f" Every {arguments.truth_every} hours, and whenever a recalibration is due, the truth: {arguments.images:,} test"
             " images, of which each frame is read for all three policies.",
             "",
             "| recalibration | accuracy, mean | worst | the worst below the beginning, points | made | released"
@@ -122,7 +121,7 @@ def stable_table(lines: Lines, seed: int, date: str) -> str:
     )
 
 
-def draw(lines: Lines, knocks: Knocks, path: Path) -> None:
+def draw(lines: Lines, knocks_h: Sequence[float], path: Path) -> None:
     """Draw the month: true accuracy of each policy, predicted loss of the watch, and one against the other."""
     figure = Figure(figsize=(10, 5.2), layout="constrained", facecolor="white")
     grid = figure.add_gridspec(2, 2, width_ratios=(2.2, 1))
@@ -142,7 +141,7 @@ def draw(lines: Lines, knocks: Knocks, path: Path) -> None:
     lower.set_ylabel("predicted loss (points)")
     lower.set_xlabel("day")
     for axes in (upper, lower):
-        for at, _, _ in knocks:
+        for at in knocks_h:
             axes.axvline(at / 24, color="black", lw=0.8, ls="--")
         axes.set_xlim(0, max(hours, default=1))
     for policy, predicted, lost in pairs(lines):
