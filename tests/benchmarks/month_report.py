@@ -64,8 +64,8 @@ def table(lines: Lines, arguments: argparse.Namespace, date: str) -> str:
             f"`python -m tests.benchmarks.month --work DIR --days {arguments.days} --truth-every"
             f" {arguments.truth_every} --images {arguments.images} --seed {arguments.seed}`, {date}; MNIST, virtual"
             f" time; the world's thermal drift on; knocks after {', '.join(f'{at:g} h' for at in arguments.knocks)}."
-            f" Every {arguments.truth_every} hours, and whenever a recalibration is due, the truth: {arguments.images:,} test"
-            " images, of which each frame is read for all three policies.",
+            f" Every {arguments.truth_every} hours, and whenever a recalibration is due, the truth:"
+            f" {arguments.images:,} test images, of which each frame is read for all three policies.",
             "",
             "| recalibration | accuracy, mean | worst | the worst below the beginning, points | made | released"
             " | captures |",
