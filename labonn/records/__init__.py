@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         set_current_release,
     )
     from labonn.records.runs import Run, RunRecord, Status, find_run, read_run
+    from labonn.records.watches import Watch, latest_watch, watches_of
     from labonn.records.weights import Weights, read_weights, write_weights
 
 _HOMES = {
@@ -45,6 +46,7 @@ _HOMES = {
     "Status": "runs",
     "StoredCalibration": "calibrations",
     "StoredModel": "models",
+    "Watch": "watches",
     "Weights": "weights",
     "calibration_history": "calibrations",
     "close_lost_runs": "lost",
@@ -56,6 +58,7 @@ _HOMES = {
     "kept_names": "frame_reading",
     "last_good_check": "checks",
     "last_good_release": "releases",
+    "latest_watch": "watches",
     "list_releases": "releases",
     "load_model": "models",
     "logging_to": "logs",
@@ -70,6 +73,7 @@ _HOMES = {
     "save_good_check": "checks",
     "save_model": "models",
     "set_current_release": "releases",
+    "watches_of": "watches",
     "write_weights": "weights",
 }
 
@@ -84,6 +88,7 @@ __all__ = [
     "Status",
     "StoredCalibration",
     "StoredModel",
+    "Watch",
     "Weights",
     "calibration_history",
     "close_lost_runs",
@@ -95,6 +100,7 @@ __all__ = [
     "kept_names",
     "last_good_check",
     "last_good_release",
+    "latest_watch",
     "list_releases",
     "load_model",
     "logging_to",
@@ -109,6 +115,7 @@ __all__ = [
     "save_good_check",
     "save_model",
     "set_current_release",
+    "watches_of",
     "write_weights",
 ]
 
