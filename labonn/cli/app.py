@@ -103,10 +103,18 @@ def recalibrate(
     settings: Settings = None,
     continue_run: Continue = None,
     fresh: Fresh = False,
+    if_due: Annotated[
+        bool,
+        typer.Option("--if-due", help="Only if the bench file's [schedule] says so; ends with 0 if it is not due."),
+    ] = False,
     lab: LabDir = DEFAULT_LAB,
     json: Json = False,
 ) -> Answer:
     """Measure what the bench really does, re-fit the backend to it, and release it if that is no worse."""
+    if if_due:
+        from labonn.cli.jobs import if_due_command
+
+        return if_due_command(bench, lab, settings or [], continue_run, fresh=fresh)
     from labonn.cli.running import run_command
 
     return run_command("recalibrate", bench, lab, settings or [], continue_run, fresh=fresh)
