@@ -63,7 +63,7 @@ class Daemon:
             logger.info("%s", error)
         except LabonnError as error:
             self._say(bench_path, str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - said, and the other benches and the next look go on
             self._say(bench_path, f"{type(error).__name__}: {error}", exc_info=True)
         else:
             if self._said.pop(bench_path, None) is not None:
@@ -73,8 +73,8 @@ class Daemon:
         name = self._benches[bench_path]
         if (now_called := read_bench(bench_path).name) != name:
             raise LabonnError(
-                f"{bench_path}: the bench was called {name!r} when the daemon began, and is {now_called!r} now; nothing is"
-                " done there until the daemon is started again"
+                f"{bench_path}: the bench was called {name!r} when the daemon began, and is {now_called!r} now;"
+                " nothing is done there until the daemon is started again"
             )
         holder = holder_of(name)
         if holder is not None and holder.lives:

@@ -12,6 +12,10 @@ from labonn.errors import Aborted, LabonnError
 logger = logging.getLogger(__name__)
 
 _STOP_LIMIT_S = 60.0
+if sys.platform == "win32":
+    _NEW_GROUP, _PLEASE_STOP = subprocess.CREATE_NEW_PROCESS_GROUP, signal.CTRL_BREAK_EVENT
+else:
+    _NEW_GROUP, _PLEASE_STOP = 0, signal.SIGTERM
 
 
 class JobProcesses:
@@ -35,13 +39,12 @@ class JobProcesses:
             If it cannot be started, or no job is to be begun any more.
         """
         command = [sys.executable, "-m", "labonn", *words]
-        new_group = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
         with self._lock:
             if self._stopped:
                 raise Aborted(f"labonn {' '.join(words)}: not begun, as the daemon is asked to stop")
             try:
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), creationflags=new_group
+                    command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), creationflags=_NEW_GROUP
                 )
             except OSError as error:
                 raise LabonnError(f"{' '.join(command)}: cannot be started: {error}") from error
@@ -59,7 +62,7 @@ class JobProcesses:
             going_on = list(self._going_on)
         for process in going_on:
             logger.warning("process %d is asked to stop", process.pid)
-            process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGTERM)
+            process.send_signal(_PLEASE_STOP)
         for process in going_on:
             try:
                 process.wait(_STOP_LIMIT_S)
