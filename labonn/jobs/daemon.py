@@ -21,6 +21,7 @@ from labonn.jobs.due import look_for_watch
 from labonn.jobs.history import WATCH, read_history
 from labonn.jobs.job_process import JobProcesses
 from labonn.jobs.recalibrating import look_at
+from labonn.jobs.watching import watch_settings
 from labonn.records.disk import utc_now
 
 logger = logging.getLogger(__name__)
@@ -82,8 +83,9 @@ class Daemon:
         lab = ["--lab", str(self._lab_dir)]
         shot = look_at(bench_path, self._lab_dir, clock=self._clock)
         watch = look_for_watch(shot.schedule, read_history(self._lab_dir, name), self._clock())
-        if watch.due and not shot.look.due:
-            self._run(["run", WATCH, str(bench_path), *lab])
+        if shot.schedule is not None and watch.due and not shot.look.due:
+            words = [f"{key}={value}" for key, value in watch_settings(shot.schedule).items()]
+            self._run(["run", WATCH, str(bench_path), *(part for word in words for part in ("--set", word)), *lab])
             shot = look_at(bench_path, self._lab_dir, clock=self._clock)
         if shot.look.due:
             logger.info("bench %r is due: %s", name, shot.look.why)

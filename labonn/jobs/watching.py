@@ -1,0 +1,58 @@
+"""The watch for drift, when its hour has come: the protocol ``watch_drift``."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labonn.instruments.bench_config import read_bench
+from labonn.instruments.lock import reserved
+from labonn.instruments.schedule import Schedule
+from labonn.jobs.due import look_for_watch
+from labonn.jobs.history import WATCH, read_history
+from labonn.records.disk import utc_now
+
+if TYPE_CHECKING:
+    from labonn.protocol import Outcome
+
+Watch = Callable[[Path, Path, Mapping[str, str]], "Outcome"]
+"""Bench file, laboratory's folder and settings -> how the run ended."""
+
+
+def watch_if_due(
+    bench_path: Path,
+    lab_dir: Path,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    watch: Watch | None = None,
+) -> "Outcome | None":
+    """Watch a bench for drift, if its schedule says that this is due; None where it is not.
+
+    Raises
+    ------
+    BenchInUse
+        If it is due and another process holds the bench.
+    ConfigError
+        If the bench file is wrong.
+    RecordError
+        If the laboratory's records cannot be read.
+    """
+    config = read_bench(bench_path)
+    schedule = config.schedule
+    if schedule is None or not look_for_watch(schedule, read_history(lab_dir, config.name), clock()).due:
+        return None
+    with reserved(config.name):
+        if not look_for_watch(schedule, read_history(lab_dir, config.name), clock()).due:
+            return None
+        return (watch or _run)(bench_path, lab_dir, watch_settings(schedule))
+
+
+def watch_settings(schedule: Schedule) -> dict[str, str]:
+    """Give the settings of ``watch_drift``, as ``--set`` takes them."""
+    return {} if schedule.drift is None else {"tolerated_loss_points": f"{schedule.drift.tolerated_loss_points:g}"}
+
+
+def _run(bench_path: Path, lab_dir: Path, settings: Mapping[str, str]) -> "Outcome":
+    from labonn.protocol.runtime import run_protocol
+
+    return run_protocol(WATCH, bench_path, lab_dir, settings)
