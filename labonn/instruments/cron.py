@@ -57,7 +57,7 @@ class Cron:
         ValueError
             If no such day comes, as 30 February.
         """
-        local = moment.astimezone(zone).replace(tzinfo=None)
+        local = moment.astimezone(zone).replace(tzinfo=None, fold=0)
         for naive in self._local_times_after(local):
             there = naive.astimezone(UTC) if zone is None else naive.replace(tzinfo=zone).astimezone(UTC)
             if there > moment:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from filelock import FileLock, Timeout
 
 from labonn.errors import BenchInUse, InstrumentError
-from labonn.instruments.lock import lock_folder
+from labonn.instruments import lock as bench_locks
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def daemon_lock(bench: str) -> Iterator[None]:
     InstrumentError
         If the lock cannot be made.
     """
-    folder = lock_folder()
+    folder = bench_locks.lock_folder()
     who = folder / f"{bench}.daemon.json"
     lock = FileLock(folder / f"{bench}.daemon.lock", timeout=0, mode=0o666)
     try:

@@ -69,10 +69,9 @@ def look_for_watch(schedule: Schedule | None, history: History, now: datetime) -
     if schedule is None or schedule.drift is None:
         return Look(False, "the bench file has no [schedule.drift]")
     every = timedelta(hours=schedule.drift.watch_every_h)
-    history = history.believed(now, every)
     if history.released is None:
         return Look(False, "the bench has no release that could have drifted")
-    last = history.watch_begun
+    last = history.believed(now, every).watch_begun
     begins = schedule.out_of_quiet(now if last is None else max(last + every, now))
     return Look(begins <= now, f"a watch every {schedule.drift.watch_every_h:g} h", begins)
 

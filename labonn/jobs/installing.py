@@ -87,7 +87,7 @@ def _systemd(call: Call, every_min: int) -> Written:
         + secrets
         + f"EnvironmentFile=-%h/.config/labonn-{call.bench}.env\n"
         + f"ExecStart={' '.join(map(_systemd_word, call.words))}\n"
-        "# 4: the gate refused, 5: the bench is in use; labonn tells of both by itself.\n"
+        "# 4: the gate refused, of which labonn tells by itself; 5: the bench is in use.\n"
         "SuccessExitStatus=4 5\nTimeoutStopSec=120\n"
     )
     timer = (
@@ -115,7 +115,7 @@ def _systemd_word(word: str, *, dollar: str = "$$") -> str:
 def _cron(call: Call, every_min: int) -> Written:
     variables = "".join(f"{key}={shlex.quote(value)} " for key, value in call.environment.items())
     folder, log = (shlex.quote(str(call.lab_dir / name)) for name in ("jobs", "jobs/cron.log"))
-    command = f"mkdir -p {folder} && {variables}{shlex.join(call.words)} >>{log} 2>&1"
+    command = f"mkdir -p {folder} && {variables}{shlex.join(call.words)} 2>>{log} >/dev/null"
     lines = [
         f"# labonn: recalibrate bench {call.bench}, if it is due",
         *(f"# needed, too, in a crontab that you alone can read: {name}=..." for name in call.secrets),
@@ -123,7 +123,7 @@ def _cron(call: Call, every_min: int) -> Written:
     ]
     return Written(
         {f"labonn-{call.bench}.cron": ("\n".join(lines) + "\n").encode()},
-        ("crontab -e, and put these lines in", f"{call.lab_dir / 'jobs' / 'cron.log'} shows what was said"),
+        ("crontab -e, and put these lines in", f"{call.lab_dir / 'jobs' / 'cron.log'} shows what went wrong"),
     )
 
 

@@ -1,6 +1,7 @@
 """A mail through an SMTP server."""
 
 import os
+import platform
 import smtplib
 import ssl
 from email.message import EmailMessage
@@ -44,9 +45,11 @@ def send_mail(email: Email, message: Message) -> None:
 
 
 def _connected(email: Email) -> smtplib.SMTP:
+    name = platform.node() or "localhost"  # what it says by default waits for a name server
     if email.security == "tls":
-        return smtplib.SMTP_SSL(email.host, email.port, timeout=_LIMIT_S, context=ssl.create_default_context())
-    return smtplib.SMTP(email.host, email.port, timeout=_LIMIT_S)
+        context = ssl.create_default_context()
+        return smtplib.SMTP_SSL(email.host, email.port, local_hostname=name, timeout=_LIMIT_S, context=context)
+    return smtplib.SMTP(email.host, email.port, local_hostname=name, timeout=_LIMIT_S)
 
 
 def _password(email: Email, where: str) -> str:
