@@ -17,6 +17,7 @@ from labonn.records.watches import Watch, latest_watch
 RECALIBRATION = "recalibrate"
 WATCH = "watch_drift"
 _MOST = 60  # attempts that are looked at; their chain of failures is shorter
+_OF_ONE_SECOND = 10  # names of runs say no more than the second
 _WITHOUT_RUN = "last-attempt-without-run.json"
 
 
@@ -78,7 +79,7 @@ def read_history(lab_dir: Path, bench: str) -> History:
     with Catalogue(lab_dir) as catalogue:
         catalogue.catch_up()
         lines, _ = catalogue.find(protocol=RECALIBRATION, bench=bench, limit=_MOST)
-        watches, _ = catalogue.find(protocol=WATCH, bench=bench, limit=1)
+        watches, _ = catalogue.find(protocol=WATCH, bench=bench, limit=_OF_ONE_SECOND)
     attempts = [_attempt(line) for line in lines if line.status not in ("running", "unreadable")]
     attempts += _attempts_without_run(lab_dir, bench)
     attempts.sort(key=lambda attempt: attempt.begun, reverse=True)
@@ -87,7 +88,7 @@ def read_history(lab_dir: Path, bench: str) -> History:
         tuple(attempts),
         None if release is None else _made(lab_dir, release),
         watch if watch is not None and watch.release == release else None,
-        _begun(watches[0]) if watches else None,
+        max(map(_begun, watches), default=None),
     )
 
 
