@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from labonn.records.disk import utc_now
 
 if TYPE_CHECKING:
     from labonn.protocol import Outcome
+
+_MONTH_H = 720
 
 Watch = Callable[[Path, Path, Mapping[str, str]], "Outcome"]
 """Bench file, laboratory's folder and settings -> how the run ended."""
@@ -49,7 +52,12 @@ def watch_if_due(
 
 def watch_settings(schedule: Schedule) -> dict[str, str]:
     """Give the settings of ``watch_drift``, as ``--set`` takes them."""
-    return {} if schedule.drift is None else {"tolerated_loss_points": f"{schedule.drift.tolerated_loss_points:g}"}
+    if schedule.drift is None:
+        return {}
+    return {
+        "tolerated_loss_points": f"{schedule.drift.tolerated_loss_points:g}",
+        "watches_a_month": str(ceil(_MONTH_H / schedule.drift.watch_every_h)),  # false alarms are counted over all
+    }
 
 
 def _run(bench_path: Path, lab_dir: Path, settings: Mapping[str, str]) -> "Outcome":

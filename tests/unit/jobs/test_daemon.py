@@ -100,9 +100,8 @@ def test_a_watch_every_hour_and_a_recalibration_when_it_says_so(write_bench, lab
         daemon.look(bench)
         time.pass_min(5)
     watched = [words for words in jobs.words if words[0] == "run"]
-    assert watched[0] == [
-        "run", "watch_drift", str(bench), "--set", "tolerated_loss_points=0.5", "--lab", str(lab)
-    ]  # fmt: skip
+    settings = ["--set", "tolerated_loss_points=0.5", "--set", "watches_a_month=720"]
+    assert watched[0] == ["run", "watch_drift", str(bench), *settings, "--lab", str(lab)]
     assert 5 <= len(watched) <= 6
     assert len(recalibrations.begun) == 1
     assert timedelta(hours=2) < recalibrations.begun[0] - begin < timedelta(hours=2, minutes=20)
