@@ -27,8 +27,9 @@ from labonn.instruments.world import start_world
 from labonn.jobs.daemon import Daemon
 from labonn.jobs.recalibrating import recalibrate_if_due
 from labonn.protocol import Outcome, run_protocol
-from labonn.records import Run, read_run
+from labonn.records import Run, newest_model, read_run
 from tests.bench.conftest import Simulated, bench_of, simulated
+from tests.benchmarks.nights import PROTOCOLS, run
 from tests.benchmarks.results import write_section
 
 SCHEDULE = '\n[schedule]\ncron = "0 3 * * *"\ntime_zone = "UTC"\nsettings = { methods = "none" }\n'
@@ -137,9 +138,11 @@ def measure(work: Path, days: float) -> Week:
     assert DRIFT + "false" in content
     world_file.write_text(content.replace(DRIFT + "false", DRIFT + "true"), encoding="utf-8")
     with simulated(bench) as world:
-        deployed = run_protocol("train_and_deploy", bench, lab, {"evaluation_images": "100"}, quiet=True)
-        if deployed.exit_code:
-            raise SystemExit(f"train_and_deploy ended with {deployed.exit_code}: {deployed.error}")
+        model = newest_model(lab)
+        if model is None:
+            run("train_and_deploy", bench, lab, {"evaluation_images": "100"})
+        else:
+            run(PROTOCOLS / "deploy_again.py", bench, lab, {"model": model})
         clock = WorldTime.of(bench)
         week = Week(world, lab, clock)
         daemon = Daemon(lab, {bench: read_bench(bench).name}, week.run_job, clock)
