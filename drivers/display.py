@@ -88,7 +88,7 @@ class Window(Modulator):
             self._loaded += 1
         return self._loaded
 
-    def show_loaded(self, number: int, *, wait: bool = True) -> None:
+    def show_preloaded(self, number: int, *, wait: bool = True) -> None:
         """Show a picture that was loaded ahead and, unless told otherwise, wait until it has settled.
 
         Raises

@@ -58,7 +58,13 @@ class _Pixels(Device, Modulator):
         return int(self._core.getSLMHeight(self._label)), int(self._core.getSLMWidth(self._label))
 
     def _show_hw(self, levels: NDArray[np.uint8]) -> None:
+        self._load_hw(levels)
+        self._show_loaded_hw(levels)
+
+    def _load_hw(self, levels: NDArray[np.uint8]) -> None:
         self._core.setSLMImage(self._label, levels)
+
+    def _show_loaded_hw(self, levels: NDArray[np.uint8]) -> None:
         self._core.displaySLMImage(self._label)
         self._core.waitForDevice(self._label)
 

@@ -45,6 +45,10 @@ class Scene(Protocol):
         """Give what the sensor sees between two moments."""
         ...
 
+    def foresee(self, start_s: float, stop_s: float, exposure_ms: float) -> None:
+        """Make ready what the sensor sees between two moments, of which the second is to come, if nothing happens."""
+        ...
+
     def expose_stale(self, start_s: float, stop_s: float, exposure_ms: float) -> Frame | None:
         """Give what it would see of the picture before; None where that is no different."""
         ...
@@ -165,6 +169,8 @@ class Camera:
     def _take(self, start_s: float, wait_until_s: Callable[[float], None]) -> Snap | None:
         exposure_ms = self.exposure_ms
         stop_s = start_s + exposure_ms * _MS
+        if self._clock.passes_by_itself:
+            self._scene.foresee(start_s, stop_s, exposure_ms)
         wait_until_s(stop_s)
         self.frames += 1
         frame = self._spoilt(start_s, stop_s, exposure_ms)

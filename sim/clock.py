@@ -8,6 +8,9 @@ from typing import Protocol
 class Clock(Protocol):
     """What the world needs of a clock."""
 
+    passes_by_itself: bool
+    """Whether time passes while nobody waits for it."""
+
     def now_s(self) -> float:
         """Seconds since the world began."""
         ...
@@ -23,6 +26,8 @@ class Clock(Protocol):
 
 class VirtualClock:
     """Time passes only when somebody waits for it, and then at once."""
+
+    passes_by_itself = False
 
     def __init__(self) -> None:
         self._now_s = 0.0
@@ -48,6 +53,8 @@ class VirtualClock:
 
 class RealClock:
     """The computer's monotonic clock."""
+
+    passes_by_itself = True
 
     def __init__(self) -> None:
         self._began = time.perf_counter()

@@ -1,7 +1,8 @@
 """The three doors of a world: devices (for the clients in `sim.micromanager`), clock, and truth (for tests only).
 
 devices and truth: one JSON object a line, `{"op": ..., "id": ..., ...}`; the answer repeats `id` and has `ok`, and
-`error` where that is false. clock: `TIME?` and `SLEEP seconds`. Nothing that a client says ends the world.
+`error` where that is false. clock: `TIME?`, `SLEEP seconds` and `UNTIL seconds`. Nothing that a client
+says ends the world.
 """
 
 import base64
@@ -82,6 +83,7 @@ class DevicesDoor(JsonDoor):
         super().__init__(
             {
                 "hello": self._hello,
+                "load": self._load,
                 "show": self._show,
                 "snap": self._snap,
                 "arm": self._arm,
@@ -105,12 +107,22 @@ class DevicesDoor(JsonDoor):
             "readout_ms": camera.readout_ms,
         }
 
+    def _load(self, request: Request) -> Request:
+        """Take the levels that were put into the memory."""
+        device = self._panel(request)
+        self._world.load(device, self._arrays[device])
+        return {}
+
     def _show(self, request: Request) -> Request:
+        """Show what was loaded last."""
+        self._world.show_loaded(self._panel(request))
+        return {}
+
+    def _panel(self, request: Request) -> str:
         device = str(request["device"])
         if device not in self._world.panel_shapes():
             raise SimulationError(f"there is no panel {device!r}")
-        self._world.show(device, self._arrays[device])
-        return {}
+        return device
 
     def _snap(self, _: Request) -> Request:
         self._check_delivery()
@@ -267,20 +279,20 @@ class ClockDoor:
         self._clock = world.clock
 
     def answer(self, line: str) -> str | None:
-        """`TIME?` gives seconds, `SLEEP seconds` gives OK when they have passed; anything else an error."""
+        """`TIME?` gives seconds; OK, `SLEEP seconds` when they have passed and `UNTIL seconds` when it is that time."""
         command, _, argument = line.strip().partition(" ")
         if command == "TIME?" and not argument:
             return f"{self._clock.now_s():.9f}"
-        if command == "SLEEP":
+        if command in ("SLEEP", "UNTIL"):
             try:
                 seconds = _number(float(argument), "seconds")
             except (ValueError, SimulationError):
-                return f"ERROR SLEEP takes seconds, not {argument[:40]!r}"
+                return f"ERROR {command} takes seconds, not {argument[:40]!r}"
             if not 0 <= seconds <= _MAX_SLEEP_S:
-                return f"ERROR SLEEP takes 0 to {_MAX_SLEEP_S:g} seconds, not {argument[:40]}"
-            self._clock.sleep_until_s(self._clock.now_s() + seconds)
+                return f"ERROR {command} takes 0 to {_MAX_SLEEP_S:g} seconds, not {argument[:40]}"
+            self._clock.sleep_until_s(seconds if command == "UNTIL" else self._clock.now_s() + seconds)
             return "OK"
-        return f"ERROR {line[:40]!r} is neither TIME? nor SLEEP seconds"
+        return f"ERROR {line[:40]!r} is none of TIME?, SLEEP seconds and UNTIL seconds"
 
 
 def _number(value: object, name: str) -> float:

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+
 from sim.optics import Moment
 from sim.sensor import Floats
 
@@ -77,10 +80,10 @@ class Lights:
         parts = [(weight, self._of(picture, situation)) for picture, weight in weights.items()]
         if len(parts) == 1 and parts[0][0] == 1.0:
             return parts[0][1]
-        light = parts[0][0] * parts[0][1].light
+        light = torch.from_numpy(parts[0][1].light) * parts[0][0]
         for weight, seen in parts[1:]:
-            light += weight * seen.light
-        return Seen(light, sum(weight * seen.radiance for weight, seen in parts))
+            light.add_(torch.from_numpy(seen.light), alpha=weight)
+        return Seen(np.asarray(light.numpy()), sum(weight * seen.radiance for weight, seen in parts))
 
     def each(self, pictures: Iterable[str], situation: Situation) -> None:
         """Have the light of each picture ready, for several mixtures of them."""

@@ -33,6 +33,7 @@ class _Panel(Client, SLMDevice):
     def set_image(self, pixels: NDArray[np.uint8]) -> None:
         """Put levels, (rows, columns), where the world will take them from."""
         self._link.array(self._panel)[:] = pixels
+        self._ask("load", device=self._panel)
 
     def get_image(self) -> NDArray[np.uint8]:
         """Return the levels that were put there last."""

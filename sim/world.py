@@ -67,6 +67,18 @@ class _Band:
         return slice(round(self.number * height / self.count), round((self.number + 1) * height / self.count))
 
 
+@dataclass(frozen=True)
+class _Sight:
+    """All that one exposure's frame depends on, but for chance."""
+
+    start_s: float
+    exposure_ms: float
+    bands: tuple[_Band, ...]
+    moment: Moment
+    binning: int
+    sensor: Sensor
+
+
 class World:
     """One world: commands come in, time passes, frames come out. Safe to use from several threads."""
 
@@ -86,8 +98,10 @@ class World:
         self._lock = threading.RLock()  # held for moments, never while time passes
         blanks = {device: np.zeros(shape, np.uint8) for device, shape in self.panel_shapes().items()}
         self._pictures = {content_key(blank): blank for blank in blanks.values()}
-        self._panels = {device: Panel(content_key(blank), 0.0, 0.0) for device, blank in blanks.items()}
+        self._loaded = {device: content_key(blank) for device, blank in blanks.items()}  # what was sent last
+        self._panels = {device: Panel(key, 0.0, 0.0) for device, key in self._loaded.items()}
         self._told: deque[tuple[float, str]] = deque(maxlen=_REMEMBERED)  # when the display was told to show what
+        self._foreseen: tuple[_Sight, Frame] | None = None
         self._retune()
 
     def panel_shapes(self) -> dict[str, tuple[int, int]]:
@@ -105,9 +119,14 @@ class World:
         self.optics.prepare(self.pattern(), self._moment(self.clock.now_s(), self.clock.now_s()))
 
     def show(self, device: str, pixels: Pixels) -> None:
-        """Show levels on the display or the SLM; they settle as time passes.
+        """Show levels on the display or the SLM; they settle as time passes."""
+        self.load(device, pixels)
+        self.show_loaded(device)
 
-        A pattern on the SLM is made ready here (seconds, once for a pattern), so that no exposure has to wait for it.
+    def load(self, device: str, pixels: Pixels) -> None:
+        """Take levels that will be shown, and make ready what they need, so that no exposure has to wait for it.
+
+        A pattern on the SLM takes seconds, once for a pattern.
         """
         if device not in self._panels:
             raise SimulationError(f"there is no panel {device!r} here; there are {', '.join(self._panels)}")
@@ -117,21 +136,30 @@ class World:
             )
         if device == "slm":
             self.optics.prepare(pixels, self._moment(self.clock.now_s(), self.clock.now_s()))
+        key = content_key(pixels)
         with self._lock:
-            key = content_key(pixels)
             self._pictures.setdefault(key, pixels.copy())
+            self._loaded[device] = key
+        if device == "display":
+            self._foresee(key)
+
+    def show_loaded(self, device: str) -> None:
+        """Show the levels that were loaded last; they settle as time passes."""
+        with self._lock:
+            key = self._loaded[device]
             now_s = self.clock.now_s()
             if device == "display" and key != self._panels[device].told:
                 self._told.append((now_s, key))
             self._panels[device].show(key, now_s, self._late_s(now_s) if device == "display" else 0.0)
-            needed = {key for _, key in self._told}.union(*(panel.keys() for panel in self._panels.values()))
+            needed = {*self._loaded.values(), *(key for _, key in self._told)}
+            needed = needed.union(*(panel.keys() for panel in self._panels.values()))
             self._pictures = {key: picture for key, picture in self._pictures.items() if key in needed}
         if device == "display":
             self.camera.trigger("External")
-            self._foresee(key, now_s)
 
-    def _foresee(self, key: str, now_s: float) -> None:
+    def _foresee(self, key: str) -> None:
         """Render what is about to be seen, where that is known already: of optics at rest."""
+        now_s = self.clock.now_s()
         if self._moment(now_s, now_s) == STILL:
             slm = self._panels["slm"].told if "slm" in self._panels else _FIXED_KEY
             self._lights.foresee(key, Situation(((slm, 1.0),), STILL, self.camera.binning))
@@ -143,7 +171,16 @@ class World:
 
     def expose(self, start_s: float, stop_s: float, exposure_ms: float) -> Frame:
         """Give what the sensor sees between two moments."""
-        return self._expose(start_s, stop_s, exposure_ms, None)
+        foreseen, self._foreseen = self._foreseen, None
+        sight = self._sight(start_s, stop_s, exposure_ms, None)
+        if foreseen is not None and foreseen[0] == sight:
+            return foreseen[1]
+        return self._frame(sight)
+
+    def foresee(self, start_s: float, stop_s: float, exposure_ms: float) -> None:
+        """Compute what `expose` will give, if nothing changes until then: in real time, while the time passes."""
+        sight = self._sight(start_s, stop_s, exposure_ms, None)
+        self._foreseen = sight, self._frame(sight)
 
     def expose_stale(self, start_s: float, stop_s: float, exposure_ms: float) -> Frame | None:
         """Give what it would see, had the display gone back to its picture before; None where that is no different."""
@@ -152,16 +189,19 @@ class World:
         before = earlier[-2] if len(earlier) > 1 else None
         if before is None or self.illumination.lit_share(start_s, stop_s) <= 0.0:
             return None
-        return self._expose(start_s, stop_s, exposure_ms, before)
+        return self._frame(self._sight(start_s, stop_s, exposure_ms, before))
 
-    def _expose(self, start_s: float, stop_s: float, exposure_ms: float, stale: str | None) -> Frame:
-        binning = self.camera.binning
+    def _sight(self, start_s: float, stop_s: float, exposure_ms: float, stale: str | None) -> "_Sight":
         bands = self._bands(start_s, stop_s, exposure_ms, stale)
         with self._lock:
-            sensor = self._sensor_of(binning)
+            sensor = self._sensor_of(self.camera.binning)
+        return _Sight(start_s, exposure_ms, tuple(bands), self._moment(start_s, stop_s), self.camera.binning, sensor)
+
+    def _frame(self, sight: "_Sight") -> Frame:
+        bands, moment, binning, sensor = sight.bands, sight.moment, sight.binning, sight.sensor
+        start_s, exposure_ms = sight.start_s, sight.exposure_ms
         if all(band.lit_ms <= 0.0 for band in bands):  # the optics may be busy: a dark frame needs none
             return sensor.expose(exposure_ms=exposure_ms)
-        moment = self._moment(start_s, stop_s)
         speckle = self._speckles.factor(start_s, exposure_ms)
         if len(bands) == 1:
             seen = self._seen(bands[0], moment, binning)

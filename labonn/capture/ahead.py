@@ -5,6 +5,7 @@ triggered by software, the next image is shown as soon as the exposure is over, 
 else when the frame has arrived.
 """
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labonn.capture.scene import plain_scene, scene_of
+from labonn.capture.scene import levels_of_scene, plain_scene
 from labonn.errors import InstrumentError
 from labonn.instruments import Bench
 
@@ -24,6 +25,8 @@ AHEAD = 3
 # Waits are cut into slices because Windows delivers Ctrl-C only between them.
 _SLICE_S = 0.2
 _ENDING_S = 2.0
+# Between threads of Python, while images are shown: the thread that keeps the time must not wait for one that computes.
+_SWITCH_S = 1e-4
 
 Frame = NDArray[np.uint16]
 
@@ -39,11 +42,16 @@ class Screen:
 
     def show(self, index: int) -> None:
         """Show an image, without waiting."""
-        self.show_levels(self.levels_of(index))
+        self.load(index)
+        self.show_loaded()
 
-    def levels_of(self, index: int) -> NDArray[np.uint8]:
-        """Levels that an image is sent as."""
-        return self._bench.display.levels_of(scene_of(self.images[index], self._bench))
+    def load(self, index: int) -> None:
+        """Send an image to the display, which goes on showing another."""
+        self._bench.display.load_levels(levels_of_scene(self.images[index], self._bench))
+
+    def show_loaded(self) -> None:
+        """Show the image that was loaded, without waiting."""
+        self._shown_s = self._bench.clock.moment_of(self._bench.display.show_loaded)
 
     def now_s(self) -> float:
         """The bench's clock."""
@@ -51,18 +59,13 @@ class Screen:
 
     def blacken(self) -> None:
         """Show black, and wait."""
-        self.show_levels(self._bench.display.levels_of(plain_scene(0.0, self._bench)))
+        black = plain_scene(0.0, self._bench)
+        self._shown_s = self._bench.clock.moment_of(lambda: self._bench.display.show(black, wait=False))
         self.wait()
 
     def wait(self) -> None:
         """Wait until what is shown has settled; whatever was done meanwhile counts."""
-        elapsed_ms = 1e3 * (self._bench.clock.now_s() - self._shown_s)
-        self._bench.clock.sleep_ms(max(0.0, self._bench.display.settle_ms - elapsed_ms))
-
-    def show_levels(self, levels: NDArray[np.uint8]) -> None:
-        """Show what `levels_of` gave, without waiting."""
-        self._bench.display.show_levels(levels, wait=False)
-        self._shown_s = self._bench.clock.now_s()
+        self._bench.clock.sleep_until_s(self._shown_s + self._bench.display.settle_ms / 1e3)
 
 
 @dataclass(frozen=True)
@@ -129,18 +132,21 @@ class Ahead:
     def _run(self, first: int) -> None:
         count = len(self._screen.images)
         shown = first
-        following: Future[NDArray[np.uint8]]
+        following: Future[None]
 
         def show_next() -> None:
             nonlocal shown, following
             if shown + 1 < count and not self._stopped:
-                self._screen.show_levels(following.result())
+                following.result()
+                self._screen.show_loaded()
                 shown += 1
                 following = prepare()
 
-        def prepare() -> Future[NDArray[np.uint8]]:
-            return worker.submit(self._screen.levels_of, min(shown + 1, count - 1))
+        def prepare() -> Future[None]:
+            return worker.submit(self._screen.load, min(shown + 1, count - 1))
 
+        usual_s = sys.getswitchinterval()
+        sys.setswitchinterval(min(usual_s, _SWITCH_S))
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="next picture") as worker:
                 self._screen.show(first)
@@ -156,6 +162,8 @@ class Ahead:
                         self._give(Taken(frame, None, taken_s, steady=moves == self._bench.shutter.moves))
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the frame
             self._give(Taken(None, error, 0.0, steady=True))
+        finally:
+            sys.setswitchinterval(usual_s)
 
     def _exposures(self, count: int, exposed: Callable[[], None]) -> Generator[Frame, None, None]:
         camera = self._bench.camera

@@ -1,12 +1,19 @@
 """Pictures for the input display: an image, or a plain field."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labonn.errors import ConfigError
 from labonn.instruments import Bench
+
+T = TypeVar("T", bound=np.generic)
+
+
+def levels_of_scene(image: NDArray[np.floating[Any]], bench: Bench) -> NDArray[np.uint8]:
+    """Levels of the display that an image is sent as: those of `scene_of`, sooner."""
+    return _enlarged(bench.display.levels_of_part(image), bench)
 
 
 def scene_of(image: NDArray[np.floating[Any]], bench: Bench) -> NDArray[np.float32]:
@@ -24,6 +31,10 @@ def scene_of(image: NDArray[np.floating[Any]], bench: Bench) -> NDArray[np.float
     ConfigError
         If the image does not fit the display.
     """
+    return _enlarged(np.asarray(image, np.float32), bench)
+
+
+def _enlarged(image: NDArray[T], bench: Bench) -> NDArray[T]:
     scale = bench.config.geometry.display_px_per_tap
     height, width = bench.display.shape
     rows, columns = image.shape[0] * scale, image.shape[1] * scale
@@ -32,7 +43,7 @@ def scene_of(image: NDArray[np.floating[Any]], bench: Bench) -> NDArray[np.float
             f"an image of {image.shape[0]} x {image.shape[1]} at display_px_per_tap = {scale} needs {rows} x {columns}"
             f" px; the display of bench {bench.name!r} has {height} x {width}"
         )
-    scene = np.zeros((height, width), np.float32)
+    scene = np.zeros((height, width), image.dtype)
     top, left = (height - rows) // 2, (width - columns) // 2
     scene[top : top + rows, left : left + columns] = image.repeat(scale, axis=0).repeat(scale, axis=1)
     return scene

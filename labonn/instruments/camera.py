@@ -50,7 +50,7 @@ class CameraTable(InstrumentTable):
     )
     trigger: Trigger = Field("internal", description="what begins a frame")
     trigger_latency_ms: float = Field(
-        0.1, ge=0, description="after which, at the latest, a software trigger has begun its exposure"
+        0.1, ge=0, description="from the command to the exposure that a software trigger begins, at most"
     )
 
 
@@ -204,9 +204,10 @@ class Camera(Instrument):
     def _next_frame(self, come: int, count: int, exposed: Callable[[], None] | None) -> Frame:
         within_ms = self._exposure_ms + self.table.timeout_ms
         if self.trigger == "software":
-            self._act("triggering a frame", self._fire_hw)
+            clock = self.site.clock
+            given_s = clock.moment_of(lambda: self._act("triggering a frame", self._fire_hw))
             if exposed is not None:
-                self.site.clock.sleep_ms(self._exposure_ms + self.table.trigger_latency_ms)
+                clock.sleep_until_s(given_s + 1e-3 * (self.table.trigger_latency_ms + self._exposure_ms))
                 exposed()
         got = self._act(
             "waiting for a frame of a sequence",

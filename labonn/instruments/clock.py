@@ -5,8 +5,14 @@ import socket
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from labonn.errors import InstrumentError
+
+# A command that takes longer was held up, by this computer or by the instrument, and nobody knows on which way.
+_PROMPT_S = 1e-3
+# The operating system wakes a thread this much too late; the last part of a wait is waited awake.
+_AWAKE_S = 1.2e-4
 
 
 class Clock(ABC):
@@ -29,6 +35,21 @@ class Clock(ABC):
         if duration_ms:
             self._sleep_s_hw(duration_ms / 1e3)
 
+    def sleep_until_s(self, moment_s: float) -> None:
+        """Wait until the clock says `moment_s`, in seconds; not at all, if that has passed.
+
+        Raises
+        ------
+        InstrumentError
+            If the clock does not answer.
+        """
+        self.sleep_ms(max(0.0, 1e3 * (moment_s - self.now_s())))
+
+    def moment_of(self, command: Callable[[], object]) -> float:
+        """Carry out a command, and give the time in seconds from which its effect is counted: when it came back."""
+        command()
+        return self.now_s()
+
     @abstractmethod
     def _sleep_s_hw(self, duration_s: float) -> None: ...
 
@@ -43,14 +64,28 @@ class SystemClock(Clock):
         """Seconds since some fixed moment; never runs backwards."""
         return time.monotonic()
 
+    def moment_of(self, command: Callable[[], object]) -> float:
+        """As of any clock; but when it was given, or 1 ms before it came back if that is later.
+
+        A command takes its fraction of a millisecond each time, which is part of the latency that is measured; one that
+        took longer may have been held up on its way.
+        """
+        given_s = self.now_s()
+        return max(given_s, super().moment_of(command) - _PROMPT_S)
+
     def _sleep_s_hw(self, duration_s: float) -> None:
-        time.sleep(duration_s)
+        until_s = time.monotonic() + duration_s
+        if duration_s > _AWAKE_S:
+            time.sleep(duration_s - _AWAKE_S)
+        while time.monotonic() < until_s:
+            time.sleep(0)
 
 
 class WorldClock(Clock):
     """The clock of a simulated laboratory, real or virtual, behind its own TCP port.
 
-    One line a request: `TIME?` answers the seconds, `SLEEP <seconds>` answers `OK` when they have passed.
+    One line a request: `TIME?` answers the seconds, `SLEEP <seconds>` answers `OK` when they have passed, and
+    `UNTIL <seconds>` when that is the time.
 
     Parameters
     ----------
@@ -76,15 +111,22 @@ class WorldClock(Clock):
         except ValueError:
             raise InstrumentError(f"the world's clock answered {answer!r} where a number of seconds belongs") from None
 
+    def sleep_until_s(self, moment_s: float) -> None:
+        """Wait until the clock says `moment_s`, in seconds; not at all, if that has passed."""
+        self._expect_ok(f"UNTIL {moment_s:.9f}", 0.0)
+
     def close(self) -> None:
         """Close the connection; may be called twice."""
         with self._lock:
             self._disconnect()
 
     def _sleep_s_hw(self, duration_s: float) -> None:
-        answer = self._ask(f"SLEEP {duration_s:.9f}", duration_s)
+        self._expect_ok(f"SLEEP {duration_s:.9f}", duration_s)
+
+    def _expect_ok(self, request: str, extra_s: float) -> None:
+        answer = self._ask(request, extra_s)
         if answer != "OK":
-            raise InstrumentError(f"the world's clock answered {answer!r} to a wait of {duration_s:g} s; expected OK")
+            raise InstrumentError(f"the world's clock answered {answer!r} to {request!r}; expected OK")
 
     def _ask(self, request: str, extra_s: float) -> str:
         with self._lock:

@@ -38,6 +38,16 @@ class Display(Modulator):
     def levels_of(self, picture: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
         """Check a picture, and give the levels that it is sent as."""
         self._check_picture(picture, "a picture")
+        return self.levels_of_part(picture)
+
+    def levels_of_part(self, picture: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+        """Give the levels of what will be a part of a picture, of any shape.
+
+        Raises
+        ------
+        ValueError
+            If it has a value outside [0, 1].
+        """
         # Written so that NaN fails it too.
         if not (picture.min() >= -_ROUNDING and picture.max() <= 1 + _ROUNDING):
             raise ValueError(f"{self}: a picture from {picture.min()} to {picture.max()} does not lie within 0 to 1")
@@ -49,4 +59,4 @@ class Display(Modulator):
         if self._connected:
             black = np.zeros(self.shape, np.uint8)
             self._call("showing black", lambda: self._show_hw(black))
-            self._levels_shown = black
+            self._levels_shown, self._levels_loaded = black, None

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,9 @@ from labonn.instruments.processes import lives
 logger = logging.getLogger(__name__)
 
 _SCHEMA = 1
+# A watchdog that makes the bench dark after another process holds the lock meanwhile; one try takes it a second or two.
+_DARKENING_S = 5.0
+_SLICE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def lock_folder() -> Path:
 
 @contextmanager
 def bench_lock(name: str) -> Iterator[Holder | None]:
-    """Hold the bench `name` for this process.
+    """Hold the bench `name` for this process; a watchdog that is making it dark is waited for.
 
     Yields
     ------
@@ -81,7 +85,7 @@ def bench_lock(name: str) -> Iterator[Holder | None]:
         finally:
             _reserved[name] = None
         return
-    with exclusively(name):
+    with _after_the_watchdog(name):
         lost = holder_of(name)
         if lost is not None:
             logger.warning("bench %r was held by %s, which ended without letting go of it", name, lost)
@@ -142,6 +146,22 @@ def exclusively(name: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _after_the_watchdog(name: str) -> Iterator[None]:
+    deadline = time.monotonic() + _DARKENING_S
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(exclusively(name))
+                break
+            except BenchInUse:
+                holder = holder_of(name)
+                if (holder is not None and holder.lives) or time.monotonic() > deadline:
+                    raise
+            time.sleep(_SLICE_S)
+        yield
 
 
 def holder_of(name: str) -> Holder | None:

@@ -29,6 +29,7 @@ class Modulator(Instrument):
         super().__init__(*arguments)
         self._shape = (0, 0)
         self._levels_shown: NDArray[np.uint8] | None = None
+        self._levels_loaded: NDArray[np.uint8] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,12 +73,43 @@ class Modulator(Instrument):
         InstrumentError
             If the instrument does not take them.
         """
-        if levels.shape != self._shape or levels.dtype != np.uint8 or levels.max() > self.max_level:
-            raise ValueError(
-                f"{self}: levels of shape {levels.shape}, {levels.dtype}, up to {levels.max()} do not fit; it is"
-                f" {self._shape} (H, W) of uint8, up to {self.max_level}"
-            )
+        self._check_levels(levels)
         self._show_levels(levels, wait)
+
+    def load_levels(self, levels: NDArray[np.uint8]) -> None:
+        """Send levels ahead, while others are shown: `show_loaded` has only to say so then.
+
+        Parameters
+        ----------
+        levels
+            As of `show_levels`; not to be written to afterwards.
+
+        Raises
+        ------
+        ValueError
+            If they have another shape or type, or are too large.
+        InstrumentError
+            If the instrument does not take them.
+        """
+        self._check_levels(levels)
+        self._levels_loaded = None
+        self._act("loading a picture", lambda: self._load_hw(levels))
+        self._levels_loaded = levels
+
+    def show_loaded(self) -> None:
+        """Show what was loaded, without waiting.
+
+        Raises
+        ------
+        InstrumentError
+            If nothing is loaded, or the instrument does not show it.
+        """
+        levels, self._levels_loaded = self._levels_loaded, None
+        if levels is None:
+            raise InstrumentError(f"{self}: no picture is loaded, or another was shown since; load it again")
+        self._levels_shown = None
+        self._act("showing a loaded picture", lambda: self._show_loaded_hw(levels))
+        self._levels_shown = levels
 
     def _prepare(self) -> None:
         self._shape = self._call("reading its size", self._shape_hw)
@@ -85,11 +117,18 @@ class Modulator(Instrument):
             raise InstrumentError(f"{self}: reports a size of {self._shape[0]} x {self._shape[1]} px")
 
     def _show_levels(self, levels: NDArray[np.uint8], wait: bool) -> None:
-        self._levels_shown = None
+        self._levels_shown = self._levels_loaded = None
         self._act("showing a picture", lambda: self._show_hw(levels))
         self._levels_shown = levels
         if wait:
             self.site.clock.sleep_ms(self.settle_ms)
+
+    def _check_levels(self, levels: NDArray[np.uint8]) -> None:
+        if levels.shape != self._shape or levels.dtype != np.uint8 or levels.max() > self.max_level:
+            raise ValueError(
+                f"{self}: levels of shape {levels.shape}, {levels.dtype}, up to {levels.max()} do not fit; it is"
+                f" {self._shape} (H, W) of uint8, up to {self.max_level}"
+            )
 
     def _check_picture(self, picture: NDArray[Any], what: str) -> None:
         if picture.shape != self._shape:
@@ -112,3 +151,10 @@ class Modulator(Instrument):
 
     @abstractmethod
     def _show_hw(self, levels: NDArray[np.uint8]) -> None: ...
+
+    def _load_hw(self, levels: NDArray[np.uint8]) -> None:
+        """Send levels without showing them."""
+
+    def _show_loaded_hw(self, levels: NDArray[np.uint8]) -> None:
+        """Show what `_load_hw` was given last."""
+        self._show_hw(levels)

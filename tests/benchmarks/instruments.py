@@ -100,7 +100,7 @@ def windows(count: int) -> Rates:
     """A window of 1080 x 1920: pictures as floating point, and pictures that were loaded ahead."""
     with two_screens(FULL_HD, (1080, 2320)):
         pictures = [np.random.default_rng(0).random((1080, 1920), np.float32) for _ in range(4)]
-        best = {"window, `show`": [0.0, 0.0], "window, `show_loaded`": [0.0, 0.0]}
+        best = {"window, `show`": [0.0, 0.0], "window, `show_preloaded`": [0.0, 0.0]}
         for _ in range(_TURNS):
             hand = subprocess.Popen(
                 [sys.executable, "-c", BY_HAND_WINDOW], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -126,7 +126,7 @@ def windows(count: int) -> Rates:
 
             def ahead(display: Any = display) -> int:
                 for number in range(count):
-                    display.show_loaded(number % 4)
+                    display.show_preloaded(number % 4)
                 return count
 
             for name, ours in zip(best, (show, ahead), strict=True):

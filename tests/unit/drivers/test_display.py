@@ -128,15 +128,15 @@ def test_pictures_that_were_loaded_ahead(screens: Screens) -> None:
         assert display.preload(picture / 255 for picture in pictures) == 3
         assert not screens.rgb().any(), "loading shows nothing"
         for number in (2, 0, 1, 1, 2):
-            display.show_loaded(number)
+            display.show_preloaded(number)
             assert np.array_equal(screens.rgb()[..., 0], pictures[number])
         with pytest.raises(ValueError, match="picture 3 was not loaded; there are 3"):
-            display.show_loaded(3)
+            display.show_preloaded(3)
         assert display.preload([pictures[1] / 255]) == 1
-        display.show_loaded(0)
+        display.show_preloaded(0)
         assert np.array_equal(screens.rgb()[..., 0], pictures[1])
         with pytest.raises(ValueError, match="there are 1"):
-            display.show_loaded(2)
+            display.show_preloaded(2)
         with pytest.raises(ValueError, match="does not lie within 0 to 1"):
             display.preload([np.full(display.shape, 2.0)])
 

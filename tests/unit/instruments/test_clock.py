@@ -50,9 +50,35 @@ def test_asks_the_world_for_its_time_and_waits_in_it() -> None:
         assert clock.now_s() == 12.5
         clock.sleep_ms(16.7)
         clock.sleep_ms(0)
+        clock.sleep_until_s(13.0)
         clock.close()
         clock.close()
-    assert asked == ["TIME?", "SLEEP 0.016700000"]
+    assert asked == ["TIME?", "SLEEP 0.016700000", "UNTIL 13.000000000"]
+
+
+def test_this_computers_clock_wakes_on_time() -> None:
+    clock = SystemClock()
+    late_s = []
+    for _ in range(20):
+        until_s = clock.now_s() + 3e-3
+        clock.sleep_until_s(until_s)
+        late_s.append(clock.now_s() - until_s)
+    assert min(late_s) >= 0
+    assert sorted(late_s)[10] < 1e-3
+    began_s = clock.now_s()
+    clock.sleep_until_s(began_s - 1.0)
+    assert clock.now_s() - began_s < 0.1, "a moment that has passed is not waited for"
+
+
+@pytest.mark.parametrize(("takes_s", "counted_from_s"), [(0.0, 0.0), (0.05, 0.049)])
+def test_an_effect_is_counted_from_the_command_or_from_1_ms_before_it_came_back(
+    takes_s: float, counted_from_s: float
+) -> None:
+    clock = SystemClock()
+    before_s = clock.now_s()
+    moment_s = clock.moment_of(lambda: clock.sleep_ms(1e3 * takes_s))
+    assert before_s + counted_from_s <= moment_s <= clock.now_s()
+    assert moment_s - before_s < counted_from_s + 0.02
 
 
 @pytest.mark.parametrize("reply", ["soon\n", None, "ERROR busy\n"])
@@ -102,3 +128,11 @@ def test_the_computer_s_clock_waits() -> None:
 def test_no_clock_goes_back(duration_ms: float) -> None:
     with pytest.raises(ValueError, match="cannot wait"):
         SystemClock().sleep_ms(duration_ms)
+
+
+def test_in_virtual_time_others_may_let_it_pass_while_a_command_is_on_its_way() -> None:
+    times = iter(("1.0\n", "1.008\n"))
+    with door(lambda _: next(times)) as address:
+        clock = WorldClock(address)
+        assert clock.moment_of(clock.now_s) == 1.008
+        clock.close()

@@ -2,6 +2,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,11 +99,25 @@ def test_a_process_number_that_is_used_again_is_not_the_holder(folder: Path) -> 
     assert not replace(holder, started_s=holder.started_s - 100).lives
 
 
-def test_the_way_to_dark_makes_nobody_the_holder(folder: Path) -> None:
-    with lock.exclusively("trial"):
-        assert holder_of("trial") is None
-        with pytest.raises(BenchInUse), bench_lock("trial"):
-            pass
+def test_the_way_to_dark_makes_nobody_the_holder_and_is_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    darkening = threading.Event()
+
+    def darken() -> None:
+        with lock.exclusively("trial"):
+            darkening.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=darken)
+    thread.start()
+    assert darkening.wait(5.0)
+    assert holder_of("trial") is None
+    with bench_lock("trial"):
+        assert not thread.is_alive()
+    monkeypatch.setattr(lock, "_DARKENING_S", 0.2)
+    with lock.exclusively("trial"), pytest.raises(BenchInUse, match="another process"), bench_lock("trial"):
+        pass
 
 
 def test_who_has_reserved_a_bench_opens_it_once_at_a_time_and_nobody_else_does(folder: Path) -> None:

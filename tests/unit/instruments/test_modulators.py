@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labonn.errors import ConfigError
+from labonn.errors import ConfigError, InstrumentError
 from labonn.instruments import PhaseOfLevels
 
 from .stand_ins import BareDisplay, BareSLM, connected
@@ -108,3 +108,34 @@ def test_levels_are_shown_as_they_are_and_remembered() -> None:
     for wrong in (levels.T, levels.astype(np.int32)):
         with pytest.raises(ValueError, match="levels of shape"):
             display.show_levels(wrong)
+
+
+def test_a_picture_can_be_loaded_while_another_is_shown() -> None:
+    display = connected(BareDisplay, **PIXELS)
+    first, second = (np.full((3, 5), level, np.uint8) for level in (1, 2))
+    display.show_levels(first)
+    display.load_levels(second)
+    np.testing.assert_array_equal(display.shown, first)
+    display.show_loaded()
+    np.testing.assert_array_equal(display.shown, second)
+    np.testing.assert_array_equal(display.levels_shown, second)
+    with pytest.raises(InstrumentError, match="no picture is loaded"):
+        display.show_loaded()
+    display.load_levels(second)
+    display.show_levels(first)
+    with pytest.raises(InstrumentError, match="another was shown since"):
+        display.show_loaded()
+    display.load_levels(second)
+    display.make_dark()
+    with pytest.raises(InstrumentError, match="load it again"):
+        display.show_loaded()
+    with pytest.raises(ValueError, match="levels of shape"):
+        display.load_levels(second.T)
+
+
+def test_levels_of_a_part_are_those_of_the_whole() -> None:
+    display = connected(BareDisplay, **PIXELS)
+    picture = np.random.default_rng(0).random((3, 5), np.float32)
+    np.testing.assert_array_equal(display.levels_of_part(picture[1:, :2]), display.levels_of(picture)[1:, :2])
+    with pytest.raises(ValueError, match="does not lie within 0 to 1"):
+        display.levels_of_part(np.full(2, np.nan, np.float32))

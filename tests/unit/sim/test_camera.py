@@ -24,6 +24,9 @@ class Diary:
         self.spans.append((start_s, stop_s))
         return np.full((16, 4), len(self.spans), np.uint16)
 
+    def foresee(self, start_s, stop_s, exposure_ms):
+        pass
+
     def expose_stale(self, start_s, stop_s, exposure_ms):
         return None
 

@@ -39,6 +39,7 @@ def test_a_client_shows_and_snaps_through_shared_memory(devices, world):
     places = {name: Place.from_json(place) for name, place in hello["places"].items()}
     arrays = open_places(hello["memory"], places)
     arrays["display"][:] = 255
+    assert ask(devices, op="load", device="display") == {"id": 7, "ok": True}
     assert ask(devices, op="show", device="display") == {"id": 7, "ok": True}
     assert ask(devices, op="shutter", open=True)["open"] is True
     world.clock.sleep_until_s(1.0)
@@ -56,7 +57,7 @@ def test_a_client_shows_and_snaps_through_shared_memory(devices, world):
         ("garbage", "Expecting value"),
         ("[1, 2]", "JSON object"),
         ("[" * 5000, ""),
-        ('{"op": "explode"}', "op 'explode' is not one of hello, show"),
+        ('{"op": "explode"}', "op 'explode' is not one of hello, load, show"),
         ('{"op": "show"}', "lacks 'device'"),
         ('{"op": "show", "device": "frame 0"}', "no panel"),
         ('{"op": "exposure", "ms": "long"}', "finite number"),
@@ -78,7 +79,10 @@ def test_no_line_is_too_strange(devices, test_door, world, line):
         assert door.answer(line)
 
 
-@pytest.mark.parametrize("line", ["TIME", "SLEEP", "SLEEP -1", "SLEEP nan", "SLEEP 1e300", "SLEEP x", "time?", ""])
+@pytest.mark.parametrize(
+    "line",
+    ["TIME", "SLEEP", *(f"SLEEP {wrong}" for wrong in ("-1", "nan", "1e300", "x")), "UNTIL x", "UNTIL -1", "time?", ""],
+)
 def test_the_clock_refuses_what_it_does_not_know(world, line):
     before = world.clock.now_s()
     assert (ClockDoor(world).answer(line) or "").startswith("ERROR ")
@@ -90,6 +94,9 @@ def test_the_clock_tells_and_makes_time(world):
     before = float(door.answer("TIME?") or "nan")
     assert door.answer("SLEEP 0.25") == "OK"
     assert float(door.answer("TIME?") or "nan") == pytest.approx(before + 0.25)
+    assert door.answer(f"UNTIL {before + 0.5:.9f}") == "OK"
+    assert door.answer(f"UNTIL {before:.9f}") == "OK", "it has passed already"
+    assert float(door.answer("TIME?") or "nan") == pytest.approx(before + 0.5)
 
 
 def test_a_camera_can_be_made_to_deliver_nothing(devices, test_door):

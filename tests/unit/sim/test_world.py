@@ -172,6 +172,47 @@ def test_in_real_time_an_exposure_takes_its_time():
     assert world.clock.now_s() - began >= 28e-3
 
 
+def test_what_is_foreseen_is_what_is_seen_unless_something_happens(world):
+    """Without noise, so that frames can be compared."""
+    file = small_world(off=("light_noise", "shot_noise", "read_noise"))
+
+    def seen(foreseen, happens):
+        simulated = lit(World("trial", file, 0, VirtualClock()))
+        simulated.show("display", white(simulated))
+        wait_ms(simulated, 10)  # it still settles
+        start_s = simulated.clock.now_s()
+        span = start_s, start_s + 20e-3, 20.0
+        if foreseen:
+            simulated.foresee(*span)
+        happens(simulated)
+        wait_ms(simulated, 20)
+        return simulated.expose(*span)
+
+    def nothing(simulated):
+        pass
+
+    def goes_dark(simulated):
+        simulated.illumination.set_shutter(False)
+
+    def changes(simulated):
+        simulated.show("display", 0 * white(simulated))
+
+    frames = []
+    for happens in (nothing, goes_dark, changes):
+        frames.append(seen(True, happens))
+        assert np.array_equal(frames[-1], seen(False, happens))
+    assert frames[0].mean() > frames[1].mean() > 0
+    assert frames[0].mean() > frames[2].mean() > 0
+
+
+def test_a_picture_can_be_loaded_while_another_is_shown(world):
+    world.show("display", white(world))
+    world.load("display", white(world) // 2)
+    assert world.shown("display").max() == 255
+    world.show_loaded("display")
+    assert world.shown("display").max() == 127
+
+
 def test_a_settled_picture_is_rendered_once(monkeypatch):
     file = small_world(off=("light_noise", "shot_noise", "read_noise"))
     rendered = []
