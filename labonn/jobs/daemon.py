@@ -16,6 +16,7 @@ from labonn.errors import BenchInUse, LabonnError
 from labonn.instruments.bench_config import read_bench
 from labonn.instruments.leaving import Leaving
 from labonn.instruments.lock import holder_of
+from labonn.instruments.schedule import Schedule
 from labonn.jobs.daemon_lock import daemon_lock
 from labonn.jobs.due import look_for_watch
 from labonn.jobs.history import WATCH, read_history
@@ -30,6 +31,7 @@ RunJob = Callable[[Sequence[str]], int]
 """Words of a command of labonn -> its exit code."""
 
 _CLOCK_TOLERANCE_S = 2.0
+_SLICE_S = 1.0  # on Windows, a wait is not interrupted by Ctrl-C
 
 
 class Daemon:
@@ -82,14 +84,18 @@ class Daemon:
             return
         lab = ["--lab", str(self._lab_dir)]
         shot = look_at(bench_path, self._lab_dir, clock=self._clock)
-        watch = look_for_watch(shot.schedule, read_history(self._lab_dir, name), self._clock())
-        if shot.schedule is not None and watch.due and not shot.look.due:
+        if not shot.look.due and shot.schedule is not None and self._is_watch_due(name, shot.schedule):
             words = [f"{key}={value}" for key, value in watch_settings(shot.schedule).items()]
             self._run(["run", WATCH, str(bench_path), *(part for word in words for part in ("--set", word)), *lab])
             shot = look_at(bench_path, self._lab_dir, clock=self._clock)
         if shot.look.due:
             logger.info("bench %r is due: %s", name, shot.look.why)
             self._run(["recalibrate", str(bench_path), "--if-due", *lab])
+
+    def _is_watch_due(self, name: str, schedule: Schedule) -> bool:
+        if schedule.drift is None:
+            return False
+        return look_for_watch(schedule, read_history(self._lab_dir, name), self._clock()).due
 
     def _run(self, words: Sequence[str]) -> None:
         exit_code = self._run_job(words)
@@ -134,7 +140,7 @@ def run_daemon(lab_dir: Path, bench_paths: Sequence[Path], every_s: float, *, re
         try:
             with looking(daemon.look, list(benches), every_s) as look_now:
                 ready()
-                _mind_the_clock(every_s, look_now)
+                _mind_the_clock(look_now)
         except KeyboardInterrupt:
             logger.info("asked to stop")
         finally:
@@ -175,12 +181,12 @@ def looking(look: Callable[[Path], None], bench_paths: Sequence[Path], every_s: 
         scheduler.shutdown(wait=False)
 
 
-def _mind_the_clock(every_s: float, look_now: Callable[[], None]) -> None:
+def _mind_the_clock(look_now: Callable[[], None]) -> None:
     """Wait for ever; when the clock is set back, the scheduler would wait until it is again what it was."""
     never = threading.Event()
     while True:
         wall_s, monotonic_s = time.time(), time.monotonic()
-        never.wait(every_s)
+        never.wait(_SLICE_S)
         behind_s = (time.monotonic() - monotonic_s) - (time.time() - wall_s)
         if behind_s > _CLOCK_TOLERANCE_S:
             logger.warning("the computer's clock was set back by %.0f s", behind_s)

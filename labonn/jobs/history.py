@@ -83,7 +83,8 @@ def read_history(lab_dir: Path, bench: str) -> History:
     attempts = [_attempt(line) for line in lines if line.status not in ("running", "unreadable")]
     attempts += _attempts_without_run(lab_dir, bench)
     attempts.sort(key=lambda attempt: attempt.begun, reverse=True)
-    release, watch = release_in_use(lab_dir, bench), latest_watch(lab_dir, bench)
+    release = release_in_use(lab_dir, bench)
+    watch = latest_watch(lab_dir, bench) if watches else None
     return History(
         tuple(attempts),
         None if release is None else _made(lab_dir, release),

@@ -115,9 +115,10 @@ class Week:
         return set((self.lab / "runs").glob("*-recalibrate-*"))
 
     def _kill_when_lit(self, process: "subprocess.Popen[bytes]", job: dict[str, Any]) -> None:
-        while process.poll() is None and not self.world.truth()["lit"]:
-            time.sleep(0.05)
-        time.sleep(2.0)
+        for settled_s in (2.0, 0.0):  # not at once, but in the middle of its captures
+            while process.poll() is None and not self.world.truth()["lit"]:
+                time.sleep(0.01)
+            time.sleep(settled_s)
         killed_s = time.time()
         process.kill()
         while self.world.truth()["lit"] and time.time() - killed_s < 10:

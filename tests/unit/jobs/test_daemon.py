@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time as real_time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -154,23 +155,28 @@ def test_what_a_look_fails_by_is_said_once_and_the_next_look_comes(write_bench, 
 
 
 def test_the_scheduler_looks_at_every_bench_again_and_again_and_at_once_when_told():
-    looks = []
+    looks, may_end = [], threading.Event()
 
     def look(bench):
         looks.append(bench)
         if bench == Path("slow"):
-            real_time.sleep(0.5)
+            may_end.wait(20)
 
-    with looking(look, [Path("slow"), Path("quick")], 0.1) as look_now:
-        real_time.sleep(0.45)
-    assert looks.count(Path("slow")) == 1  # a look that goes on is not begun again
-    assert looks.count(Path("quick")) >= 3
+    def wait_for(count):
+        deadline = real_time.monotonic() + 20
+        while looks.count(Path("quick")) < count and real_time.monotonic() < deadline:
+            real_time.sleep(0.01)
+        return looks.count(Path("quick"))
+
+    with looking(look, [Path("slow"), Path("quick")], 0.05):
+        assert wait_for(4) >= 4
+        assert looks.count(Path("slow")) == 1  # a look that goes on is not begun again
+        may_end.set()
     looks.clear()
     with looking(look, [Path("quick")], 3600) as look_now:
-        real_time.sleep(0.2)
+        assert wait_for(1) == 1
         look_now()
-        real_time.sleep(0.2)
-    assert len(looks) == 2
+        assert wait_for(2) == 2
 
 
 def test_a_second_daemon_is_refused_by_name(write_bench, lab):

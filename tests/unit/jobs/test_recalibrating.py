@@ -37,16 +37,19 @@ def test_without_a_schedule_nothing_is_done_whatever_the_records_say(write_bench
 
 def test_once_a_night_however_often_it_is_called(write_bench, shoot, recalibrations, time):
     bench = write_bench(NIGHTLY)
-    for _ in range(3 * 24 * 4):
+    for _ in range(3 * 24):
         shoot(bench)
-        time.pass_min(15)
-    assert [f"{begun:%d %H:%M}" for begun in recalibrations.begun] == ["26 12:00", "27 03:10", "28 03:05", "29 03:00"]
+        time.pass_min(60 - time.now.minute)
+        shoot(bench)
+    assert [f"{begun:%d %H:%M}" for begun in recalibrations.begun] == ["26 12:00", "27 03:00", "28 03:00", "29 03:00"]
 
 
 def test_what_fails_is_tried_again_and_what_is_refused_is_not(write_bench, shoot, recalibrations, time):
     bench = write_bench(NIGHTLY)
     recalibrations.endings = ["done", "failed", "failed", "refused"]
-    for _ in range(24 * 12):
+    shoot(bench)
+    time.pass_min(14 * 60 + 40)
+    for _ in range(5 * 12):
         shoot(bench)
         time.pass_min(5)
     assert [f"{begun:%H:%M}" for begun in recalibrations.begun] == ["12:00", "03:00", "03:25", "04:05"]
