@@ -9,11 +9,13 @@ import threading
 import time as real_time
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from labonn.errors import BenchInUse
 from labonn.instruments import lock
+from labonn.jobs import daemon as daemon_module
 from labonn.jobs.daemon import Daemon, looking, run_daemon
 from labonn.jobs.daemon_lock import daemon_lock
 from labonn.jobs.recalibrating import recalibrate_if_due
@@ -204,3 +206,17 @@ def test_a_daemon_that_is_asked_to_stop_stops(write_bench, lab, time, recalibrat
         answer, _ = process.communicate(timeout=20)
     assert process.returncode == 0, answer
     assert '"ok": true' in answer
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_looks(monkeypatch, caplog):
+    wall_s = iter([1000.0, 1000.0, 1000.1, 400.0])  # at the beginning and at the end of two slices
+    clocks = SimpleNamespace(time=lambda: next(wall_s), monotonic=real_time.monotonic)
+    monkeypatch.setattr(daemon_module, "time", clocks)
+    monkeypatch.setattr(daemon_module, "_SLICE_S", 0.001)
+
+    def look_now():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        daemon_module._mind_the_clock(look_now)
+    assert "set back by 600 s" in caplog.text
