@@ -1,6 +1,9 @@
 """Who is told: mails through a real SMTP server, objects to a real HTTP server, both on this computer."""
 
 import json
+import shutil
+import ssl
+import subprocess
 import threading
 from contextlib import contextmanager
 from email import message_from_bytes, policy
@@ -150,6 +153,33 @@ def test_nothing_is_sent_in_clear_where_it_is_to_be_encrypted(message):
         with pytest.raises(LabonnError, match="not sent"):
             send_mail(email(box, security="tls"), message)
     assert box.mails == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A server's certificate, which nobody trusts who is not told to."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not here")
+    folder = tmp_path_factory.mktemp("certificate")
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([*words, *files], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_a_mail_is_encrypted_for_a_server_that_is_trusted_and_for_no_other(message, certificate, monkeypatch):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    monkeypatch.setenv("LABONN_TEST_PASSWORD", "sesame")
+    with smtp_server(tls_context=context, require_starttls=True) as box:
+        account = email(box, security="starttls", user="ann", password_env="LABONN_TEST_PASSWORD")
+        with pytest.raises(LabonnError, match="not sent: SSLCertVerificationError"):
+            send_mail(account, message)
+        assert box.logins == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
+        send_mail(account, message)
+    assert box.logins == [(b"ann", b"sesame")]
+    assert len(box.mails) == 1
 
 
 def test_a_receiver_who_is_refused_is_named_and_the_others_get_it(message):
