@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from labonn.errors import LabonnError
 from labonn.instruments.bench_config import read_bench
+from labonn.instruments.leaving import Leaving
 from labonn.instruments.lock import reserved
 from labonn.instruments.schedule import Schedule
 from labonn.jobs.due import Look, look, settings_of
@@ -98,7 +99,7 @@ def recalibrate_if_due(
     schedule = shot.schedule
     if schedule is None or not shot.look.due:
         return shot
-    with reserved(shot.bench):
+    with Leaving().active(), reserved(shot.bench):  # whoever is asked to stop before the run begins lets go, too
         history = read_history(lab_dir, shot.bench)  # whoever had the bench until now may have done it
         shot = replace(shot, look=look(schedule, history, clock()))
         if not shot.look.due:

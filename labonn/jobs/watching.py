@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labonn.instruments.bench_config import read_bench
+from labonn.instruments.leaving import Leaving
 from labonn.instruments.lock import reserved
 from labonn.instruments.schedule import Schedule
 from labonn.jobs.due import look_for_watch
@@ -44,7 +45,7 @@ def watch_if_due(
     schedule = config.schedule
     if schedule is None or not look_for_watch(schedule, read_history(lab_dir, config.name), clock()).due:
         return None
-    with reserved(config.name):
+    with Leaving().active(), reserved(config.name):
         if not look_for_watch(schedule, read_history(lab_dir, config.name), clock()).due:
             return None
         return (watch or _run)(bench_path, lab_dir, watch_settings(schedule))
