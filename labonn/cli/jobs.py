@@ -99,7 +99,7 @@ def run_due_command(benches: Sequence[Path], lab: Path) -> Answer:
         outcome = watch_if_due(bench, lab)
         if outcome is None:
             return Answer({"due": False}, "")
-        found = {"due": True, **outcome.as_json()}
+        found = {"due": True, "found": outcome.as_json()}
         return Answer(found, f"{bench}: watched for drift: {outcome.status}", outcome.exit_code, outcome.error)
 
     for bench in scheduled_benches(lab, list(benches)):

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from labonn.config import Frozen
 
-Event = Literal["done", "refused", "failed", "aborted", "lost", "left"]
+Event = Literal["done", "refused", "failed", "aborted", "lost", "left", "watch"]
 
 _ADDRESS = r"^[^@\s<>,]+@[^@\s<>,]+$"
 
@@ -43,7 +43,8 @@ class Tell(Frozen):
     """Who is told. The log of jobs, in the laboratory's folder, is always written."""
 
     on: tuple[Event, ...] = Field(
-        ("refused", "failed", "lost", "left"), description="what is told; left: a bench that somebody left lit"
+        ("refused", "failed", "lost", "left", "watch"),
+        description="what is told; left: a bench that somebody left lit; watch: the watch for drift failed",
     )
     email: Email | None = None
     webhooks: tuple[Webhook, ...] = ()

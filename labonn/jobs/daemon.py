@@ -19,10 +19,9 @@ from labonn.instruments.lock import holder_of
 from labonn.instruments.schedule import Schedule
 from labonn.jobs.daemon_lock import daemon_lock
 from labonn.jobs.due import look_for_watch
-from labonn.jobs.history import WATCH, read_history
+from labonn.jobs.history import read_history
 from labonn.jobs.job_process import JobProcesses
 from labonn.jobs.recalibrating import look_at
-from labonn.jobs.watching import watch_settings
 from labonn.records.disk import utc_now
 
 logger = logging.getLogger(__name__)
@@ -82,15 +81,12 @@ class Daemon:
         holder = holder_of(name)
         if holder is not None and holder.lives:
             return
-        lab = ["--lab", str(self._lab_dir)]
         shot = look_at(bench_path, self._lab_dir, clock=self._clock)
-        if not shot.look.due and shot.schedule is not None and self._is_watch_due(name, shot.schedule):
-            words = [f"{key}={value}" for key, value in watch_settings(shot.schedule).items()]
-            self._run(["run", WATCH, str(bench_path), *(part for word in words for part in ("--set", word)), *lab])
-            shot = look_at(bench_path, self._lab_dir, clock=self._clock)
-        if shot.look.due:
+        if shot.schedule is not None and self._is_watch_due(name, shot.schedule):
+            self._run(["jobs", "run-due", str(bench_path), "--lab", str(self._lab_dir)])
+        elif shot.look.due:
             logger.info("bench %r is due: %s", name, shot.look.why)
-            self._run(["recalibrate", str(bench_path), "--if-due", *lab])
+            self._run(["recalibrate", str(bench_path), "--if-due", "--lab", str(self._lab_dir)])
 
     def _is_watch_due(self, name: str, schedule: Schedule) -> bool:
         if schedule.drift is None:

@@ -46,6 +46,8 @@ class History:
     """The latest watch for drift that ended well, if it looked at the release in use."""
     watch_begun: datetime | None = None
     """When the latest watch began, however it ended."""
+    watch_failed: bool = False
+    """Whether it failed."""
 
     @property
     def last(self) -> Attempt | None:
@@ -63,6 +65,7 @@ class History:
             self.released if past(self.released) else None,
             self.watch if self.watch is not None and past(self.watch.begun) else None,
             self.watch_begun if past(self.watch_begun) else None,
+            self.watch_failed,
         )
 
 
@@ -85,11 +88,13 @@ def read_history(lab_dir: Path, bench: str) -> History:
     attempts.sort(key=lambda attempt: attempt.begun, reverse=True)
     release = release_in_use(lab_dir, bench)
     watch = latest_watch(lab_dir, bench) if watches else None
+    last_watch = max(watches, key=_begun, default=None)
     return History(
         tuple(attempts),
         None if release is None else _made(lab_dir, release),
         watch if watch is not None and watch.release == release else None,
-        max(map(_begun, watches), default=None),
+        None if last_watch is None else _begun(last_watch),
+        last_watch is not None and last_watch.status in ("failed", "lost"),
     )
 
 

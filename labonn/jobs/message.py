@@ -15,6 +15,7 @@ _HEADLINES: dict[Event, str] = {
     "failed": "RECALIBRATION FAILED",
     "aborted": "recalibration aborted",
     "lost": "a run was LOST",
+    "watch": "the watch for drift FAILED",
     "left": "the bench was LEFT by a process that ended",
 }
 _SCHEMA = 1

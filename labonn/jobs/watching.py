@@ -12,6 +12,8 @@ from labonn.instruments.lock import reserved
 from labonn.instruments.schedule import Schedule
 from labonn.jobs.due import look_for_watch
 from labonn.jobs.history import WATCH, read_history
+from labonn.jobs.message import Message
+from labonn.jobs.tell import tell
 from labonn.records.disk import utc_now
 
 if TYPE_CHECKING:
@@ -46,9 +48,14 @@ def watch_if_due(
     if schedule is None or not look_for_watch(schedule, read_history(lab_dir, config.name), clock()).due:
         return None
     with Leaving().active(), reserved(config.name):
-        if not look_for_watch(schedule, read_history(lab_dir, config.name), clock()).due:
+        history = read_history(lab_dir, config.name)
+        if not look_for_watch(schedule, history, clock()).due:
             return None
-        return (watch or _run)(bench_path, lab_dir, watch_settings(schedule))
+        outcome = (watch or _run)(bench_path, lab_dir, watch_settings(schedule))
+    if outcome.status == "failed" and not history.watch_failed:  # told once, not every hour
+        facts = {"run": outcome.run_folder.name, "reason": outcome.error, "lab": str(lab_dir.absolute())}
+        tell(schedule, lab_dir, Message("watch", config.name, clock(), facts))
+    return outcome
 
 
 def watch_settings(schedule: Schedule) -> dict[str, str]:

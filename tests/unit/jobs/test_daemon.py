@@ -1,5 +1,6 @@
 """The daemon: what it begins, what it survives, and a week of it, in which time is told."""
 
+import json
 import logging
 import os
 import signal
@@ -19,6 +20,8 @@ from labonn.jobs import daemon as daemon_module
 from labonn.jobs.daemon import Daemon, looking, run_daemon
 from labonn.jobs.daemon_lock import daemon_lock
 from labonn.jobs.recalibrating import recalibrate_if_due
+from labonn.jobs.watching import watch_if_due
+from labonn.protocol import Outcome
 from labonn.records import Run, set_current_release
 from labonn.records.releases import make_release
 
@@ -42,22 +45,27 @@ def jobs(lab, time, recalibrations):
                 assert (due, Path(folder)) == ("--if-due", lab)
                 shot = recalibrate_if_due(Path(bench), lab, clock=time, recalibrate=recalibrations)
                 return 0 if shot.outcome is None else shot.outcome.exit_code
-            return self.watch()
+            assert words == ["jobs", "run-due", str(self.bench), "--lab", str(lab)]
+            watch_if_due(self.bench, lab, clock=time, watch=self.watch)
+            recalibrate_if_due(self.bench, lab, clock=time, recalibrate=recalibrations)
+            return 0
 
-        def watch(self):
+        def watch(self, bench, lab_dir, settings):
+            self.settings = settings
             run = Run.start(lab, "watch_drift", bench=NAME)
             predicted = next(self.losses)
             result = {
                 "of_release": self.release,
                 "predicted_loss_points": predicted,
                 "control_limit_points": 0.2,
-                "alarm": predicted > 0.2,
-                "due": predicted > 0.5,
+                "alarm": (predicted or 0) > 0.2,
+                "due": (predicted or 0) > 0.5,
             }
             run.change(start_utc=time.now)
-            run.finish("done", exit_code=0, result=result)
+            status = "done" if predicted is not None else "failed"
+            run.finish(status, exit_code=0 if predicted is not None else 3, result=result)
             time.pass_min(1)
-            return 0
+            return Outcome(run.folder, status, 0, result, "the camera is silent", None, {"total": 60.0})
 
     return Jobs()
 
@@ -97,17 +105,20 @@ def test_a_watch_every_hour_and_a_recalibration_when_it_says_so(write_bench, lab
     jobs.release = release.id
     time.now = datetime.fromisoformat(release.made_utc) + timedelta(minutes=5)
     begin = time.now
-    jobs.losses = iter([0.1, 0.3, 0.7, 0.1, 0.1, 0.1])
+    jobs.bench = bench
+    jobs.losses = iter([0.1, 0.3, 0.7, 0.1, None, None, 0.1, None])
     daemon = Daemon(lab, {bench: NAME}, jobs, time)
-    while time.now < begin + timedelta(hours=5):
+    while time.now < begin + timedelta(hours=7):
         daemon.look(bench)
         time.pass_min(5)
-    watched = [words for words in jobs.words if words[0] == "run"]
-    settings = ["--set", "tolerated_loss_points=0.5", "--set", "watches_a_month=720"]
-    assert watched[0] == ["run", "watch_drift", str(bench), *settings, "--lab", str(lab)]
-    assert 5 <= len(watched) <= 6
+    assert 7 <= len(jobs.words) <= 8
+    assert jobs.settings == {"tolerated_loss_points": "0.5", "watches_a_month": "720"}
     assert len(recalibrations.begun) == 1
     assert timedelta(hours=2) < recalibrations.begun[0] - begin < timedelta(hours=2, minutes=20)
+    log = (lab / "jobs" / NAME / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    # That the watch fails is told once, until it has succeeded.
+    told = [json.loads(line)["event"] for line in log]
+    assert told == ["done", "watch", *["watch"] * (len(jobs.words) - 7)]
 
 
 def test_a_bench_file_that_is_edited_meanwhile(write_bench, lab, time, recalibrations, jobs, caplog):
