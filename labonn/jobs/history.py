@@ -11,7 +11,7 @@ from pathlib import Path
 from labonn.errors import RecordError
 from labonn.records.catalogue import Catalogue, RunLine
 from labonn.records.disk import json_bytes, legal_name, write_atomically
-from labonn.records.releases import release_in_use
+from labonn.records.in_use import release_in_use
 from labonn.records.watches import Watch, latest_watch
 
 RECALIBRATION = "recalibrate"

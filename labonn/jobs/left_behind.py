@@ -3,12 +3,15 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labonn.errors import BenchInUse
-from labonn.instruments.darkness import Darkened, darken_bench
 from labonn.instruments.lock import bench_lock, holder_of, leave_note
 from labonn.records.lost import close_lost_runs
 from labonn.records.runs import RunRecord
+
+if TYPE_CHECKING:
+    from labonn.instruments.darkness import Darkened
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ class LeftBehind:
     """Runs of this bench that are closed as ``lost`` now."""
     left_by: str | None = None
     """The process or run that had the bench and ended without letting go."""
-    darkened: Darkened | None = None
+    darkened: "Darkened | None" = None
     """How the bench was made dark, where somebody had left it."""
 
 
@@ -43,6 +46,8 @@ def put_right(bench_path: Path, bench: str, lab_dir: Path) -> LeftBehind:
     if (holder is None and used is None) or (holder is not None and holder.lives):
         return LeftBehind(runs)
     left_by = str(holder) if holder is not None else f"run {used}"
+    from labonn.instruments.darkness import darken_bench  # knows every instrument, which takes long to import
+
     try:
         darkened = darken_bench(bench_path)
         with bench_lock(bench):  # which forgets that holder

@@ -121,7 +121,7 @@ def test_a_run_that_died_is_closed_and_its_bench_made_dark_also_when_nothing_is_
         darkened.append(path)
         return Darkened("this command", was_lit=True, seconds=0.1)
 
-    monkeypatch.setattr("labonn.jobs.left_behind.darken_bench", darken)
+    monkeypatch.setattr("labonn.instruments.darkness.darken_bench", darken)
     shot = shoot(bench)
     assert not shot.look.due
     assert darkened == [bench]
@@ -145,7 +145,7 @@ def test_after_a_restart_that_forgets_the_locks_the_run_remembers_the_bench(writ
     run.change(pid=2**22 + 1, process_started=1.0, status="running", start_utc=datetime(2026, 11, 26, tzinfo=UTC))
     darkened = []
     monkeypatch.setattr(
-        "labonn.jobs.left_behind.darken_bench", lambda path: darkened.append(path) or Darkened("x", False, 0.1)
+        "labonn.instruments.darkness.darken_bench", lambda path: darkened.append(path) or Darkened("x", False, 0.1)
     )
     assert shoot(bench).left.left_by == f"run {run.id}"
     assert darkened == [bench]
