@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from labonn.cli.answer import Answer
+from labonn.cli.jobs_app import daemon, jobs_app
+from labonn.cli.options import DEFAULT_LAB, Bench, Json, LabDir
 
 app = typer.Typer(
     name="labonn",
@@ -17,12 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-LabDir = Annotated[
-    Path,
-    typer.Option("--lab", metavar="DIR", envvar="LABONN_LAB", help="The laboratory's folder: runs, releases, models."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout, and nothing else there.")]
-Bench = Annotated[Path, typer.Argument(metavar="BENCH", help="The bench file, *.bench.toml.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter of the protocol; may be repeated."),
@@ -37,8 +33,6 @@ Continue = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Capture everything, also where a lost run could be continued.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done; touch nothing.")]
-
-DEFAULT_LAB = Path("lab")
 
 
 class Task(StrEnum):
@@ -103,10 +97,18 @@ def recalibrate(
     settings: Settings = None,
     continue_run: Continue = None,
     fresh: Fresh = False,
+    if_due: Annotated[
+        bool,
+        typer.Option("--if-due", help="Only if the bench file's [schedule] says so; ends with 0 if it is not due."),
+    ] = False,
     lab: LabDir = DEFAULT_LAB,
     json: Json = False,
 ) -> Answer:
     """Measure what the bench really does, re-fit the backend to it, and release it if that is no worse."""
+    if if_due:
+        from labonn.cli.jobs import if_due_command
+
+        return if_due_command(bench, lab, settings or [], continue_run, fresh=fresh)
     from labonn.cli.running import run_command
 
     return run_command("recalibrate", bench, lab, settings or [], continue_run, fresh=fresh)
@@ -304,6 +306,10 @@ def rebuild(lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
     from labonn.cli.runs import rebuild_command
 
     return rebuild_command(lab)
+
+
+app.command()(daemon)
+app.add_typer(jobs_app, name="jobs")
 
 
 control_app = typer.Typer(help="The run that holds a bench, from any shell.", no_args_is_help=True)

@@ -84,7 +84,7 @@ def run_protocol(
     KeyboardInterrupt
         If the process was asked to stop before the run began, or while it was being closed.
     """
-    import labonn.instruments  # noqa: F401 - takes a while, and between a run's folder and its closing nothing should
+    import labonn.instruments.opening  # noqa: F401 - takes a while, and between a run's folder and its closing nothing should
 
     loaded = load_script(script)
     parameters = make_parameters(loaded.parameters, settings or {})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from labonn.records.checks import LastGood, last_good_check, save_good_check
     from labonn.records.frame_reading import frame_counts, kept_names, read_frames, read_kept
     from labonn.records.frames import FrameFile
+    from labonn.records.in_use import release_in_use
     from labonn.records.logs import logging_to
     from labonn.records.lost import close_lost_runs
     from labonn.records.models import ModelCard, StoredModel, load_model, newest_model, save_model
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         list_releases,
         make_release,
         read_release,
-        release_in_use,
         set_current_release,
     )
     from labonn.records.runs import Run, RunRecord, Status, find_run, read_run
@@ -69,7 +69,7 @@ _HOMES = {
     "read_release": "releases",
     "read_run": "runs",
     "read_weights": "weights",
-    "release_in_use": "releases",
+    "release_in_use": "in_use",
     "save_good_check": "checks",
     "save_model": "models",
     "set_current_release": "releases",
