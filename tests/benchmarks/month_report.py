@@ -62,8 +62,8 @@ def table(lines: Lines, arguments: argparse.Namespace, date: str) -> str:
             f"## A month of drift and knocks, bench `mono`: {arguments.days} days, watched hourly",
             "",
             f"`python -m tests.benchmarks.month --work DIR --days {arguments.days} --truth-every"
-            f" {arguments.truth_every} --images {arguments.images} --knocks {' '.join(map(str, arguments.knocks))} --seed"
-            f" {arguments.seed}`, {date}; MNIST, virtual"
+            f" {arguments.truth_every} --images {arguments.images} --knocks {' '.join(map(str, arguments.knocks))}"
+            f" --seed {arguments.seed}`, {date}; MNIST, virtual"
             f" time; the world's thermal drift on; knocks after {', '.join(f'{at:g} h' for at in arguments.knocks)}."
             f" Every {arguments.truth_every} hours, and whenever a recalibration is due, the truth:"
             f" {arguments.images:,} test images, of which each frame is read for all three policies.",
@@ -107,7 +107,8 @@ def stable_table(lines: Lines, arguments: argparse.Namespace, date: str) -> str:
             "## False alarms of the watch, bench `mono`, standing still",
             "",
             f"`python -m tests.benchmarks.month --work DIR --stable {len(months)} --seed {arguments.seed}`, {date};"
-            f" months of {arguments.watches} watches, each with reference captures of its own, drawn from a pool of 200 captures of each reference"
+            f" months of {arguments.watches} watches, each with reference captures of its own, drawn from a pool of 200"
+            " captures of each reference"
             " image. The chart is set for 5 % of months with any alarm.",
             "",
             f"* months with an alarm: **{alarmed} of {len(months)}**, {100 * alarmed / max(1, len(months)):.0f} %"
