@@ -34,7 +34,7 @@ POLICIES = ("none", "nightly", "drift")
 NAME = "month"
 NIGHT_H = 24
 KNOCKS_H = (219.5, 467.5)
-KNOCKS = (((9.0, -6.0), 0.0), ((-14.0, 4.0), 250.0))
+KNOCKS = (((15.0, -10.0), 0.0), ((-20.0, 6.0), 600.0))
 """By how much: pictures on the camera down and right, in its pixels, and focus, in um."""
 
 
@@ -126,14 +126,15 @@ def month(work: Path, records: Path, arguments: argparse.Namespace) -> bool:
     return True
 
 
-def stable(work: Path, records: Path, months: int, seed: int, minutes: float) -> bool:
+def stable(work: Path, records: Path, arguments: argparse.Namespace) -> bool:
     """Go on with months of a bench that stands still; whether there are enough."""
-    begin_s = time.monotonic()
+    begin_s, months, seed = time.monotonic(), arguments.stable, arguments.seed
     pool = work / f"{NAME}-{seed}-pool.npz"
     with bench_at(work, drifting=False) as world:
         labs = prepared(work, world.file, seed)
         settings = {"pool": str(pool), "records": str(records), "months": str(months), "seed": str(seed)}
-        settings["seconds"] = str(max(1.0, 60 * minutes - (time.monotonic() - begin_s)))
+        settings["watches"] = str(arguments.watches)
+        settings["seconds"] = str(max(1.0, 60 * arguments.minutes - (time.monotonic() - begin_s)))
         outcome = run(PROTOCOLS / "stable_months.py", world.file, labs["none"], settings)
     return bool(outcome.result["months"] >= months)
 
@@ -157,6 +158,7 @@ def main() -> None:
     parser.add_argument("--knocks", type=float, nargs="*", default=KNOCKS_H, help="hours after which it is knocked")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stable", type=int, default=0, help="measure so many stable months instead")
+    parser.add_argument("--watches", type=int, default=720, help="in a stable month")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long; a next start goes on")
     parser.add_argument("--into", type=Path, help="folder of what was measured; docs/results by default")
     parser.add_argument("--dry-run", action="store_true", help="print the section, and write nothing")
@@ -167,8 +169,8 @@ def main() -> None:
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     if arguments.stable:
         records = folder / f"{NAME}-stable-{arguments.seed}.jsonl"
-        over = stable(work, records, arguments.stable, arguments.seed, arguments.minutes)
-        section, name = stable_table(read(records), arguments.seed, date), "month-stable"
+        over = stable(work, records, arguments)
+        section, name = stable_table(read(records), arguments, date), "month-stable"
     else:
         records = folder / f"{NAME}-{arguments.seed}.jsonl"
         over = month(work, records, arguments)

@@ -62,7 +62,8 @@ def table(lines: Lines, arguments: argparse.Namespace, date: str) -> str:
             f"## A month of drift and knocks, bench `mono`: {arguments.days} days, watched hourly",
             "",
             f"`python -m tests.benchmarks.month --work DIR --days {arguments.days} --truth-every"
-            f" {arguments.truth_every} --images {arguments.images} --seed {arguments.seed}`, {date}; MNIST, virtual"
+            f" {arguments.truth_every} --images {arguments.images} --knocks {' '.join(map(str, arguments.knocks))}"
+            f" --seed {arguments.seed}`, {date}; MNIST, virtual"
             f" time; the world's thermal drift on; knocks after {', '.join(f'{at:g} h' for at in arguments.knocks)}."
             f" Every {arguments.truth_every} hours, and whenever a recalibration is due, the truth:"
             f" {arguments.images:,} test images, of which each frame is read for all three policies.",
@@ -94,19 +95,20 @@ def _after_knock(lines: Lines, at: float) -> str:
     )
 
 
-def stable_table(lines: Lines, seed: int, date: str) -> str:
+def stable_table(lines: Lines, arguments: argparse.Namespace, date: str) -> str:
     """Write the section about false alarms."""
     months = sorted((line for line in lines if line["kind"] == "month"), key=lambda line: int(line["month"]))
     alarmed = sum(line["alarms"] > 0 for line in months)
-    low, high = stats.beta.ppf(
-        [0.025, 0.975], [alarmed or 1e-9, alarmed + 1], [len(months) - alarmed + 1, len(months) - alarmed or 1e-9]
-    )
+    clear = len(months) - alarmed
+    low = stats.beta.ppf(0.025, alarmed, clear + 1) if alarmed else 0.0
+    high = stats.beta.ppf(0.975, alarmed + 1, clear) if clear else 1.0
     return "\n".join(
         [
             "## False alarms of the watch, bench `mono`, standing still",
             "",
-            f"`python -m tests.benchmarks.month --work DIR --stable {len(months)} --seed {seed}`, {date}; months of 720"
-            " watches, each with reference captures of its own, drawn from a pool of 200 captures of each reference"
+            f"`python -m tests.benchmarks.month --work DIR --stable {len(months)} --seed {arguments.seed}`, {date};"
+            f" months of {arguments.watches} watches, each with reference captures of its own, drawn from a pool of 200"
+            " captures of each reference"
             " image. The chart is set for 5 % of months with any alarm.",
             "",
             f"* months with an alarm: **{alarmed} of {len(months)}**, {100 * alarmed / max(1, len(months)):.0f} %"

@@ -15,7 +15,7 @@ from labonn.protocol import Lab, Result
 from labonn.protocol.deployment import in_use
 from labonn.protocol.watching import LABELLED_IMAGES, reference_of
 
-WATCHED, WATCHES, FALSE_ALARMS, TOLERATED_POINTS = 8, 720, 0.05, 0.5
+WATCHED, FALSE_ALARMS, TOLERATED_POINTS = 8, 0.05, 0.5
 POOL = 200  # captures of each reference image
 
 
@@ -26,6 +26,7 @@ class Parameters(BaseModel):
     records: Path = Field(description="file of what was found, a JSON object a line; is added to")
     months: int
     seconds: float
+    watches: int = 720
     seed: int = 0
 
 
@@ -57,11 +58,11 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         still = outlook.still(reference.ladder)
         losses: list[float] = []
         alarms = due = 0
-        with lab.step(f"month {done + 1}", total=WATCHES) as step:
-            for _ in range(WATCHES):
+        with lab.step(f"month {done + 1}", total=parameters.watches) as step:
+            for _ in range(parameters.watches):
                 loss = outlook.drift(drawn(), reference.ladder).loss_points
                 limit = control_limit(
-                    still, losses, false_alarms=FALSE_ALARMS, watches=WATCHES,
+                    still, losses, false_alarms=FALSE_ALARMS, watches=parameters.watches,
                     resolution_points=outlook.resolution_points,
                 ).limit_points  # fmt: skip
                 alarms += loss > limit
@@ -69,7 +70,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
                 losses.append(loss)
                 step.advance()
         line = {
-            "kind": "month", "month": done, "watches": WATCHES, "alarms": int(alarms), "due": int(due),
+            "kind": "month", "month": done, "watches": parameters.watches, "alarms": int(alarms), "due": int(due),
             "mean": float(np.mean(losses)), "sigma": float(np.std(losses)), "highest": max(losses), "limit": limit,
         }  # fmt: skip
         with parameters.records.open("a", encoding="utf-8") as out:
