@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat
 
 from labonn.compensation import Gate, check_methods
 from labonn.protocol import Lab, Result
+from labonn.protocol.choices import Methods
 from labonn.protocol.compensating import compensate
 from labonn.protocol.deployment import cache_of, in_use, pick
 from labonn.protocol.showing import seconds_of, show_compensation, show_validation
@@ -21,7 +22,7 @@ class Parameters(BaseModel):
     validation_captures: int = Field(100, ge=30, description="labelled images to capture for the gate's first look")
     most_validation_captures: int = Field(800, ge=30, description="where the gate gives up, if it is undecided")
     margin_points: PositiveFloat = Field(0.5, description="loss of accuracy that the gate has to rule out")
-    methods: str = Field("e2e", description="what else to compare with, separated by commas, or all")
+    methods: Methods = Field("e2e", description="what else to compare with, separated by commas, or all")
     evaluation_images: NonNegativeInt | Literal["all"] = Field(0, description="test images to capture and report on")
     seed: int = Field(0, ge=0, description="of the choice of images and of the fit")
 

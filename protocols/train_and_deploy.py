@@ -7,8 +7,10 @@ from pydantic import BaseModel, Field, PositiveInt
 
 from labonn.data import DataSet, load
 from labonn.design import Design, lay_out, load_design
+from labonn.design.design import Method
 from labonn.optics import Pupil, signed_maps, solve_phase_pattern
 from labonn.protocol import Lab, Result
+from labonn.protocol.choices import DesignName
 from labonn.protocol.deployment import cache_of, describe, load_deployment, store, trained_before
 from labonn.report import figures
 from labonn.training import Teaching, accuracy_percent, train_student, train_teacher
@@ -21,8 +23,8 @@ EXAMPLES = 4  # test images whose raw frames are kept
 class Parameters(BaseModel):
     """What can be set."""
 
-    design: str = Field("digits-mono", description="a design file, or the name of a shipped design")
-    method: str | None = Field(None, description="how the student is trained; the design's own method if not set")
+    design: DesignName = Field("digits-mono", description="a design file, or the name of a shipped design")
+    method: Method | None = Field(None, description="how the student is trained; the design's own method if not set")
     evaluation_images: PositiveInt | Literal["all"] = Field("all", description="test images to capture and report on")
     pattern_steps: int = Field(150, ge=1, description="steps of the search for the phase pattern")
     seed: int = Field(0, ge=0, description="of everything random in the training")

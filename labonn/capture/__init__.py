@@ -3,6 +3,7 @@
 from labonn.capture.before import Pattern
 from labonn.capture.calibrate import Calibrator
 from labonn.capture.calibration import Calibration
+from labonn.capture.light import light
 from labonn.capture.loop import CapturedImage, capture
 from labonn.capture.ready import Used, ready_for_captures
 from labonn.capture.registration import Registration
@@ -19,6 +20,7 @@ __all__ = [
     "Registration",
     "Used",
     "capture",
+    "light",
     "ready_for_captures",
     "scene_of",
 ]

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from labonn.capture.before import Before, Measured, Pattern, Say
+from labonn.capture.calibration import Calibration
 from labonn.capture.characterisation import KINDS, why_unusable
 from labonn.capture.made_for import conditions, made_for
 from labonn.capture.measurements import MEASUREMENTS
+from labonn.capture.pattern_maps import assembled
 from labonn.capture.restoring import restoring
 from labonn.design import Layout
 from labonn.errors import CalibrationError
@@ -87,6 +89,27 @@ class Calibrator:
             {needed: self.current[needed].arrays() for needed in needs},
             self.pattern,
         )
+
+    def kept_for_captures(self) -> Calibration | None:
+        """Give what the latest captures with this pattern were made with, however old it is, and measure nothing.
+
+        None where there were none, or the bench is set up otherwise now, or one of its calibrations was renewed since.
+        """
+        maps = self.current.get("maps")
+        if maps is None:
+            return None
+        then = maps.made  # what was fresh then is asked for, not what is fresh now
+        if why_unusable("maps", self.current, then, str(self.bench.path), self._conditions()) is not None:
+            return None
+        needs = {needed: self.current[needed] for needed in ("exposure", "dark", *KINDS["maps"].needs)}
+        before = Before(
+            self.layout,
+            self.image_shape,
+            {name: one.values for name, one in needs.items()},
+            {name: one.arrays() for name, one in needs.items()},
+            self.pattern,
+        )
+        return assembled(self.bench.name, before, Measured(dict(maps.values), maps.arrays()), maps.made_utc)
 
     def make(self, kind: str, say: Say) -> Measured:
         """Make one calibration and keep it, also where it fails; the one before it stays in use then.

@@ -1,7 +1,7 @@
 """What is known about a bench: dark frame, flat field, each tile's place, gain and background; kept in one file."""
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,14 @@ class Calibration:
         half_y, half_x = self.image_shape[0] / 2, self.image_shape[1] / 2
         corners = [(-half_y, -half_x, 1), (-half_y, half_x, 1), (half_y, half_x, 1), (half_y, -half_x, 1)]
         return np.swapaxes(self.affine @ np.array(corners).T, 1, 2)
+
+    def at_exposure(self, exposure_ms: float) -> "Calibration":
+        """Give the calibration of the same bench at another exposure: light in proportion, the dark frame as it is.
+
+        Not for exposures so long that the dark current shows.
+        """
+        share = exposure_ms / self.exposure_ms
+        return replace(self, exposure_ms=exposure_ms, gain=share * self.gain, background=share * self.background)
 
     def save(self, path: Path | str) -> None:
         """Write it to an HDF5 file: whole, or not at all.

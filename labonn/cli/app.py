@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from labonn.cli.answer import Answer
+from labonn.cli.jobs_app import daemon, jobs_app
+from labonn.cli.options import DEFAULT_LAB, Bench, Json, LabDir
 
 app = typer.Typer(
     name="labonn",
@@ -17,12 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-LabDir = Annotated[
-    Path,
-    typer.Option("--lab", metavar="DIR", envvar="LABONN_LAB", help="The laboratory's folder: runs, releases, models."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout, and nothing else there.")]
-Bench = Annotated[Path, typer.Argument(metavar="BENCH", help="The bench file, *.bench.toml.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter of the protocol; may be repeated."),
@@ -37,8 +33,6 @@ Continue = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Capture everything, also where a lost run could be continued.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done; touch nothing.")]
-
-DEFAULT_LAB = Path("lab")
 
 
 class Task(StrEnum):
@@ -93,7 +87,7 @@ def run(
     from labonn.cli.running import plan_command, run_command
 
     if dry_run:
-        return plan_command(protocol, bench, settings or [])
+        return plan_command(protocol, bench, lab, settings or [])
     return run_command(protocol, bench, lab, settings or [], continue_run, fresh=fresh)
 
 
@@ -103,10 +97,18 @@ def recalibrate(
     settings: Settings = None,
     continue_run: Continue = None,
     fresh: Fresh = False,
+    if_due: Annotated[
+        bool,
+        typer.Option("--if-due", help="Only if the bench file's [schedule] says so; ends with 0 if it is not due."),
+    ] = False,
     lab: LabDir = DEFAULT_LAB,
     json: Json = False,
 ) -> Answer:
     """Measure what the bench really does, re-fit the backend to it, and release it if that is no worse."""
+    if if_due:
+        from labonn.cli.jobs import if_due_command
+
+        return if_due_command(bench, lab, settings or [], continue_run, fresh=fresh)
     from labonn.cli.running import run_command
 
     return run_command("recalibrate", bench, lab, settings or [], continue_run, fresh=fresh)
@@ -227,6 +229,10 @@ app.add_typer(runs_app, name="runs")
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's name, the end of one that is unique, or its folder.")
 ]
+Export = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="A .zip for another laboratory, or a .nxs (NeXus, HDF5) for other programs."),
+]
 Archive = Annotated[Path, typer.Argument(metavar="FILE", help="The zip file.")]
 
 
@@ -260,8 +266,8 @@ def show(run: RunName, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
 
 
 @runs_app.command()
-def export(run: RunName, file: Archive, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
-    """Write a run into a zip file, with the model and the releases that belong to it."""
+def export(run: RunName, file: Export, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
+    """Write a run into a zip file for another laboratory, its model and releases with it; or as NeXus, for others."""
     from labonn.cli.runs import export_command
 
     return export_command(run, file, lab)
@@ -300,6 +306,10 @@ def rebuild(lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
     from labonn.cli.runs import rebuild_command
 
     return rebuild_command(lab)
+
+
+app.command()(daemon)
+app.add_typer(jobs_app, name="jobs")
 
 
 control_app = typer.Typer(help="The run that holds a bench, from any shell.", no_args_is_help=True)

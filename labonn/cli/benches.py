@@ -28,11 +28,11 @@ def dark_command(bench: Path) -> Answer:
 
 
 def check_command(bench: Path, lab: Path, settings: Sequence[str]) -> Answer:
-    """Check a bench: the protocol ``bench_check``, its table shown."""
+    """Check a bench: the protocol ``check_bench``, its table shown."""
     from labonn.protocol.runtime import run_protocol
     from labonn.protocol.settings import split_settings
 
-    outcome = run_protocol("bench_check", bench, lab, split_settings(settings))
+    outcome = run_protocol("check_bench", bench, lab, split_settings(settings))
     return Answer(outcome.as_json(), lambda console: _show(console, outcome), outcome.exit_code, outcome.error)
 
 

@@ -68,6 +68,7 @@ def _show(console: "Console", operation: Operation, content: Mapping[str, Any]) 
         "begun (UTC)": content.get("since_utc"),
         "step": _progress(content),
         "seconds": content.get("seconds"),
+        "last checkpoint": _checkpoint(content),
         "made dark": content.get("tripped"),
     }
     for name, value in facts.items():
@@ -83,6 +84,14 @@ def _headline(operation: Operation, content: Mapping[str, Any]) -> str:
     if operation == "pause" and state == "pausing":
         return f"bench {bench}: the run will pause at its next checkpoint"
     return f"bench {bench}: {state}{', and dark' if state == 'paused' else ''}"
+
+
+def _checkpoint(content: Mapping[str, Any]) -> str | None:
+    """Say where a script is that has come to no checkpoint for a while."""
+    ago_s, line = content.get("checkpoint_s"), content.get("line")
+    if ago_s is None or ago_s < _PATIENCE_S:
+        return None
+    return f"{ago_s:.0f} s ago; now in line {line} of the script" if line else f"{ago_s:.0f} s ago"
 
 
 def _progress(content: Mapping[str, Any]) -> str | None:

@@ -59,11 +59,24 @@ def show_command(run: str, lab: Path) -> Answer:
 
 
 def export_command(run: str, file: Path, lab: Path) -> Answer:
-    """Write a run into a zip file."""
+    """Write a run into a file: NeXus where its name says so, else a zip for another laboratory."""
+    from labonn.records.nexus import SUFFIXES, export_nexus
+
     folder = find_run(lab, run)
-    parts = export_run(lab, folder, file)
+    nexus = file.suffix.lower() in SUFFIXES
+    if not nexus and file.suffix.lower() != ".zip":
+        raise ConfigError(
+            f"{file}: name a .zip, for another laboratory, or a {SUFFIXES[0]} (NeXus), for other programs"
+        )
+    parts = export_nexus(folder, file) if nexus else export_run(lab, folder, file)
     size = file.stat().st_size
-    content = {"run": folder.name, "file": str(file.absolute()), "bytes": size, "parts": parts}
+    content = {
+        "run": folder.name,
+        "file": str(file.absolute()),
+        "format": "nexus" if nexus else "zip",
+        "bytes": size,
+        "parts": parts,
+    }
     return Answer(content, lambda console: console.print(f"{file} ({_size(size)}): {', '.join(parts)}", markup=False))
 
 

@@ -2,7 +2,10 @@
 
 from labonn.compensation.answers import answers_of
 from labonn.compensation.attribution import Attribution, Cost, attribute
+from labonn.compensation.control_chart import ControlLimit, control_limit
 from labonn.compensation.departures import Departures, FocusSeries, dissect
+from labonn.compensation.drift import Drift, Outlook
+from labonn.compensation.expectation import Expectation
 from labonn.compensation.gate import Answers, Decision, Gate, Verdict, decide
 from labonn.compensation.material import Captured, Lecture, Material
 from labonn.compensation.methods import CANDIDATES, Method, check_methods, steps_of
@@ -16,19 +19,24 @@ __all__ = [
     "Answers",
     "Attribution",
     "Captured",
+    "ControlLimit",
     "Cost",
     "Decision",
     "Departures",
+    "Drift",
+    "Expectation",
     "FocusSeries",
     "Gate",
     "Lecture",
     "Material",
     "Method",
+    "Outlook",
     "Twin",
     "Verdict",
     "answers_of",
     "attribute",
     "check_methods",
+    "control_limit",
     "decide",
     "dissect",
     "fit_twin",

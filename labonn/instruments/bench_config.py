@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 from labonn.config import Frozen, read_toml
 from labonn.instruments.condition import Condition
+from labonn.instruments.schedule import Schedule
 
 
 class World(Frozen):
@@ -90,6 +91,7 @@ class BenchConfig(Frozen):
     instruments: dict[str, InstrumentEntry]
     geometry: Geometry
     interlocks: Interlocks | None = None
+    schedule: Schedule | None = Field(None, description="without it, nothing is ever done by itself")
 
     @model_validator(mode="after")
     def _roles_and_instruments_match(self) -> Self:

@@ -51,6 +51,10 @@ class Holder:
         return f"process {self.pid} ({self.user}: {self.command}) since {self.since_utc}"
 
 
+_reserved: dict[str, Holder | None] = {}
+"""Benches that this process has locked and not opened yet, with who held them before and died."""
+
+
 def lock_folder() -> Path:
     """Where the locks of all benches of this machine are: one place for every user and every lab folder."""
     if sys.platform == "win32":
@@ -74,6 +78,13 @@ def bench_lock(name: str) -> Iterator[Holder | None]:
     InstrumentError
         If the lock cannot be made.
     """
+    if name in _reserved:
+        before = _reserved.pop(name)  # and whoever opens it again meanwhile is refused
+        try:
+            yield before
+        finally:
+            _reserved[name] = None
+        return
     with _after_the_watchdog(name):
         lost = holder_of(name)
         if lost is not None:
@@ -85,6 +96,27 @@ def bench_lock(name: str) -> Iterator[Holder | None]:
         finally:
             with contextlib.suppress(OSError):
                 holder_path.unlink(missing_ok=True)
+
+
+@contextmanager
+def reserved(name: str) -> Iterator[None]:
+    """Hold the bench `name` for this process, which will open it: `bench_lock` then takes over, and gives back.
+
+    What takes long, as importing torch does, can be done in between, and no other process gets ahead.
+
+    Raises
+    ------
+    BenchInUse
+        If a living process holds it.
+    InstrumentError
+        If the lock cannot be made.
+    """
+    with bench_lock(name) as lost:
+        _reserved[name] = lost
+        try:
+            yield
+        finally:
+            _reserved.pop(name, None)
 
 
 @contextmanager

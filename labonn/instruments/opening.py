@@ -98,12 +98,8 @@ def open_bench(
         If another process asked for it.
     """
     path = Path(path)
-    config = read_bench(path)
+    config = rehearse(path)
     leaving = Leaving()
-    # A rehearsal: every table is checked before the lock, the world or an instrument is touched.
-    rehearsal = instruments_of(path, config, Site(path.resolve().parent, SystemClock()))
-    if config.interlocks is not None:
-        check_interlocks(config.interlocks, {one.name: one for one in rehearsal.values()}, str(path))
     with ExitStack() as held:
         left_by = held.enter_context(bench_lock(config.name))
         held.enter_context(leaving.active())
@@ -132,6 +128,21 @@ def open_bench(
             write_down_control(config.name, {"port": door.port, "secret_file": door.secret_file})
             with _watched(bench, held):
                 yield bench
+
+
+def rehearse(path: Path) -> BenchConfig:
+    """Check a bench file and every table in it as opening does, before the lock, the world or an instrument is touched.
+
+    Raises
+    ------
+    ConfigError
+        If anything in it is wrong.
+    """
+    config = read_bench(path)
+    made = instruments_of(path, config, Site(path.resolve().parent, SystemClock()))
+    if config.interlocks is not None:
+        check_interlocks(config.interlocks, {one.name: one for one in made.values()}, str(path))
+    return config
 
 
 def _start_world(path: Path, config: BenchConfig, seed: int | None, held: ExitStack) -> tuple[Clock, Doors]:

@@ -108,6 +108,29 @@ class Deployment:
         lab.note("calibrations", {one.kind: one.id for one in used})
         return calibration
 
+    def as_used(self, lab: "Lab", release: Release) -> Calibration:
+        """Put the bench into the state in which a release is used: its pattern, and the latest calibration made for it.
+
+        That is the one that was kept last, by a recalibration that was refused, too; or the release's own where none
+        that is kept fits. Nothing is measured anew, so whatever has changed on the bench since shows in the maps.
+
+        Raises
+        ------
+        RecordError
+            If there is neither.
+        CalibrationError, InstrumentError
+            If its file is damaged, or the SLM fails.
+        """
+        calibrator = self.calibrator(lab)  # puts the kept phase table into use
+        calibration = calibrator.kept_for_captures()
+        if calibration is None:
+            if release.calibration is None:
+                raise RecordError(f"release {release.id} has no calibration, and none is kept: recalibrate")
+            calibration = Calibration.load(release.file(release.calibration))
+        if lab.bench.has_slm:
+            lab.bench.slm.show(self.pattern_rad)
+        return calibration
+
     def capture(
         self, lab: "Lab", group: str, images: NDArray[np.float32], calibration: Calibration, *, keep_frames: bool = True
     ) -> Tensor:

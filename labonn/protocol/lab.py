@@ -8,11 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labonn.errors import Aborted, LabonnError
+from labonn.errors import Aborted, ConfigError, LabonnError
 from labonn.protocol.pausing import Pause
 from labonn.protocol.progress import Screen, Step
+from labonn.protocol.silence import Silence
 from labonn.records import Recorder, Run
-from labonn.records.disk import plain
+from labonn.records.disk import plain, sha256_of
 from labonn.records.runs import FRAMES
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Lab:
         self._stop_reason: str | None = None
         self._steps: list[Step] = []  # those that go on, the innermost last
         self._pause = Pause()
+        self._bench_sha256 = sha256_of(bench_path)
+        self._silence = Silence(run_record.record.script, screen.line)
+        self._held.callback(self._silence.stop)
 
     @property
     def bench(self) -> "Bench":
@@ -73,11 +77,15 @@ class Lab:
         Raises
         ------
         BenchInUse, ConfigError, InstrumentError
-            As `labonn.instruments.open_bench` does.
+            As `labonn.instruments.open_bench` does; or if the bench file was edited since the run began.
         """
         if self._bench is None:
             from labonn.instruments import open_bench
 
+            if self._bench_file_changed:
+                raise ConfigError(
+                    f"{self.bench_path}: was edited since the run began, before the bench was opened; run it again"
+                )
             self._bench = self._held.enter_context(
                 open_bench(self.bench_path, world_seed=self._world_seed, control_folder=self.folder / _CONTROL)
             )
@@ -160,6 +168,8 @@ class Lab:
             "done": None if step is None else step.done,
             "total": None if step is None else step.total,
             "seconds": round(time.monotonic() - record.start_monotonic_s, 1),
+            "checkpoint_s": round(self._silence.seconds, 1),
+            "line": self._silence.line(),
         }
 
     def stop(self, reason: str) -> None:
@@ -229,9 +239,19 @@ class Lab:
             If that fails, and nothing had failed before.
         """
         trace = None if error is None else error.__traceback__
+        if self._bench is not None and self._bench_file_changed:
+            self.note("bench file", "was edited during the run, which went on with what it had read")
         self._held.__exit__(type(error) if error else None, error, trace)
 
+    @property
+    def _bench_file_changed(self) -> bool:
+        try:
+            return sha256_of(self.bench_path) != self._bench_sha256
+        except OSError:  # it is gone
+            return True
+
     def _check(self) -> None:
+        self._silence.heard()
         if self._bench is not None:
             self._bench.guard.check()
         if self._stop_reason is not None:

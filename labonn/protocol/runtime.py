@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -20,9 +20,6 @@ from labonn.protocol.write_report import write_report
 from labonn.records import Run, RunRecord, close_lost_runs, logging_to
 from labonn.records.earlier import Found, run_to_continue, runs_to_continue
 from labonn.records.runs import software_versions
-
-if TYPE_CHECKING:
-    from labonn.instruments import BenchConfig
 
 logger = logging.getLogger(__name__)
 
@@ -39,30 +36,6 @@ class _Earlier:
         if self.none:
             return Found()
         return runs_to_continue(lab_dir, record) if self.named is None else run_to_continue(lab_dir, self.named, record)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do."""
-
-    script: Script
-    parameters: BaseModel
-    bench_config: "BenchConfig"
-
-
-def plan_protocol(script: str | Path, bench_path: Path, settings: Mapping[str, str] | None = None) -> Plan:
-    """Check everything that can be checked without opening the bench or recording a run.
-
-    Raises
-    ------
-    ConfigError
-        If the script, a setting or the bench file is wrong.
-    """
-    from labonn.instruments import read_bench
-
-    loaded = load_script(script)
-    parameters = make_parameters(loaded.parameters, settings or {})
-    return Plan(loaded, parameters, read_bench(bench_path))
 
 
 def run_protocol(
@@ -111,7 +84,7 @@ def run_protocol(
     KeyboardInterrupt
         If the process was asked to stop before the run began, or while it was being closed.
     """
-    import labonn.instruments  # noqa: F401 - takes a while, and between a run's folder and its closing nothing should
+    import labonn.instruments.opening  # noqa: F401 - takes a while, and between a run's folder and its closing nothing should
 
     loaded = load_script(script)
     parameters = make_parameters(loaded.parameters, settings or {})

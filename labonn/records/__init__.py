@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from labonn.records.checks import LastGood, last_good_check, save_good_check
     from labonn.records.frame_reading import frame_counts, kept_names, read_frames, read_kept
     from labonn.records.frames import FrameFile
+    from labonn.records.in_use import release_in_use
     from labonn.records.logs import logging_to
     from labonn.records.lost import close_lost_runs
     from labonn.records.models import ModelCard, StoredModel, load_model, newest_model, save_model
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
         list_releases,
         make_release,
         read_release,
-        release_in_use,
         set_current_release,
     )
     from labonn.records.runs import Run, RunRecord, Status, find_run, read_run
+    from labonn.records.watches import Watch, latest_watch, watches_of
     from labonn.records.weights import Weights, read_weights, write_weights
 
 _HOMES = {
@@ -45,6 +46,7 @@ _HOMES = {
     "Status": "runs",
     "StoredCalibration": "calibrations",
     "StoredModel": "models",
+    "Watch": "watches",
     "Weights": "weights",
     "calibration_history": "calibrations",
     "close_lost_runs": "lost",
@@ -56,6 +58,7 @@ _HOMES = {
     "kept_names": "frame_reading",
     "last_good_check": "checks",
     "last_good_release": "releases",
+    "latest_watch": "watches",
     "list_releases": "releases",
     "load_model": "models",
     "logging_to": "logs",
@@ -66,10 +69,11 @@ _HOMES = {
     "read_release": "releases",
     "read_run": "runs",
     "read_weights": "weights",
-    "release_in_use": "releases",
+    "release_in_use": "in_use",
     "save_good_check": "checks",
     "save_model": "models",
     "set_current_release": "releases",
+    "watches_of": "watches",
     "write_weights": "weights",
 }
 
@@ -84,6 +88,7 @@ __all__ = [
     "Status",
     "StoredCalibration",
     "StoredModel",
+    "Watch",
     "Weights",
     "calibration_history",
     "close_lost_runs",
@@ -95,6 +100,7 @@ __all__ = [
     "kept_names",
     "last_good_check",
     "last_good_release",
+    "latest_watch",
     "list_releases",
     "load_model",
     "logging_to",
@@ -109,6 +115,7 @@ __all__ = [
     "save_good_check",
     "save_model",
     "set_current_release",
+    "watches_of",
     "write_weights",
 ]
 

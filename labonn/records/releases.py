@@ -9,6 +9,7 @@ from pydantic import Field
 
 from labonn.errors import RecordError
 from labonn.records.disk import legal_name, new_id, plain, utc_now, write_atomically
+from labonn.records.in_use import pointer_of, release_in_use
 from labonn.records.sealed import Card, read_card, seal, sealed_names
 from labonn.records.weights import Weights, read_weights, write_weights
 
@@ -129,7 +130,7 @@ def set_current_release(lab_dir: Path, bench: str, release_id: str) -> None:
     release = read_release(lab_dir, release_id)
     if release.bench != bench:
         raise RecordError(f"release {release_id} was made for bench {release.bench!r}, not for {bench!r}")
-    write_atomically(_pointer(lab_dir, bench), f"{release_id}\n".encode())
+    write_atomically(pointer_of(lab_dir, bench), f"{release_id}\n".encode())
 
 
 def current_release(lab_dir: Path, bench: str) -> Release | None:
@@ -146,28 +147,11 @@ def current_release(lab_dir: Path, bench: str) -> Release | None:
     try:
         return read_release(lab_dir, release_id)
     except RecordError as error:
-        pointer = _pointer(lab_dir, bench)
+        pointer = pointer_of(lab_dir, bench)
         raise RecordError(
             f"{pointer}: the current release of bench {bench!r} cannot be used: {error}; labonn releases rollback goes "
             "back to the last good one"
         ) from error
-
-
-def release_in_use(lab_dir: Path, bench: str) -> str | None:
-    """Id of the release that a bench uses, be it intact or not; None if it never had one.
-
-    Raises
-    ------
-    RecordError
-        If the pointer cannot be read.
-    """
-    pointer = _pointer(lab_dir, bench)
-    try:
-        return pointer.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{pointer}: cannot be read: {error}") from error
 
 
 def last_good_release(lab_dir: Path, bench: str) -> tuple[Release, list[str]]:
@@ -201,7 +185,3 @@ def list_releases(lab_dir: Path) -> list[str]:
 
 def _releases(lab_dir: Path) -> Path:
     return lab_dir / "releases"
-
-
-def _pointer(lab_dir: Path, bench: str) -> Path:
-    return _releases(lab_dir) / "current" / legal_name(bench, "the bench's name")

@@ -1,6 +1,6 @@
 """Training in simulation: an electronic teacher, then the student that learns from it."""
 
-from labonn.training.accuracy import accuracy_percent, logits_of
+from labonn.training.accuracy import accuracy_interval, accuracy_percent, logits_of
 from labonn.training.lessons import Lesson, LossWeights, distillation_loss, loss_weights
 from labonn.training.student import train_student
 from labonn.training.teacher import train_teacher
@@ -10,6 +10,7 @@ __all__ = [
     "Lesson",
     "LossWeights",
     "Teaching",
+    "accuracy_interval",
     "accuracy_percent",
     "distillation_loss",
     "logits_of",

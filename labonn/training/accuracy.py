@@ -1,5 +1,7 @@
 """What a network answers, and how often it is right."""
 
+from math import sqrt
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,3 +25,22 @@ def accuracy_percent(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64]
     """How many of the inputs are classified as labelled, per cent."""
     right = logits_of(model, inputs).argmax(dim=1).numpy() == labels
     return 100 * float(right.mean())
+
+
+def accuracy_interval(right: int, images: int, z: float = 1.96) -> tuple[float, float]:
+    r"""Between which accuracies, in per cent, the true one lies, at 95 % confidence.
+
+        (p + z^2/2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2/n),   p = right / n
+
+    Parameters
+    ----------
+    right, images
+        How many images are classified as labelled, and how many there are; they are a random sample.
+    z
+        Standard normal quantile.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    """
+    share, weight = right / images, z * z / images
+    middle, reach = share + weight / 2, z * sqrt(share * (1 - share) / images + weight / (4 * images))
+    return 100 * (middle - reach) / (1 + weight), 100 * (middle + reach) / (1 + weight)

@@ -55,7 +55,7 @@ def test_a_check_of_the_bench_names_what_drifted_since(world: Simulated, lab: Pa
     now_s = world.truth()["now_s"]
     knock = {"effects__knock__on": True, "effects__knock__at_s": now_s, "effects__knock__shift_px": [1.0, 0.0]}
     with world.changed(**knock, camera__black_dn=64.0):
-        outcome = run_protocol("bench_check", world.file, lab, {"delays": "24", "frames": "4"}, quiet=True)
+        outcome = run_protocol("check_bench", world.file, lab, {"delays": "24", "frames": "4"}, quiet=True)
     assert (outcome.error, outcome.exit_code) == (None, 0)
     rows = {row["name"]: row for row in outcome.result["calibrations"]}
     drifted = {name for name, row in rows.items() if row["state"] == "drifted"}

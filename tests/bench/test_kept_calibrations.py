@@ -68,7 +68,12 @@ def test_what_is_kept_is_used_and_says_what_it_was_made_for(
 ) -> None:
     assert all("is missing" in first[kind].why for kind in BASIS)
     frames = world.truth()["frames"]
-    _, again = ready(bench, lab, layout, pattern)
+    calibration, again = ready(bench, lab, layout, pattern)
+    kept = calibrator(bench, lab, layout, pattern).kept_for_captures()
+    assert kept is not None
+    assert (kept.exposure_ms, kept.made_utc) == (calibration.exposure_ms, calibration.made_utc)
+    for name in ("affine", "gain", "background", "dark", "flat"):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(calibration, name))
     assert {kind: again[kind].id for kind in BASIS} == {kind: first[kind].id for kind in BASIS}
     assert not any(again[kind].why for kind in BASIS)
     assert again["maps"].id != first["maps"].id
@@ -100,6 +105,7 @@ def test_another_exposure_of_the_bench_makes_what_depends_on_it_new(
     chosen = calibrator(bench, lab, layout, pattern)
     chosen.make("exposure", lambda _: None)
     assert "is out of order" in str(chosen.why_unusable("dark"))
+    assert chosen.kept_for_captures() is None
     with pytest.raises(CalibrationError, match=r"'dark' .* is out of order: .*renew it: labonn run characterise"):
         chosen.make("geometry", lambda _: None)
 

@@ -9,7 +9,15 @@ import pytest
 from labonn.cli.compensating import compensate_command
 from labonn.design import load_design
 from labonn.protocol import run_protocol
-from labonn.records import current_release, frame_counts, read_frames, read_kept, read_run, set_current_release
+from labonn.records import (
+    current_release,
+    frame_counts,
+    latest_watch,
+    read_frames,
+    read_kept,
+    read_run,
+    set_current_release,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -125,6 +133,32 @@ def test_a_rollback_restores_the_release_before_and_proves_it(recalibrated, depl
     assert back.result["accuracy"].keys() == {deployed.result["release"], recalibrated.result["release"]}
     assert min(back.result["accuracy"].values()) > 50
     set_current_release(lab, name, recalibrated.result["release"])
+
+
+def test_a_watch_sees_a_bench_that_stands_still_and_one_that_was_knocked(recalibrated, lab, world):
+    name = json.loads((recalibrated.run_folder / "run.json").read_text())["bench"]
+    release = recalibrated.result["release"]
+    set_current_release(lab, name, release)
+    still = run_protocol("watch_drift", world.file, lab, {}, quiet=True)
+    assert still.exit_code == 0, still.error
+    assert (still.result["alarm"], still.result["due"], still.result["of_release"]) == (False, False, release)
+    assert 0.5 < still.result["drift"]["residual"] < 1.15
+    assert still.result["power_mw"] == pytest.approx(15.0, rel=0.02)
+
+    knock = {"effects__knock__on": True, "effects__knock__at_s": 0.0, "effects__knock__shift_px": [13.0, -13.0]}
+    with world.changed(**knock):
+        knocked = run_protocol("watch_drift", world.file, lab, {}, quiet=True)
+        now = run_protocol("evaluate", world.file, lab, {"test_images": "200"}, quiet=True)
+    assert knocked.exit_code == now.exit_code == 0, (knocked.error, now.error)
+    assert knocked.result["alarm"]
+    assert knocked.result["due"]
+    taps = np.hypot(13, 13) / 7.5
+    assert knocked.result["drift"]["shift_taps"] == pytest.approx(taps, abs=0.3)
+    was = run_protocol("evaluate", world.file, lab, {"test_images": "200"}, quiet=True)
+    lost = was.result["accuracy"]["now"] - now.result["accuracy"]["now"]
+    assert knocked.result["predicted_loss_points"] == pytest.approx(lost, abs=max(3.0, 0.5 * lost))
+    latest = latest_watch(lab, name)
+    assert (latest.run, latest.due, latest.release) == (knocked.run_folder.name, True, release)
 
 
 def test_the_bench_is_dark_afterwards(recalibrated, world):

@@ -1,11 +1,13 @@
 """How long a lit bench stays lit, after every event that ends it: ``python -m tests.benchmarks.darkness``.
 
-On the simulated bench in real time, about 10 minutes on 2 cores. The times run from the event to the moment at which
+On the simulated bench in real time, about 10 minutes on 2 cores; ``--only Ctrl-C --repeats 100`` tries one event alone,
+about 10 minutes too, and writes a section of its own. The times run from the event to the moment at which
 the world itself became dark (its shutter closed, or its laser off), by the same computer's clock.
 """
 
 import argparse
 import platform
+import re
 import signal
 import statistics
 import tempfile
@@ -30,7 +32,7 @@ from tests.benchmarks.results import write_section
 Way = Callable[[Run], float]
 
 WAYS: dict[str, tuple[Way, str]] = {
-    "Ctrl-C": (by_signal("SIGINT"), ""),
+    "Ctrl-C": (by_signal("SIGINT"), "median 0.2 s, and the frame in flight"),
     "SIGTERM": (by_signal("SIGTERM"), ""),
     "closed terminal (SIGHUP)": (by_signal("SIGHUP"), ""),
     "exception in the script": (by_exception, ""),
@@ -56,15 +58,16 @@ def measure(world: Simulated, way: Way, lab: Path) -> float:
     return after_s
 
 
-def table(times: dict[str, list[float]], promised: dict[str, str], repeats: int) -> str:
+def table(times: dict[str, list[float]], promised: dict[str, str], repeats: int, only: str | None) -> str:
     """Write median and worst of every way out, as a section of docs/results.md."""
     lines = [
-        "## From an event to darkness",
+        f"## From an event to darkness{f': {only}' if only else ''}",
         "",
-        f"`python -m tests.benchmarks.darkness --repeats {repeats}`, {datetime.now(UTC):%Y-%m-%d}; the simulated mono"
+        f"`python -m tests.benchmarks.darkness --repeats {repeats}{f' --only {only!r}' if only else ''}`,"
+        f" {datetime.now(UTC):%Y-%m-%d}; the simulated mono"
         f" bench in real time, lit and in the middle of captures, {repeats} times each; seconds from the event to the"
         f" moment at which the simulated laboratory itself was dark, as its test door says; {platform.machine()},"
-        " 2 cores. Interlocks are looked at every 250 ms.",
+        " 2 cores. Interlocks are looked at every 250 ms. Exposures are 5 ms.",
         "",
         "| event | promised | median | worst |",
         "|---|---|---|---|",
@@ -78,6 +81,7 @@ def main() -> None:
     """Try every way out, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", choices=[*WAYS, *SERIAL], help="this event alone")
     parser.add_argument("--dry-run", action="store_true", help="print the section, and write nothing")
     arguments = parser.parse_args()
     # What a shell has put into the background, or nohup started, ignores these, and so would the runs that get them.
@@ -91,18 +95,23 @@ def main() -> None:
         serial_file = serial_bench(Path(folder, "serial"), name, pty=True)
         with simulated(file) as world:
             serial = Simulated(serial_file, world.pid, world.door, world.doors)
-            benches = [(world, WAYS), (serial, SERIAL)]
+            benches = [
+                (bench, {way: tried for way, tried in ways.items() if arguments.only in (None, way)})
+                for bench, ways in ((world, WAYS), (serial, SERIAL))
+            ]
             for repeat in range(arguments.repeats):
                 for bench, ways in benches:
                     for way_name, (way, _) in ways.items():
                         after_s = measure(bench, way, Path(folder, f"lab-{repeat}-{len(times)}-{abs(hash(way_name))}"))
                         times.setdefault(way_name, []).append(after_s)
                         print(f"{repeat + 1}/{arguments.repeats} {way_name}: {after_s:.3f} s", flush=True)
-    section = table(times, {way_name: promise for way_name, (_, promise) in (WAYS | SERIAL).items()}, arguments.repeats)
+    promised = {way_name: promise for way_name, (_, promise) in (WAYS | SERIAL).items()}
+    section = table(times, promised, arguments.repeats, arguments.only)
     if arguments.dry_run:
         print(section)
     else:
-        write_section("darkness", section)
+        slug = re.sub(r"[^a-z0-9]+", "-", f"darkness {arguments.only or ''}".lower()).strip("-")
+        write_section(slug, section)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 
 from labonn import errors
 from labonn.protocol import run_protocol
+from labonn.protocol.silence import Silence
 from labonn.records import Run, read_run
 
 from .conftest import BENCH
@@ -210,3 +211,33 @@ def test_a_run_has_the_serial_number_of_the_benchs_optic(tmp_path, write_script,
         assert outcome.error is None
         optics.append(read_run(outcome.run_folder).optic)
     assert optics == [None, {"serial_number": "L-0042", "description": "second coating"}]
+
+
+def test_a_script_that_comes_to_no_checkpoint_is_named_with_its_line_once(carry_out, bench, monkeypatch, capfd):
+    monkeypatch.setattr("labonn.protocol.lab.Silence", lambda script, tell: Silence(script, tell, 0.2))
+    said = []
+    bench.look = lambda: said.append(bench.control.status())
+    outcome = carry_out("lab.bench\nimport time\ntime.sleep(0.9)\nlab.bench.look()")
+    file = outcome.run_folder.parents[2] / "try_it.py"
+    line = 1 + file.read_text().splitlines().index("    time.sleep(0.9)")
+    warnings = [text for text in (outcome.run_folder / "log.jsonl").read_text().splitlines() if "no checkpoint" in text]
+    assert len(warnings) == 1
+    assert f"try_it.py, line {line}: no checkpoint for 0 s" in warnings[0]
+    assert outcome.status == "done"
+    assert said[0]["checkpoint_s"] >= 0.8
+    assert said[0]["line"] == line + 1
+
+
+def test_checkpoints_and_pauses_are_no_silence(carry_out, bench, monkeypatch):
+    monkeypatch.setattr("labonn.protocol.lab.Silence", lambda script, tell: Silence(script, tell, 0.3))
+
+    def shown(number):
+        time.sleep(0.15)
+        if number == 2:
+            bench.control.pause()
+            threading.Timer(0.7, bench.control.resume).start()
+
+    bench.shown = shown
+    outcome = carry_out(CAPTURING)
+    assert outcome.seconds["paused"] > 0.5
+    assert "no checkpoint" not in (outcome.run_folder / "log.jsonl").read_text()

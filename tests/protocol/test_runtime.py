@@ -243,3 +243,34 @@ def test_warnings_of_the_script_end_in_the_log(carry_out, bench, monkeypatch, ca
         outcome = carry_out("import warnings\nwarnings.warn('the lamp is old')")
     assert "the lamp is old" in (outcome.run_folder / "log.jsonl").read_text()
     assert "the lamp is old" not in capfd.readouterr().err
+
+
+def test_a_bench_file_that_is_edited_before_the_bench_is_opened_ends_the_run(tmp_path, carry_out, bench):
+    file = tmp_path / "mine.bench.toml"
+    file.write_bytes(BENCH.read_bytes())
+    edit = "lab.bench_path.write_text(lab.bench_path.read_text() + '# edited')\n"
+    outcome = carry_out(edit + "lab.bench", bench_path=file)
+    assert (outcome.status, outcome.exit_code) == ("failed", 2)
+    assert "mine.bench.toml: was edited since the run began" in outcome.error
+    assert bench.events == []
+
+
+def test_a_bench_file_that_is_edited_later_is_noted_and_changes_nothing(tmp_path, carry_out, bench):
+    file = tmp_path / "mine.bench.toml"
+    file.write_bytes(BENCH.read_bytes())
+    outcome = carry_out("lab.bench\nlab.bench_path.unlink()\nreturn {'n': 1}", bench_path=file)
+    assert (outcome.status, outcome.result) == ("done", {"n": 1})
+    assert "was edited during the run" in read_run(outcome.run_folder).notes["bench file"]
+    assert "bench file" not in read_run(carry_out("lab.bench").run_folder).notes
+
+
+def test_a_catalogue_of_a_newer_labonn_does_not_stop_a_run(tmp_path, carry_out, bench, caplog):
+    import sqlite3
+
+    carry_out("return {}")
+    with sqlite3.connect(tmp_path / "lab" / "catalogue.sqlite") as catalogue:
+        catalogue.execute("PRAGMA user_version = 99")
+    catalogue.close()
+    outcome = carry_out("return {'n': 1}")
+    assert (outcome.status, read_run(outcome.run_folder).result) == ("done", {"n": 1})
+    assert "newer labonn (schema 99" in caplog.text

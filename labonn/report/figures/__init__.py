@@ -1,5 +1,6 @@
 """Figures from arrays, as `matplotlib.figure.Figure`; none touches pyplot's global state or opens a window."""
 
+from labonn.report.figures.answers import accuracy_over, confusions, control_chart
 from labonn.report.figures.characterisation import (
     flat_field_picture,
     geometry_shifts,
@@ -17,7 +18,10 @@ from labonn.report.figures.twin import attribution_bars, twin_residuals
 
 __all__ = [
     "accuracy_bars",
+    "accuracy_over",
     "attribution_bars",
+    "confusions",
+    "control_chart",
     "dark_frame",
     "feature_maps",
     "flat_field_picture",

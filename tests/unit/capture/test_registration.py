@@ -88,3 +88,14 @@ def test_a_frame_of_another_camera_is_refused() -> None:
 def test_a_tile_without_a_gain_is_refused(gain: float) -> None:
     with pytest.raises(CalibrationError, match="tile 0 has a gain"):
         Registration(calibration(gain=np.array([gain])))
+
+
+def test_maps_do_not_depend_on_the_exposure_that_a_calibration_is_taken_to() -> None:
+    light = np.random.default_rng(0).uniform(0, 100, (90, 100))
+    made = calibration(gain=np.array([20.0]), background=np.array([3.0]))
+    half = made.at_exposure(2.5)
+    assert (half.exposure_ms, half.dark[0, 0]) == (2.5, 60)
+    whole_maps, half_maps = (
+        Registration(one).tiles((60 + share * light).astype(np.float32)) for one, share in ((made, 1.0), (half, 0.5))
+    )
+    np.testing.assert_allclose(half_maps, whole_maps, atol=1e-4)

@@ -37,7 +37,7 @@ def test_what_is_written_can_be_read_as_it_is(tmp_path, answer):
     assert {entry.driver for entry in bench.instruments.values()} <= set(driver_names())
     assert load_design(str(folder / "my-lab.design.toml")).name == "my-lab"
     assert (folder / "lab").is_dir()
-    assert plan_protocol("bench_check", folder / "my-lab.bench.toml").bench_config.name == "my-lab"
+    assert plan_protocol("check_bench", folder / "my-lab.bench.toml").bench_config.name == "my-lab"
 
 
 def test_a_new_laboratory_turns_no_laser_on_before_somebody_has_armed_it():

@@ -11,7 +11,7 @@ import pytest
 
 from labonn.errors import BenchInUse
 from labonn.instruments import lock
-from labonn.instruments.lock import bench_lock, holder_of
+from labonn.instruments.lock import bench_lock, holder_of, reserved
 
 HOLDER = """
 import sys
@@ -118,3 +118,31 @@ def test_the_way_to_dark_makes_nobody_the_holder_and_is_waited_for(
     monkeypatch.setattr(lock, "_DARKENING_S", 0.2)
     with lock.exclusively("trial"), pytest.raises(BenchInUse, match="another process"), bench_lock("trial"):
         pass
+
+
+def test_who_has_reserved_a_bench_opens_it_once_at_a_time_and_nobody_else_does(folder: Path) -> None:
+    with reserved("trial"):
+        for _ in range(2):
+            with bench_lock("trial") as lost:
+                assert lost is None
+                with pytest.raises(BenchInUse), bench_lock("trial"):
+                    pass
+            assert holder_of("trial") is not None
+        refused = subprocess.run(
+            [sys.executable, "-c", HOLDER, str(folder)], capture_output=True, text=True, check=False, input="\n"
+        )
+        assert "BenchInUse" in refused.stderr
+    assert holder_of("trial") is None
+    with bench_lock("trial"):
+        pass
+
+
+def test_who_reserves_a_bench_hands_on_who_died_with_it(folder: Path) -> None:
+    with start_holder(folder) as process:
+        process.kill()
+    with reserved("trial"):
+        with bench_lock("trial") as lost:
+            assert lost is not None
+            assert lost.pid == process.pid
+        with bench_lock("trial") as lost:
+            assert lost is None

@@ -132,7 +132,7 @@ def test_captures_of_images_that_are_not_in_the_data_set_are_refused(made):
 
 
 def test_a_run_without_captures_is_refused(made):
-    run = Run.start(made[0], "bench_check")
+    run = Run.start(made[0], "check_bench")
     with pytest.raises(RecordError, match="no captures to compensate from"):
         replay(run.folder, made[0], ("map",), steps)
 

@@ -146,3 +146,19 @@ def test_attribution_bars_have_the_lengths_of_their_costs():
     assert axes.yaxis_inverted()
     assert "90.7" in axes.get_title()
     assert drawn(figure)
+
+
+def test_figures_of_answers_are_drawn(tmp_path):
+    from labonn.report.figures import accuracy_over, confusions, control_chart
+
+    taken_for = np.array([[5, 1], [0, 7]])
+    texts = {text.get_text() for text in confusions(taken_for, ("zero", "one")).axes[0].texts}
+    assert texts == {"5", "1", "7"}
+    chart = control_chart([0.1, 0.2, 0.9], 0.5, 0.5)
+    colours = [line.get_color() for line in chart.axes[0].lines if line.get_marker() == "o"]
+    counts = [len(line.get_xdata()) for line in chart.axes[0].lines if line.get_marker() == "o"]
+    assert counts == [2, 1], "one watch alarms, in another colour"
+    assert len(set(colours)) == 2
+    swept = accuracy_over([1.0, 10.0], [90.0, 98.0], [(85.0, 94.0), (95.0, 99.5)], name="exposure (ms)", used=10.0)
+    for number, figure in enumerate((confusions(taken_for, ("a", "b")), chart, swept)):
+        figure.savefig(tmp_path / f"{number}.png")

@@ -18,7 +18,7 @@ QUICK = {"delays": "24", "frames": "4"}
 
 
 def check(file: Path, lab: Path, **settings: str) -> Outcome:
-    return run_protocol("bench_check", file, lab, QUICK | settings, quiet=True)
+    return run_protocol("check_bench", file, lab, QUICK | settings, quiet=True)
 
 
 def rows(outcome: Outcome) -> dict[str, dict[str, Any]]:

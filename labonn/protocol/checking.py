@@ -1,47 +1,37 @@
-"""Open every instrument of a bench, measure what can be measured without a network, say what is wrong."""
+"""The parts of a check of a bench: each measures, judges and draws, whatever became of those before it."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, Field
 
 from labonn.capture import health, settling, since_calibrated
 from labonn.capture.checklist import NOT_HERE, Checklist, State
-from labonn.protocol import Lab, Result
+from labonn.protocol.result import Result
 from labonn.records import current_calibrations, last_good_check, save_good_check
 from labonn.report import figures, readable_checks, readable_instruments
+
+if TYPE_CHECKING:
+    from labonn.protocol.lab import Lab
 
 SHORT_MS = 2.0  # exposures that look at the display while it settles
 
 
-class Parameters(BaseModel):
-    """What can be set."""
-
-    delays: int = Field(48, ge=8, le=200, description="at how many moments to look at the display while it settles")
-    frames: int = Field(20, ge=3, description="frames to take for the frame rate")
-    meter_share: float = Field(1.0, gt=0, le=1, description="how much of the light reaches the power meter")
-    readout_ms: float | None = Field(None, gt=0, description="the camera's readout time, from its data sheet")
-    accept_drift: bool = Field(False, description="take what drifted for good from now on")
-
-
-def run(lab: Lab, parameters: Parameters) -> Result:
-    """Identify, dark, light, display, frame rate; each is tried whatever became of those before it."""
+def begin(lab: "Lab") -> Checklist:
+    """Begin a list of checks that is compared with the last good one of the bench."""
     last_good = last_good_check(lab.folder, lab.bench_config.name)
-    instruments, checks = (Checklist({} if last_good is None else last_good.values) for _ in range(2))
-    with lab.step("opening every instrument"):
-        bench = lab.bench
-    for instrument in bench.instruments:
+    return Checklist({} if last_good is None else last_good.values)
+
+
+def check_identities(lab: "Lab") -> Checklist:
+    """Ask every instrument who it is."""
+    instruments = begin(lab)
+    for instrument in lab.bench.instruments:
         with instruments.measuring(str(instrument)):
             instruments.add(health.identity(instrument))
-    check_temperature(lab, checks)
-    dark_level = check_darkness(lab, checks)
-    exposure_ms = check_light(lab, checks, dark_level, parameters)
-    step = check_display(lab, checks, exposure_ms, parameters)
-    calibrations = check_calibrations(lab, step)
-    bench.make_dark()
-    compared_with = None if last_good is None else last_good.run
-    return conclude(lab, instruments, checks, calibrations, compared_with, accept_drift=parameters.accept_drift)
+    return instruments
 
 
-def check_temperature(lab: Lab, checks: Checklist) -> None:
+def check_temperature(lab: "Lab", checks: Checklist) -> None:
     """Read the thermometer."""
     if lab.bench.thermometer is None:
         checks.skip(NOT_HERE, "temperature")
@@ -50,7 +40,7 @@ def check_temperature(lab: Lab, checks: Checklist) -> None:
         checks.add(health.temperature(lab.bench))
 
 
-def check_darkness(lab: Lab, checks: Checklist) -> float | None:
+def check_darkness(lab: "Lab", checks: Checklist) -> float | None:
     """Measure dark level and read noise; give the level."""
     level = None
     with lab.step("dark frames"), checks.measuring("dark frames"):
@@ -61,7 +51,7 @@ def check_darkness(lab: Lab, checks: Checklist) -> float | None:
     return level
 
 
-def check_light(lab: Lab, checks: Checklist, dark_level: float | None, parameters: Parameters) -> float | None:
+def check_light(lab: "Lab", checks: Checklist, dark_level: float | None, meter_share: float) -> float | None:
     """Compare light and shutter with meter and camera; give the exposure that fits a white display."""
     bench = lab.bench
     if bench.light is None:
@@ -77,14 +67,14 @@ def check_light(lab: Lab, checks: Checklist, dark_level: float | None, parameter
     exposure_ms = None
     with lab.step("light and shutter"), checks.measuring("light and shutter"):
         levels = health.light_levels(bench, dark_level)
-        checks.add(*health.light_checks(levels, bench, parameters.meter_share))
+        checks.add(*health.light_checks(levels, bench, meter_share))
         checks.add(*health.interlock_readings(bench))  # the light is still on, behind the closed shutter
-        draw_light(lab, levels, parameters.meter_share)
+        _draw_light(lab, levels, meter_share)
         exposure_ms = levels.exposure_ms
     return exposure_ms
 
 
-def draw_light(lab: Lab, levels: health.LightLevels, meter_share: float) -> None:
+def _draw_light(lab: "Lab", levels: health.LightLevels, meter_share: float) -> None:
     """Draw what meter and camera saw, where the light's power could be told."""
     if levels.low is None:
         return
@@ -98,15 +88,14 @@ def draw_light(lab: Lab, levels: health.LightLevels, meter_share: float) -> None
 
 
 def check_display(
-    lab: Lab, checks: Checklist, exposure_ms: float | None, parameters: Parameters
+    lab: "Lab", checks: Checklist, exposure_ms: float | None, delays: int
 ) -> settling.StepResponse | None:
-    """Measure how fast the display follows, and the camera's frame rate."""
-    bench = lab.bench
+    """Measure how fast the display follows, by looking at it at so many moments."""
+    bench, response = lab.bench, None
     if exposure_ms is None:
-        checks.skip("needs the light", "display", "frame rate")
+        checks.skip("needs the light", "display")
         return None
-    response = None
-    delays_ms = np.linspace(0, 2 * max(bench.display.settle_ms, SHORT_MS), parameters.delays)
+    delays_ms = np.linspace(0, 2 * max(bench.display.settle_ms, SHORT_MS), delays)
     with lab.step("display", total=len(delays_ms)) as step, checks.measuring("display"):
         response = settling.measure_step(bench, min(SHORT_MS, exposure_ms), delays_ms, step.advance)
         checks.add(*settling.step_checks(response, bench))
@@ -120,14 +109,23 @@ def check_display(
             promised_ms=bench.display.settle_ms,
         )
         lab.figure("display", picture, f"From black to white, seen in exposures of {response.exposure_ms:g} ms.")
-    with lab.step("frame rate"), checks.measuring("frame rate"):
-        bench.camera.exposure_ms = bench.camera.table.exposure_ms
-        rate = health.frame_rate(bench, parameters.frames)
-        checks.add(*health.frame_rate_checks(rate, parameters.readout_ms))
     return response
 
 
-def check_calibrations(lab: Lab, step: settling.StepResponse | None) -> Checklist:
+def check_frame_rate(
+    lab: "Lab", checks: Checklist, exposure_ms: float | None, frames: int, readout_ms: float | None
+) -> None:
+    """Measure how fast the camera delivers frames."""
+    if exposure_ms is None:
+        checks.skip("needs the light", "frame rate")
+        return
+    with lab.step("frame rate"), checks.measuring("frame rate"):
+        lab.bench.camera.exposure_ms = lab.bench.camera.table.exposure_ms
+        rate = health.frame_rate(lab.bench, frames)
+        checks.add(*health.frame_rate_checks(rate, readout_ms))
+
+
+def check_calibrations(lab: "Lab", step: settling.StepResponse | None) -> Checklist:
     """Compare the bench with the calibrations that are kept of it; nothing where there are none."""
     bench, kept = lab.bench, current_calibrations(lab.folder, lab.bench_config.name)
     found = since_calibrated.ages(bench, kept)
@@ -144,18 +142,11 @@ def check_calibrations(lab: Lab, step: settling.StepResponse | None) -> Checklis
 
 
 def conclude(
-    lab: Lab,
-    instruments: Checklist,
-    checks: Checklist,
-    calibrations: Checklist,
-    compared_with: str | None,
-    *,
-    accept_drift: bool,
+    lab: "Lab", instruments: Checklist, checks: Checklist, calibrations: Checklist, *, accept_drift: bool
 ) -> Result:
     """Keep the tables, and the check itself as the last good one if it is; say how it ended."""
-    who, what = ([judged.as_row() for judged in part.judged] for part in (instruments, checks))
+    who, what, since = ([judged.as_row() for judged in part.judged] for part in (instruments, checks, calibrations))
     lab.table("Checks", readable_checks(what))
-    since = [judged.as_row() for judged in calibrations.judged]
     if since:
         lab.table("Since the calibrations", readable_checks(since))
     lab.table("Instruments", readable_instruments(who))
@@ -163,15 +154,16 @@ def conclude(
         instruments.names(state) + checks.names(state) + calibrations.names(state)
         for state in (State.FAILED, State.DRIFTED)
     )
+    bench = lab.bench_config.name
+    last_good = last_good_check(lab.folder, bench)
     good = not failed and (accept_drift or not drifted)
     if good:
-        values = instruments.values() | checks.values()
-        save_good_check(lab.folder, lab.bench_config.name, lab.run_record.id, values)
+        save_good_check(lab.folder, bench, lab.run_record.id, instruments.values() | checks.values())
     result = {
         "failed": failed,
         "drifted": drifted,
         "good": good,
-        "compared_with": compared_with,
+        "compared_with": None if last_good is None else last_good.run,
         "checks": what,
         "instruments": who,
         "calibrations": since,
