@@ -31,6 +31,7 @@ def main(memory: str, world: str, left: int, top: int, height: int, width: int) 
         now = screens.level(screen)
         if not np.array_equal(now, shown):
             shown[:] = now
+            link.request("load", _PATIENCE_S, device="display")
             link.request("show", _PATIENCE_S, device="display")
         time.sleep(_LOOK_S)
 
