@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labonn.errors import ConfigError
 from labonn.protocol import Outcome, run_protocol
 from labonn.records import calibration_history, current_calibrations
 
@@ -111,6 +112,6 @@ def test_one_that_fails_is_kept_as_failed_and_the_one_before_stays(world: Simula
 
 
 def test_a_calibration_that_there_is_not_is_named(world: Simulated, tmp_path: Path) -> None:
-    outcome = characterise(world, tmp_path, "dark,focus")
-    assert outcome.exit_code == 2
-    assert "only = 'focus': is no calibration; there are: exposure, dark, flat" in str(outcome.error)
+    with pytest.raises(ConfigError, match="'focus' is no calibration; there are: exposure, dark, flat"):
+        characterise(world, tmp_path, "dark,focus")
+    assert not (tmp_path / "runs").exists(), "it is refused before there is a run"

@@ -8,6 +8,7 @@ import pytest
 
 from labonn.cli.compensating import compensate_command
 from labonn.design import load_design
+from labonn.errors import ConfigError
 from labonn.protocol import run_protocol
 from labonn.records import (
     current_release,
@@ -176,7 +177,6 @@ def test_a_design_that_does_not_fit_the_optic_leaves_the_bench_untouched(world, 
     design = tmp_path / "large.design.toml"
     shipped = Path(load_design.__code__.co_filename).parent / "catalogue" / "digits-mono.design.toml"
     design.write_text(shipped.read_text().replace("kernel_mm = 2.048", "kernel_mm = 3.0"))
-    outcome = run_protocol("train_and_deploy", world.file, tmp_path, {"design": str(design)}, quiet=True)
-    assert outcome.exit_code == 2
-    assert "fewer kernels" in outcome.error
-    assert json.loads((outcome.run_folder / "run.json").read_text())["status"] == "failed"
+    with pytest.raises(ConfigError, match="fewer kernels"):
+        run_protocol("train_and_deploy", world.file, tmp_path, {"design": str(design)}, quiet=True)
+    assert not (tmp_path / "runs").exists(), "it is refused before there is a run"
