@@ -8,7 +8,8 @@ import typer
 
 from labonn.cli.answer import Answer
 from labonn.cli.jobs_app import daemon, jobs_app
-from labonn.cli.options import DEFAULT_LAB, Bench, Json, LabDir
+from labonn.cli.options import DEFAULT_LAB, Bench, Json, LabDir, Settings
+from labonn.cli.releases_app import releases_app
 
 app = typer.Typer(
     name="labonn",
@@ -19,10 +20,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter of the protocol; may be repeated."),
-]
 Continue = Annotated[
     str | None,
     typer.Option(
@@ -310,6 +307,7 @@ def rebuild(lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
 
 app.command()(daemon)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(releases_app, name="releases")
 
 
 control_app = typer.Typer(help="The run that holds a bench, from any shell.", no_args_is_help=True)
@@ -365,39 +363,3 @@ def compensate(
     from labonn.cli.compensating import compensate_command
 
     return compensate_command(run, lab, method, seed)
-
-
-releases_app = typer.Typer(help="Backends that were released, and which one a bench uses.", no_args_is_help=True)
-app.add_typer(releases_app, name="releases")
-
-
-@releases_app.command(name="list")
-def list_releases(
-    bench: Annotated[str | None, typer.Option("--bench", metavar="NAME", help="Only those of this bench.")] = None,
-    lab: LabDir = DEFAULT_LAB,
-    json: Json = False,
-) -> Answer:
-    """List all releases, oldest first, and say which are in use and which are damaged."""
-    from labonn.cli.releasing import list_command
-
-    return list_command(lab, bench)
-
-
-@releases_app.command(name="show")
-def show_release(
-    release: Annotated[str, typer.Argument(metavar="RELEASE", help="A release's name.")],
-    lab: LabDir = DEFAULT_LAB,
-    json: Json = False,
-) -> Answer:
-    """Say what a release is and where it came from; its files are checked against their hashes."""
-    from labonn.cli.releasing import show_command
-
-    return show_command(lab, release)
-
-
-@releases_app.command()
-def rollback(bench: Bench, settings: Settings = None, lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
-    """Go back to the last good release of a bench, and prove on the bench that it works."""
-    from labonn.cli.running import run_command
-
-    return run_command("rollback", bench, lab, settings or [])

@@ -11,5 +11,9 @@ LabDir = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout, and nothing else there.")]
 Bench = Annotated[Path, typer.Argument(metavar="BENCH", help="The bench file, *.bench.toml.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter of the protocol; may be repeated."),
+]
 
 DEFAULT_LAB = Path("lab")

@@ -12,6 +12,7 @@ from typing import IO
 from labonn.errors import RecordError
 from labonn.records.catalogue import keep_line
 from labonn.records.disk import json_bytes, legal_name, sync_file, sync_folder
+from labonn.records.exporting import exporting
 from labonn.records.releases import read_release
 from labonn.records.runs import RECORD, RunRecord, labonn_version, read_run
 
@@ -55,15 +56,8 @@ def export_run(lab_dir: Path, folder: Path, target: Path) -> list[str]:
     RecordError
         If the run goes on, a file cannot be read, or the disk refuses; no file is left then.
     """
-    record = read_run(folder)
-    if record.status == "running":
-        raise RecordError(f"run {record.id} goes on; export it when it has ended")
-    if target.exists():
-        raise RecordError(f"{target}: exists already, and is not overwritten")
-    parts = {f"runs/{record.id}": folder, **_belonging(lab_dir.absolute(), record)}
-    beside = target.with_name(f"{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with exporting(folder, target) as (record, beside):
+        parts = {f"runs/{record.id}": folder, **_belonging(lab_dir.absolute(), record)}
         hashes: dict[str, str] = {}
         with zipfile.ZipFile(beside, "w", allowZip64=True) as archive:
             for part, source in parts.items():
@@ -72,13 +66,6 @@ def export_run(lab_dir: Path, folder: Path, target: Path) -> list[str]:
                     hashes[name] = _add(archive, name, file)
             card = {"schema": SCHEMA, "run": record.id, "labonn": labonn_version(), "files": hashes}
             archive.writestr(_CARD, json_bytes(card))
-        sync_file(beside)
-        beside.replace(target)
-        sync_folder(target.parent)
-    except OSError as error:
-        raise RecordError(f"{target}: cannot be written: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
     return list(parts)
 
 

@@ -20,9 +20,10 @@ from typing import Any
 import h5py
 
 from labonn.errors import RecordError
-from labonn.records.disk import plain, sync_file, sync_folder, utc_now
+from labonn.records.disk import plain, utc_now
+from labonn.records.exporting import exporting
 from labonn.records.frame_reading import frame_counts, kept_names, read_frames, read_kept, row_names
-from labonn.records.runs import FRAMES, RunRecord, labonn_version, read_run
+from labonn.records.runs import FRAMES, RunRecord, labonn_version
 
 SUFFIXES = (".nxs", ".nx", ".nexus")
 _BLOCK_ROWS = 16
@@ -52,24 +53,8 @@ def export_nexus(folder: Path, target: Path) -> list[str]:
     RecordError
         If the run goes on, its frames are damaged, or the disk refuses; no file is left then.
     """
-    record = read_run(folder)
-    if record.status == "running":
-        raise RecordError(f"run {record.id} goes on; export it when it has ended")
-    if target.exists():
-        raise RecordError(f"{target}: exists already, and is not overwritten")
-    beside = target.with_name(f"{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(beside, "w") as file:
-            kinds = _write(file, record, folder, target.name)
-        sync_file(beside)
-        beside.replace(target)
-        sync_folder(target.parent)
-    except OSError as error:
-        raise RecordError(f"{target}: cannot be written: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
-    return kinds
+    with exporting(folder, target) as (record, beside), h5py.File(beside, "w") as file:
+        return _write(file, record, folder, target.name)
 
 
 def _write(file: Any, record: RunRecord, folder: Path, name: str) -> list[str]:
