@@ -12,8 +12,13 @@ a binned camera sees is computed on its own coarser grid; see `sim.spectrum`.
 Where the PSFs differ over the field, they are linear between its centre and its corners, and so is the picture:
 
     I = sum_f (w_f S) * K_f,   sum_f w_f = 1
+
+What changes from moment to moment, a K' that is the same all over the field and a shift, enters behind that sum:
+
+    I(x) = I'(x - shift),   I' = sum_f (w_f S) * K_f + S * K'
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +36,7 @@ Floats = NDArray[np.float32]
 FIELD: tuple[tuple[float, float], ...] = ((0.0, 0.0), (-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0))
 """Where in the field PSFs are computed, if they differ: 1 is the display's edge."""
 _CELLS = 128  # along a tile's square
+_KEPT_AVERAGED = 8
 
 
 class Imager:
@@ -51,7 +57,7 @@ class Imager:
         cutoff = world.camera.pixel_um * cutoff_per_um(world)
         self._spectra = Spectra.below(cutoff, world.camera.shape, self._reach)
         self._halved = self._spectra.halved()
-        self._last_averaged: tuple[Transfer | None, Transfer] = (None, np.zeros((0, 0), np.complex64))
+        self._averaged_of: OrderedDict[int, tuple[Transfer, Transfer]] = OrderedDict()  # by the first one's id
 
     def radiance(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
         """Radiance of the display's pixels, 0 to 1, of a weighted mixture of pictures."""
@@ -91,35 +97,53 @@ class Imager:
             whole += _ghost(whole, self._world)
         return self._spectra.of_kernel(whole)
 
-    def image(self, radiance: Floats, transfer: Transfer, binning: int = 1) -> Floats:
+    def image(
+        self,
+        radiance: Floats,
+        transfer: Transfer,
+        binning: int = 1,
+        *,
+        change: Transfer | None = None,
+        shift_px: tuple[float, float] = (0.0, 0.0),
+    ) -> Floats:
         """Light on the sensor, (H, W), or its means over squares of 1, 2 or 4 pixels; a fresh array.
 
-        `transfer` is that of a pattern, or one for each of the field points.
+        Parameters
+        ----------
+        radiance
+            As `radiance` gives it.
+        transfer
+            That of a pattern, or one for each of the field points.
+        binning
+            How many pixels, both axes, are averaged.
+        change
+            What is added to the transfer, all over the field.
+        shift_px
+            How far everything on the sensor has moved (down, right), in its own pixels.
         """
         step = min(binning, 2)
         spectra = self._spectra if step == 1 else self._halved
-        transfer = transfer if step == 1 else self._averaged(transfer)
+        parts = (transfer if step == 1 else self._averaged(transfer)).reshape(-1, *spectra.spectrum_shape)
         scene = self.scene(radiance, step)
-        if transfer.ndim == 2:
-            spectrum = spectra.through(scene, transfer)
-        else:
-            spectrum = np.zeros((1, 1), np.complex64)
-            for weight, part in zip(self._field[:, ::step, ::step], transfer, strict=True):
-                spectrum = spectrum + spectra.through(scene * weight, part)
+        scenes = [scene] if len(parts) == 1 else self._field[:, ::step, ::step] * scene
+        pairs = list(zip(scenes, parts, strict=True))
+        if change is not None:
+            pairs.append((scene, (change if step == 1 else self._averaged(change)).reshape(spectra.spectrum_shape)))
+        spectrum = spectra.through(pairs)
+        if any(shift_px):
+            spectrum = spectra.shifted(spectrum, (shift_px[0] / step, shift_px[1] / step))
         return mean_of_squares(spectra.picture(spectrum), binning // step)
 
     def _averaged(self, transfer: Transfer) -> Transfer:
         """The transfer for a binned camera, kept for the next picture through the same optics."""
-        known, averaged = self._last_averaged
-        if known is not transfer:
+        known = self._averaged_of.get(id(transfer))
+        if known is None:
             parts = [self._halved.averaged(part) for part in transfer.reshape(-1, *transfer.shape[-2:])]
-            averaged = np.stack(parts) if transfer.ndim > 2 else parts[0]
-            self._last_averaged = transfer, averaged
-        return averaged
-
-    def shifted(self, transfer: Transfer, shift_px: tuple[float, float]) -> Transfer:
-        """Transform of K after everything on the sensor has moved (down, right)."""
-        return self._spectra.shifted(transfer, shift_px)
+            known = transfer, np.stack(parts)
+            self._averaged_of[id(transfer)] = known
+            while len(self._averaged_of) > _KEPT_AVERAGED:
+                self._averaged_of.popitem(last=False)
+        return known[1]
 
 
 def _radiance(world: WorldFile) -> Floats:

@@ -3,12 +3,13 @@
 Everything between the display and the sensor is linear, so the light of a frame that is taken while the display changes
 is the mixture of the lights of the pictures on it. A picture's light may be asked for ahead (`foresee`): it is computed
 while the display settles on it, and a camera in real time need not wait. Whoever comes first computes it. As many as
-fit in some memory are kept: what is shown again, through optics that have not moved, is not rendered again.
+fit in some memory are kept: what is shown again, through optics that have not moved, is not rendered again. Nor is a
+picture that is nearly gone, where the optics have moved by next to nothing since it was all that was seen.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from sim.sensor import Floats
 
 _KEPT_BYTES = 256 << 20
 _LEAST_KEPT = 4
+_SLIGHT = 0.02  # a picture of less weight may be seen as it was through optics that have moved by no more than this:
+_NEAR_PX, _NEAR_UM = 0.05, 1.0  # a hundredth of a hundredth of its light, where edges are steepest
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,13 @@ class Situation:
     slm: tuple[tuple[str, float], ...]  # patterns and their weights
     moment: Moment
     binning: int
+
+    def is_near(self, other: "Situation") -> bool:
+        """Whether all but little is the same; flicker, which comes and goes within every exposure, is little."""
+        mine, theirs = self.moment.moved, other.moment.moved
+        apart_px = max(abs(a - b) for a, b in zip(mine.shift_px, theirs.shift_px, strict=True))
+        is_still = apart_px < _NEAR_PX and abs(mine.focus_um - theirs.focus_um) < _NEAR_UM
+        return is_still and (self.slm, self.binning) == (other.slm, other.binning)
 
 
 @dataclass(frozen=True)
@@ -85,10 +95,14 @@ class Lights:
             light.add_(torch.from_numpy(seen.light), alpha=weight)
         return Seen(np.asarray(light.numpy()), sum(weight * seen.radiance for weight, seen in parts))
 
-    def each(self, pictures: Iterable[str], situation: Situation) -> None:
-        """Have the light of each picture ready, for several mixtures of them."""
-        for picture in pictures:
-            self._of(picture, situation)
+    def one(self, picture: str, situation: Situation, weight: float) -> Seen:
+        """Light of a picture that will be mixed with at most that weight. Not to be written to."""
+        if weight < _SLIGHT:
+            with self._lock:
+                for (known, where), future in reversed(self._kept.items()):
+                    if known == picture and future.done() and where.is_near(situation):
+                        return future.result()
+        return self._of(picture, situation)
 
     def _of(self, picture: str, situation: Situation) -> Seen:
         known = (picture, situation)

@@ -82,6 +82,8 @@ class Optics:
         self._imager: Imager | None = None
         self._psfs: OrderedDict[_Key, Psfs] = OrderedDict()
         self._transfers: OrderedDict[_Key, Transfer] = OrderedDict()
+        self._over_field: OrderedDict[tuple[str, int], Transfer] = OrderedDict()
+        self._changes: OrderedDict[tuple[str, int, Moment], Transfer | None] = OrderedDict()
 
     def _set(self, world: WorldFile, seed: int) -> None:
         self.world = world
@@ -91,7 +93,7 @@ class Optics:
         moving = 2 * world.effects.slm_flicker.on + 3 * (world.effects.thermal_drift.on or world.effects.knock.on)
         self._kept = _KEPT_PATTERNS * len(world.source.lines_nm) * (fields + moving)
 
-    def change(self, world: WorldFile, seed: int) -> None:
+    def follow(self, world: WorldFile, seed: int) -> None:
         """Put another world file, or another seed, behind the same bench; make anew only what depends on the change."""
         with self._lock:
             old, reseeded = self.world, seed != self.draws.seed
@@ -99,10 +101,14 @@ class Optics:
             if reseeded or _differ(old, world, _PUPIL_EFFECTS):
                 self._pupils = None
                 self._psfs.clear()
-                self._transfers.clear()
+                self._forget_transfers()
             if reseeded or _differ(old, world, _IMAGER_EFFECTS):
                 self._imager = None
-                self._transfers.clear()
+                self._forget_transfers()
+
+    def _forget_transfers(self) -> None:
+        for kept in (self._transfers, self._over_field, self._changes):
+            kept.clear()
 
     @property
     def imager(self) -> Imager:
@@ -128,28 +134,35 @@ class Optics:
         key = key or content_key(levels)
         if not self.world.effects.field_dependence.on:
             return self._transfer(levels, key, channel, PLAIN)
-        return np.stack([self._transfer(levels, key, channel, Variant(field=field)) for field in FIELD])
-
-    def transfer_at(self, levels: Levels, key: str, channel: int, moment: Moment) -> Transfer:
-        """Return the same for a moment at which things have moved, or flicker.
-
-        What focus and flicker change is computed for the middle of the field, and taken as the same all over it.
-        """
-        transfer = self.transfer(levels, key, channel)
-        if moment == STILL:
-            return transfer
         with self._lock:
-            change = self._change(levels, key, channel, moment)
-        if change is not None:
-            transfer = transfer + change
-        if any(moment.moved.shift_px):
-            transfer = self.imager.shifted(transfer, moment.moved.shift_px)
-        return transfer
+            if (key, channel) not in self._over_field:
+                fields = [self._transfer(levels, key, channel, Variant(field=field)) for field in FIELD]
+                self._over_field[key, channel] = np.stack(fields)
+                while len(self._over_field) > _KEPT_PATTERNS * len(self.world.source.lines_nm):
+                    self._over_field.popitem(last=False)
+            return self._over_field[key, channel]
+
+    def change(self, levels: Levels, key: str, channel: int, moment: Moment) -> Transfer | None:
+        """Return what focus and flicker add to the transfer at some moment; linear between the focus steps.
+
+        It is computed for the middle of the field, and taken as the same all over it.
+        """
+        if moment == STILL:
+            return None
+        known = (key, channel, moment)
+        with self._lock:
+            if known not in self._changes:
+                self._changes[known] = self._changed(levels, key, channel, moment)
+                while len(self._changes) > _KEPT_PATTERNS * len(self.world.source.lines_nm):
+                    self._changes.popitem(last=False)
+            return self._changes[known]
 
     def prepare(self, levels: Levels, moment: Moment) -> None:
         """Compute what a pattern needs from this moment on, so that no exposure has to wait for it."""
+        key = content_key(levels)
         for channel in range(len(self.world.source.lines_nm)):
-            self.transfer_at(levels, content_key(levels), channel, moment)
+            self.transfer(levels, key, channel)
+            self.change(levels, key, channel, moment)
 
     def psf(self, levels: Levels, tile: int, pixel_um: float, side: int, channel: int = 0) -> NDArray[np.float32]:
         """Return the PSF of one sub-aperture in `side` x `side` pixels about its axis, with the display's blur."""
@@ -172,8 +185,7 @@ class Optics:
             self._transfers.move_to_end(known)
             return self._transfers[known]
 
-    def _change(self, levels: Levels, key: str, channel: int, moment: Moment) -> Transfer | None:
-        """Return what focus and flicker add; linear between the focus steps."""
+    def _changed(self, levels: Levels, key: str, channel: int, moment: Moment) -> Transfer | None:
         shares: dict[Variant, float] = {}
         step_um, depth = self.world.effects.thermal_drift.focus_step_um, self.world.effects.slm_flicker.depth
         steps = moment.moved.focus_um / step_um

@@ -9,6 +9,7 @@ The first factor averages. The second makes up for the scene, whose light is sha
 grid: by twice as wide a triangle where the pixels are twice as wide.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import fft
 from torch import Tensor
+from torch.nn import functional
 
 Floats = NDArray[np.float32]
 Transfer = NDArray[np.complex64]
@@ -44,6 +46,7 @@ class Spectra:
         self._lower = min(self._upper - 1, self._rows // 2 - 1)  # negative ones
         rows = np.concatenate([np.arange(self._upper), np.arange(-self._lower, 0)])
         self._cycles = rows / self._rows, np.arange(self._kept)[:, None] / self._columns
+        self._average: Transfer | None = None
 
     @classmethod
     def below(cls, cutoff: float, shape: tuple[int, int], reach: int) -> Self:
@@ -61,15 +64,19 @@ class Spectra:
 
     def averaged(self, transfer: Transfer) -> Transfer:
         """From a kernel's transform on a grid of which this is the halved one."""
+        if self._average is None:
+            down, right = (
+                (1 + np.exp(1j * np.pi * cycles)) / 4 * (np.sinc(cycles / 2) / np.sinc(cycles)) ** 2
+                for cycles in self._cycles
+            )
+            self._average = np.asarray(down * right, np.complex64)
         upper, lower = transfer[: self._kept, : self._upper], transfer[: self._kept, transfer.shape[1] - self._lower :]
-        return np.asarray(np.concatenate([upper, lower], axis=1) * self._average())
+        return np.asarray(np.concatenate([upper, lower], axis=1) * self._average)
 
-    def _average(self) -> Transfer:
-        down, right = (
-            (1 + np.exp(1j * np.pi * cycles)) / 4 * (np.sinc(cycles / 2) / np.sinc(cycles)) ** 2
-            for cycles in self._cycles
-        )
-        return np.asarray(down * right, np.complex64)
+    @property
+    def spectrum_shape(self) -> tuple[int, int]:
+        """Shape of a transform."""
+        return self._kept, self._upper + self._lower
 
     def of(self, picture: Floats) -> Transfer:
         """Transform of a picture of at most one period."""
@@ -82,14 +89,18 @@ class Spectra:
         # the kernel starts at -reach, and the scene's own middle lies at +reach
         return self.of(np.roll(wrapped, (-2 * self._reach, -2 * self._reach), axis=(0, 1)))
 
-    def through(self, scene: Floats, transfer: Transfer) -> Transfer:
-        """Transform of a scene, times a kernel's."""
-        kernel = torch.from_numpy(transfer)
-        product = torch.empty_like(kernel)
-        upper, lower = self._parts(scene)
-        torch.mul(upper, kernel[:, : self._upper], out=product[:, : self._upper])
-        torch.mul(lower, kernel[:, self._upper :], out=product[:, self._upper :])
-        return np.asarray(product.numpy())
+    def through(self, pairs: Sequence[tuple[Floats, Transfer]]) -> Transfer:
+        """Transform of scenes, each times its kernel's, summed."""
+        whole = torch.empty(self.spectrum_shape, dtype=torch.complex64)
+        halves = slice(None, self._upper), slice(self._upper, None)
+        for number, (scene, transfer) in enumerate(pairs):
+            kernel = torch.from_numpy(transfer)
+            for half, part in zip(halves, self._parts(scene), strict=True):
+                if number == 0:
+                    torch.mul(part, kernel[:, half], out=whole[:, half])
+                else:
+                    whole[:, half].addcmul_(part, kernel[:, half])
+        return np.asarray(whole.numpy())
 
     def shifted(self, spectrum: Transfer, shift_px: tuple[float, float]) -> Transfer:
         """Transform of the same, moved (down, right)."""
@@ -118,5 +129,5 @@ def mean_of_squares(picture: Floats, side: int) -> Floats:
     if side == 1:
         return picture
     height, width = (length // side for length in picture.shape)
-    squares = picture[: height * side, : width * side].reshape(height, side, width, side)
-    return np.asarray(squares.mean(axis=(1, 3)), np.float32)
+    whole = torch.from_numpy(picture[None, None, : height * side, : width * side])
+    return np.asarray(functional.avg_pool2d(whole, side)[0, 0].numpy(), np.float32)

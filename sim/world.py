@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,21 +203,13 @@ class World:
         if all(band.lit_ms <= 0.0 for band in bands):  # the optics may be busy: a dark frame needs none
             return sensor.expose(exposure_ms=exposure_ms)
         speckle = self._speckles.factor(start_s, exposure_ms)
+        seen = self._seen(bands, moment, binning)
+        light = seen.light if speckle is None else seen.light * mean_of_squares(speckle, binning)
         if len(bands) == 1:
-            seen = self._seen(bands[0], moment, binning)
-            light = seen.light if speckle is None else seen.light * mean_of_squares(speckle, binning)
             return sensor.expose(light, bands[0].lit_ms, exposure_ms, seen.radiance)
-        pictures = {picture for band in bands for picture in band.display}
-        for slm in dict.fromkeys(band.slm for band in bands):
-            self._lights.each(pictures, Situation(slm, moment, binning))
-        parts = [self._seen(band, moment, binning) for band in bands]
-        rows = [band.rows(len(parts[0].light)) for band in bands]
-        light = np.concatenate([seen.light[part] for seen, part in zip(parts, rows, strict=True)])
-        if speckle is not None:
-            light *= mean_of_squares(speckle, binning)
-        lengths = [len(light[part]) for part in rows]
+        lengths = [len(light[band.rows(len(light))]) for band in bands]
         rows_ms = np.repeat(np.array([band.lit_ms for band in bands], np.float32), lengths)
-        return sensor.expose(light, rows_ms, exposure_ms, float(np.mean([seen.radiance for seen in parts])))
+        return sensor.expose(light, rows_ms, exposure_ms, seen.radiance)
 
     def _bands(self, start_s: float, stop_s: float, exposure_ms: float, stale: str | None) -> list["_Band"]:
         """What each part of the sensor's rows sees: one part, where all rows see the same."""
@@ -237,8 +229,24 @@ class World:
             return [_Band(0, 1, *bands[0].sees)]
         return bands
 
-    def _seen(self, band: "_Band", moment: Moment, binning: int) -> Seen:
-        return self._lights.mixed(band.display, Situation(band.slm, moment, binning))
+    def _seen(self, bands: Sequence["_Band"], moment: Moment, binning: int) -> Seen:
+        """What all rows see, each band its own mixture of pictures."""
+        if len(bands) == 1:
+            return self._lights.mixed(bands[0].display, Situation(bands[0].slm, moment, binning))
+        most: dict[tuple[str, Situation], float] = {}
+        for band in bands:
+            for picture, weight in band.display.items():
+                known = picture, Situation(band.slm, moment, binning)
+                most[known] = max(weight, most.get(known, 0.0))
+        lights = {known: self._lights.one(*known, weight) for known, weight in most.items()}
+        height, width = next(iter(lights.values())).light.shape
+        light, radiance = np.empty((height, width), np.float32), 0.0
+        for band in bands:
+            situation, rows = Situation(band.slm, moment, binning), band.rows(height)
+            parts = [(np.float32(weight), lights[picture, situation]) for picture, weight in band.display.items()]
+            light[rows] = sum(weight * seen.light[rows] for weight, seen in parts)
+            radiance += sum(float(weight) * seen.radiance for weight, seen in parts) / len(bands)
+        return Seen(light, radiance)
 
     def _render(self, weights: Mapping[str, float], situation: Situation) -> Seen:
         """Light on the whole sensor, and the mean of what is displayed."""
@@ -249,14 +257,12 @@ class World:
         # a mosaic stands before the sensor's own pixels, so there is nothing to be gained by binning before it
         bayer, binning = self.file.effects.bayer, situation.binning
         radiances = [imager.radiance(display, channel) for channel in range(len(self.file.source.lines_nm))]
-        channels = [
-            imager.image(
-                radiance,
-                self._transfer(dict(situation.slm), pictures, channel, situation.moment),
-                1 if bayer.on else binning,
-            )
-            for channel, radiance in enumerate(radiances)
-        ]
+        channels = []
+        for channel, radiance in enumerate(radiances):
+            transfer, change = self._transfer(dict(situation.slm), pictures, channel, situation.moment)
+            shift_px = situation.moment.moved.shift_px
+            grid = 1 if bayer.on else binning
+            channels.append(imager.image(radiance, transfer, grid, change=change, shift_px=shift_px))
         light = seen_through(channels, bayer)
         return Seen(
             mean_of_squares(light, binning) if bayer.on else light,
@@ -265,21 +271,25 @@ class World:
 
     def _transfer(
         self, weights: dict[str, float], pictures: dict[str, Pixels], channel: int, moment: Moment
-    ) -> Transfer:
-        """Mix the transfers of the patterns that an exposure sees.
+    ) -> tuple[Transfer, Transfer | None]:
+        """Mix the transfers of the patterns that an exposure sees, and what focus and flicker add to them.
 
         While an SLM settles, its frame is taken as the mixture of the frames before and after, not of the fields.
         """
         strongest = max(weights, key=lambda key: weights[key])
         shown = {key: weight for key, weight in weights.items() if weight > _SETTLED or key == strongest}
-        transfers = {key: self.optics.transfer_at(pictures[key], key, channel, moment) for key in shown}
+        transfers = {key: self.optics.transfer(pictures[key], key, channel) for key in shown}
+        changes = {key: self.optics.change(pictures[key], key, channel, moment) for key in shown}
         if len(transfers) == 1:
-            return transfers[strongest]
+            return transfers[strongest], changes[strongest]
         total = sum(shown.values())
-        mixed = np.zeros_like(transfers[strongest])
+        mixed, change = np.zeros_like(transfers[strongest]), None
         for key, weight in shown.items():
-            mixed += np.float32(weight / total) * transfers[key]
-        return mixed
+            share, added = np.float32(weight / total), changes[key]
+            mixed += share * transfers[key]
+            if added is not None:
+                change = share * added + (0 if change is None else change)
+        return mixed, change
 
     def change(self, values: dict[str, Any]) -> None:
         """Change values of the world file by their dotted names, and the seed, while everything goes on."""
@@ -308,7 +318,7 @@ class World:
         with self.camera.exposing, self._lock:
             self.seed = file.seed if "seed" in values else self.seed
             self._take_over(file)
-            self.optics.change(file, self.seed)
+            self.optics.follow(file, self.seed)
             self._renew(file)
             self._retune()
         self.prepare()

@@ -52,6 +52,9 @@ class CameraTable(InstrumentTable):
     trigger_latency_ms: float = Field(
         0.1, ge=0, description="from the command to the exposure that a software trigger begins, at most"
     )
+    rolling_ms: float = Field(
+        0.0, ge=0, description="from the first row's exposure to the last's, where the shutter rolls; 0: a global one"
+    )
 
 
 class Camera(Instrument):
@@ -162,8 +165,8 @@ class Camera(Instrument):
         count
             How many.
         exposed
-            With a software trigger: called when a frame's exposure is over, before it is read out. What the camera sees
-            may change from then on.
+            With a software trigger: called when a frame's exposure is over, that of its last row, before it is read
+            out. What the camera sees may change from then on.
 
         Raises
         ------
@@ -207,7 +210,8 @@ class Camera(Instrument):
             clock = self.site.clock
             given_s = clock.moment_of(lambda: self._act("triggering a frame", self._fire_hw))
             if exposed is not None:
-                clock.sleep_until_s(given_s + 1e-3 * (self.table.trigger_latency_ms + self._exposure_ms))
+                lasts_ms = self.table.trigger_latency_ms + self._exposure_ms + self.table.rolling_ms
+                clock.sleep_until_s(given_s + 1e-3 * lasts_ms)
                 exposed()
         got = self._act(
             "waiting for a frame of a sequence",

@@ -143,7 +143,7 @@ def test_a_watch_sees_a_bench_that_stands_still_and_one_that_was_knocked(recalib
     still = run_protocol("watch_drift", world.file, lab, {}, quiet=True)
     assert still.exit_code == 0, still.error
     assert (still.result["alarm"], still.result["due"], still.result["of_release"]) == (False, False, release)
-    # What changes from frame to frame is mostly the laser's level, one number a frame: chance makes 0.3 to 1.9 of eight.
+    # What changes from frame to frame is mostly the laser's level, one number a frame: 0.3 to 1.9 is chance with eight.
     assert 0.3 < still.result["drift"]["residual"] < 1.9
     assert still.result["power_mw"] == pytest.approx(15.0, rel=0.02)
 

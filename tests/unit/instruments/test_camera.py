@@ -123,3 +123,10 @@ def test_with_a_software_trigger_the_scene_may_change_before_a_frame_is_read_out
     assert len(list(camera.frames(2, exposed=exposed))) == 2
     assert camera.done == ["start", *2 * ["fire", "exposed", "read"], "stop"]
     assert slept_ms == pytest.approx([8.5, 17.0]), "not before the exposure is over"
+
+
+def test_where_the_shutter_rolls_not_before_the_last_row_is_exposed() -> None:
+    camera = connected(Triggered, trigger="software", exposure_ms=8.0, trigger_latency_ms=0.5, rolling_ms=7.0)
+    slept_ms: list[float] = []
+    list(camera.frames(2, exposed=lambda: slept_ms.append(camera.site.clock.slept_ms)))
+    assert slept_ms == pytest.approx([15.5, 31.0])

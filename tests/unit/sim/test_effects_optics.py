@@ -68,9 +68,11 @@ def test_a_flickering_slm_shows_the_mean_of_its_psfs():
     levels = np.tile(np.repeat(np.array([0, 100], np.uint8), 4), 12)[None].repeat(96, axis=0)
     optics = Optics(world, 0)
     span = (0.001, 0.004)
+    moment = Moment(flicker=flicker(world.effects.slm_flicker, *span))
     seen = optics.imager.image(
         optics.imager.radiance([(1.0, point())]),
-        optics.transfer_at(levels, "", 0, Moment(flicker=flicker(world.effects.slm_flicker, *span))),
+        optics.transfer(levels),
+        change=optics.change(levels, "", 0, moment),
     )
     x = np.sin(2 * np.pi * 120.0 * np.linspace(*span, 25))
     scene = optics.imager.radiance([(1.0, point())])
@@ -262,9 +264,9 @@ def test_moved_mounts_move_the_picture():
     optics = Optics(IDEAL, 0)
     scene = optics.imager.radiance([(1.0, point())])
     still = optics.imager.image(scene, optics.transfer(BLANK))
-    moved = optics.imager.image(scene, optics.imager.shifted(optics.transfer(BLANK), (3.0, -2.0)))
+    moved = optics.imager.image(scene, optics.transfer(BLANK), shift_px=(3.0, -2.0))
     assert moved == pytest.approx(shift(still, (3, -2), order=0), abs=float(0.02 * still.max()))
-    half = optics.imager.image(scene, optics.imager.shifted(optics.transfer(BLANK), (0.5, 0.0)))
+    half = optics.imager.image(scene, optics.transfer(BLANK), shift_px=(0.5, 0.0))
     near = still[30:48, 30:48].sum(axis=1), half[30:48, 30:48].sum(axis=1)
     centres = [line @ np.arange(18) / line.sum() for line in near]
     assert centres[1] - centres[0] == pytest.approx(0.5, abs=0.05)

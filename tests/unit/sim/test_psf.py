@@ -96,9 +96,9 @@ def test_a_psf_is_computed_once_for_a_pattern(monkeypatch):
     for levels in (first, second, first.copy(), second):
         optics.transfer(levels)
     assert len(computed) == 2
-    optics.change(world.model_copy(update={"seed": 5}), 0)
+    optics.follow(world.model_copy(update={"seed": 5}), 0)
     optics.transfer(first)
     assert len(computed) == 2, "a change that does not concern the light"
-    optics.change(world, 1)
+    optics.follow(world, 1)
     optics.transfer(first)
     assert len(computed) == 3

@@ -16,7 +16,7 @@ def test_a_kernel_convolves_a_scene():
     spectra = Spectra.below(0.5, SHAPE, REACH)
     scene = picture(0, 2 * REACH + 1, 2 * REACH + 1)
     kernel = picture(1, SHAPE[0] + 2 * REACH, SHAPE[1] + 2 * REACH)
-    seen = spectra.picture(spectra.through(scene, spectra.of_kernel(kernel)))
+    seen = spectra.picture(spectra.through([(scene, spectra.of_kernel(kernel))]))
     assert seen == pytest.approx(fftconvolve(kernel, scene, mode="valid"), abs=1e-3)
 
 
@@ -28,8 +28,8 @@ def test_means_over_squares_without_their_pixels():
     transfer = spectra.of_kernel(kernel)
     errors, largest = [], 0.0
     for at in np.random.default_rng(3).uniform(-3.0, 3.0, (40, 2)):
-        whole = spectra.picture(spectra.through(shared_out(at, 8), transfer))
-        binned = halved.picture(halved.through(shared_out(at / 2, 4), halved.averaged(transfer)))
+        whole = spectra.picture(spectra.through([(shared_out(at, 8), transfer)]))
+        binned = halved.picture(halved.through([(shared_out(at / 2, 4), halved.averaged(transfer))]))
         errors.append(binned - mean_of_squares(whole, 2))
         largest = max(largest, np.abs(whole).max())
     assert np.abs(np.mean(errors, axis=0)).max() < 0.01 * largest

@@ -220,7 +220,12 @@ def test_a_settled_picture_is_rendered_once(monkeypatch):
         simulated = lit(World("trial", file, 0, VirtualClock()))
         imager = simulated.optics.imager
         image = imager.image
-        monkeypatch.setattr(imager, "image", lambda *given, image=image: rendered.append(1) or image(*given))
+
+        def count(*given, image=image, **named):
+            rendered.append(1)
+            return image(*given, **named)
+
+        monkeypatch.setattr(imager, "image", count)
         simulated.show("display", white(simulated))
         wait_ms(simulated, 500)
         frames = [simulated.camera.snap().frame for _ in range(3)]
