@@ -7,7 +7,9 @@ from hashlib import sha1
 from math import floor
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sim.draws import Draws, draw
 from sim.drift import UNMOVED, Moved
@@ -198,12 +200,13 @@ class Optics:
                 shares[Variant(phase_scale=1 + sign * depth)] = weight
         if not shares:
             return None
-        still = self._transfer(levels, key, channel, PLAIN)
-        change = np.zeros_like(still)
+        shares[PLAIN] = shares.get(PLAIN, 0.0) - sum(shares.values())
+        change: Tensor | None = None
         for variant, share in shares.items():
-            if variant != PLAIN and share:
-                change += np.float32(share) * (self._transfer(levels, key, channel, variant) - still)
-        return change
+            if share:
+                added = torch.from_numpy(self._transfer(levels, key, channel, variant))
+                change = added * share if change is None else change.add_(added, alpha=share)
+        return None if change is None else np.asarray(change.numpy())
 
 
 def _differ(old: WorldFile, new: WorldFile, effects: tuple[str, ...]) -> bool:

@@ -6,6 +6,7 @@ from scipy import fft
 
 from sim.draws import stream
 from sim.effects_optics import Speckle
+from sim.spectrum import mean_of_squares
 
 Floats = NDArray[np.float32]
 _MS = 1e-3
@@ -20,16 +21,19 @@ class Speckles:
     def __init__(self, file: Speckle, shape: tuple[int, int], seed: int) -> None:
         self._file = file
         self._seed = seed
-        self._pattern = _fully_developed(shape, file.grain_px, seed) if file.on else None
+        self._patterns = {1: _fully_developed(shape, file.grain_px, seed)} if file.on else {}
 
-    def factor(self, start_s: float, exposure_ms: float) -> Floats | None:
-        """What the light of one exposure is multiplied by, (H, W); None where there is no speckle."""
-        if self._pattern is None:
+    def factor(self, start_s: float, exposure_ms: float, binning: int = 1) -> Floats | None:
+        """What the light of one exposure is multiplied by, (H, W) in squares of pixels; None where there is none."""
+        if not self._patterns:
             return None
+        if binning not in self._patterns:
+            self._patterns[binning] = mean_of_squares(self._patterns[1], binning)
+        pattern = self._patterns[binning]
         contrast = self._file.contrast / np.sqrt(1.0 + exposure_ms / self._file.decorrelation_ms)
         chance = stream(self._seed, f"speckle {int(start_s / (self._file.decorrelation_ms * _MS))}")
-        down, right = (int(chance.integers(side)) for side in self._pattern.shape)
-        rolled = np.roll(self._pattern, (down, right), axis=(0, 1))
+        down, right = (int(chance.integers(side)) for side in pattern.shape)
+        rolled = np.roll(pattern, (down, right), axis=(0, 1))
         rolled *= np.float32(contrast)
         rolled += np.float32(1.0 - contrast)
         return rolled

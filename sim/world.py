@@ -202,9 +202,9 @@ class World:
         start_s, exposure_ms = sight.start_s, sight.exposure_ms
         if all(band.lit_ms <= 0.0 for band in bands):  # the optics may be busy: a dark frame needs none
             return sensor.expose(exposure_ms=exposure_ms)
-        speckle = self._speckles.factor(start_s, exposure_ms)
+        speckle = self._speckles.factor(start_s, exposure_ms, binning)
         seen = self._seen(bands, moment, binning)
-        light = seen.light if speckle is None else seen.light * mean_of_squares(speckle, binning)
+        light = seen.light if speckle is None else seen.light * speckle
         if len(bands) == 1:
             return sensor.expose(light, bands[0].lit_ms, exposure_ms, seen.radiance)
         lengths = [len(light[band.rows(len(light))]) for band in bands]
