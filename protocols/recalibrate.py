@@ -52,16 +52,17 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         seed=[parameters.seed, seed_of(release.id)],
         gate=Gate(margin_points=parameters.margin_points),
     )
-    show_compensation(lab, network, calibration, fitted)
-    show_validation(lab, fitted, validation)
-    evaluation = evaluate(lab, network, calibration, fitted, parameters.evaluation_images)
 
-    # The release comes last: whatever ends the run before, the current one stands.
+    # What passed is in use from here on; pictures can wait. Whatever ends the run before, the current release stands.
     decision, percent = validation.decision, validation.percent
     released = None
     if decision.released is not None:
         figures = {"accuracy": percent, "gate": decision.reason}
         released = network.release(lab, fitted.backends[decision.released], calibration, figures)
+
+    show_compensation(lab, network, calibration, fitted)
+    show_validation(lab, fitted, validation)
+    evaluation = evaluate(lab, network, calibration, fitted, parameters.evaluation_images)
     result = {
         "captures": len(shown),
         "validation_captures": validation.captures,

@@ -11,7 +11,8 @@ from labonn.compensation.twin import Twin
 from labonn.networks import Student
 from labonn.training import Teaching
 
-CHUNK_IMAGES = 4000  # enough that a twin is worth being made into one matrix
+IMAGES_A_TWIN = 8000  # enough that a twin is worth being made into one matrix
+CHUNK_IMAGES = 500
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Material:
         """Let the twin predict the training set, noise included; what was captured stands for itself.
 
         Each few thousand images are seen by another twin, drawn from those that the captures allow. The noise on
-        an image is drawn once: a training sees an image six times or so, and four draws made no difference.
+        an image is drawn once: a training sees an image six times or so, and four draws made no difference. Of normal
+        numbers there are as many as a chunk needs; each chunk begins at another of them.
 
         Parameters
         ----------
@@ -101,10 +103,17 @@ class Material:
             raise ValueError("a method that trains on the twin's maps needs a twin")
         generator = torch.Generator().manual_seed(self._seed)
         rows: list[Tensor] = []
-        for chunk in torch.split(self.lecture.images, CHUNK_IMAGES):
-            maps = self._twin.sample(generator).maps(chunk)
-            rows.append(self._read(self._twin.noisy(maps, chunk, generator)))
-            on_images(len(chunk))
+        normals: Tensor | None = None
+        for images in torch.split(self.lecture.images, IMAGES_A_TWIN):
+            predict = self._twin.sample(generator).mapping(len(images))
+            for chunk in torch.split(images, CHUNK_IMAGES):
+                maps = predict(chunk)
+                if normals is None:
+                    normals = torch.randn(maps.shape, generator=generator)
+                place = int(torch.randint(normals.numel(), (1,), generator=generator))
+                drawn = normals.roll(place)[: len(chunk)]
+                rows.append(self._read(self._twin.noisy(maps, chunk, generator, normals=drawn)))
+                on_images(len(chunk))
         self._predicted = torch.cat(rows)
         self._predicted[self.captured.indices] = self.features
         return self._predicted

@@ -183,6 +183,7 @@ class Deployment:
             calibration=calibration_file(lab, calibration),
         )
         set_current_release(lab.folder, lab.bench_config.name, release.id)
+        lab.released = release.id
         return release.id
 
 

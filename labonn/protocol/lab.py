@@ -53,6 +53,8 @@ class Lab:
         """The run: its id, its folder."""
         self.seconds: dict[str, float] = {}
         """How long each step took; a step that came twice counts both times."""
+        self.released: str | None = None
+        """The release that this run has made, if it has."""
         self.calibrations: list[tuple[Calibration, Path]] = []
         """Those that captures were made with, and their files in the run's folder."""
         self._screen = screen

@@ -138,6 +138,8 @@ def _carry_out(
         except BaseException as ended_by:  # noqa: BLE001 - however it ended, it is closed and recorded below
             error = ended_by
         error = _what_made_it_dark(lab, error)
+        if error is not None and lab is not None and lab.released is not None:
+            error.add_note(f"release {lab.released} was made before that, and is in use")
         with leaving.protected():
             if lab is not None:
                 error = _close(lab, error)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
+from labonn.instruments import read_bench
 from labonn.records import read_run
 from tests.bench.conftest import bench_of, simulated
 from tests.benchmarks.compensation import trained
@@ -40,15 +41,17 @@ def measure(work: Path, seed: int, focus_um: float, shift_px: float) -> dict[str
             effects__knock__focus_um=focus_um,
         )
         command = [sys.executable, "-m", "labonn", "recalibrate", str(bench), "--lab", str(lab), "--json"]
-        begin_s = time.perf_counter()
+        begin_s, began = time.perf_counter(), time.time()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         seconds = time.perf_counter() - begin_s
     answer: dict[str, Any] = json.loads(done.stdout)
     if done.returncode not in (0, 4):
         raise SystemExit(f"recalibrate ended with {done.returncode}: {answer['error']}")
     steps = read_run(lab / "runs" / answer["run"]).seconds
+    record = lab / "releases" / "current" / read_bench(bench).name
+    release_s = record.stat().st_mtime - began if answer["released"] else None
     memory_gb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    return answer | {"whole_s": seconds, "memory_gb": memory_gb, "steps": steps}
+    return answer | {"release_s": release_s, "whole_s": seconds, "memory_gb": memory_gb, "steps": steps}
 
 
 def table(found: dict[str, Any], seed: int, focus_um: float, shift_px: float) -> str:
@@ -64,7 +67,8 @@ def table(found: dict[str, Any], seed: int, focus_um: float, shift_px: float) ->
         "",
         "| | must | try for | measured |",
         "|---|---|---|---|",
-        f"| from start to the end of the command | {LIMIT_S} s | {WISH_S} s | {found['whole_s']:.0f} s |",
+        f"| from start to release | {LIMIT_S} s | {WISH_S} s | {_seconds(found['release_s'])} |",
+        f"| from start to the end of the command, its report drawn | | | {_seconds(found['whole_s'])} |",
         f"| peak memory | {LIMIT_GB:g} GB | | {found['memory_gb']:.1f} GB |",
         f"| accuracy before and after, on {found['validation_captures']} validation captures | a knock of"
         f" {LEAST_POINTS:g} points | | {before:.1f} %, {after:.1f} % |",
@@ -75,12 +79,16 @@ def table(found: dict[str, Any], seed: int, focus_um: float, shift_px: float) ->
     return "\n".join(lines)
 
 
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} s"
+
+
 def main() -> None:
     """Measure, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--focus-um", type=float, default=600.0)
+    parser.add_argument("--focus-um", type=float, default=1800.0)
     parser.add_argument("--shift-px", type=float, default=2.0)
     arguments = parser.parse_args()
     os.environ.update(WAIT_WITHOUT_SPINNING)
