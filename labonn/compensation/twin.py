@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -176,7 +177,7 @@ class Twin:
 @contextmanager
 def _in_16_bits() -> Iterator[None]:
     """Let matrices of 32 bits be multiplied by units that round their factors to bfloat16, where there are any."""
-    setting = torch.backends.mkldnn.matmul
+    setting: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # unknown to its stubs
     before, setting.fp32_precision = setting.fp32_precision, "bf16"
     try:
         yield

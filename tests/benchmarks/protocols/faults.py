@@ -31,7 +31,7 @@ FAULTS: dict[str, dict[str, Any]] = {
         "fabrication.cell_um": 52.0,
     },
     "vignetting": {"tile_gain.on": True, "tile_gain.spread": 0.2, "vignetting.on": True, "vignetting.tile_corner": 0.9},
-    "background": {"stray_light.on": True, "stray_light.pedestal": 0.05, "stray_light.slope": 1.0},
+    "background": {"stray_light.on": True, "stray_light.pedestal": 0.25, "stray_light.slope": 1.0},
     "nonlinearity": {"display_gamma.on": True, "display_gamma.gamma": 3.0},
     "crosstalk": {
         "ghosts.on": True,
@@ -39,7 +39,7 @@ FAULTS: dict[str, dict[str, Any]] = {
         "ghosts.offset_px": [90.0, -75.0],
         "ghosts.blur_px": 8.0,
     },
-    "light level": {"light_noise.on": True, "light_noise.rms": 0.2},
+    "light level": {"light_noise.on": True, "light_noise.rms": 0.35},
 }
 ALONE = {"stray_light.veil": 0.0}  # of an effect that is more than one fault
 
