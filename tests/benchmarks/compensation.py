@@ -31,12 +31,16 @@ from labonn.protocol import run_protocol
 from labonn.protocol.deployment import Deployment, load_deployment
 from labonn.records import newest_model
 from labonn.training import accuracy_percent, logits_of
+from tests.benchmarks import random_worlds
 from tests.benchmarks.compensation_table import table
 from tests.benchmarks.results import RESULTS, write_section
 
 CELLS = RESULTS.parent / "results" / "compensation.json"
 SCRIPT = Path(__file__).parent / "protocols" / "capture_sets.py"
 BENCHES = ("mono", "hostile")
+RANDOM = tuple(f"random-{number}" for number in (1, 2, 3))
+"""Worlds of `tests.benchmarks.random_worlds`, with the networks of seed 0."""
+RANDOM_SEED = 100  # beyond the seeds of the others' worlds
 SEEDS = (0, 1, 2, 3, 4)
 CAPTURES = (8, 16, 32, 64, 200, 1000, 5000)
 CEILING = 20_000
@@ -170,6 +174,8 @@ def cells_in_order(ceiling: int) -> Iterator[tuple[str, int, str, int]]:
     for bench in BENCHES:
         for seed in SEEDS:
             yield from ((bench, seed, method, count) for method, count in headline)
+    for bench in RANDOM:
+        yield from ((bench, 0, method, count) for method, count in headline)
     for bench in BENCHES:
         for seed in SEEDS:
             for count in CAPTURES:
@@ -180,7 +186,7 @@ def main() -> None:
     """Measure the cells that are not measured yet, and write the section after each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for what can be made again")
-    parser.add_argument("--bench", nargs="+", choices=BENCHES, default=BENCHES)
+    parser.add_argument("--bench", nargs="+", choices=(*BENCHES, *RANDOM), default=(*BENCHES, *RANDOM))
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--methods", nargs="+", default=("none", "simulated", "ceiling", *METHODS))
     parser.add_argument("--captures", type=int, nargs="+", default=CAPTURES)
@@ -211,6 +217,8 @@ def main() -> None:
 
 
 def _bench(work: Path, bench: str, seed: int) -> Path:
+    if bench in RANDOM:
+        return random_worlds.write(work / "benches-random", int(bench.removeprefix("random-")))
     folder = work / f"benches-{seed}"
     if not folder.exists():
         shutil.copytree(shipped_bench(bench).parent, folder)
@@ -221,6 +229,8 @@ def _bench(work: Path, bench: str, seed: int) -> Path:
 
 
 def _run(script: str, bench: Path, lab: Path, settings: dict[str, str], seed: int) -> Path:
+    if bench.name.startswith("random"):
+        seed += RANDOM_SEED
     outcome = run_protocol(script, bench, lab, settings, world_seed=seed)
     if outcome.exit_code:
         raise SystemExit(f"{script} on {bench} ended with {outcome.exit_code}: {outcome.error}")

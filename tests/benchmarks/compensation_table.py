@@ -4,7 +4,10 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from tests.benchmarks.random_worlds import switched_on
+
 MUST = {("mono", 32): (0.3, 0.1), ("mono", 8): (0.6, 0.3), ("hostile", 32): (0.5, 0.2)}
+WORLD_MUST = 0.5
 NAMES = {
     "e2e": "e2e: cross-entropy, labelled captures",
     "kd": "kd: the same and the teacher's answers",
@@ -31,9 +34,37 @@ def table(cells: Cells) -> str:
         " images at 8 and 32 captures only.",
         "",
     ]
-    for bench in dict.fromkeys(name.split("/")[0] for name in cells):
-        lines += _bench(bench, cells)
+    benches = list(dict.fromkeys(name.split("/")[0] for name in cells))
+    for bench in benches:
+        if not bench.startswith("random"):
+            lines += _bench(bench, cells)
+    lines += _worlds([bench for bench in benches if bench.startswith("random")], cells)
     return "\n".join(lines).rstrip()
+
+
+def _worlds(worlds: list[str], cells: Cells) -> list[str]:
+    if not worlds:
+        return []
+    lines = [
+        "### Worlds drawn at random (`tests/benchmarks/random_worlds.py`), which nothing was developed on",
+        "",
+        "| world | what the mono bench has not | simulated | not compensated | ceiling | 32 captures, below it"
+        f" (must: {WORLD_MUST:g}) | 8 captures |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for world in worlds:
+        one = {
+            name.split("/", 2)[2]: float(cell["accuracy"])
+            for name, cell in cells.items()
+            if name.startswith(f"{world}/")
+        }
+        ceiling = next((value for name, value in one.items() if name.startswith("ceiling/")), float("nan"))
+        shown = [one.get(name, float("nan")) for name in ("simulated/0", "none/0")]
+        below = [ceiling - one.get(f"twin+ntkd/{count}", float("nan")) for count in (32, 8)]
+        on = ", ".join(name.replace("_", " ") for name in switched_on(int(world.removeprefix("random-"))))
+        figures = " | ".join(f"{value:.2f}" for value in (*shown, ceiling, *below))
+        lines.append(f"| {world} | {on} | {figures} |")
+    return [*lines, ""]
 
 
 def _bench(bench: str, cells: Cells) -> list[str]:
