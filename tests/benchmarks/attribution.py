@@ -85,8 +85,8 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.update(WAIT_WITHOUT_SPINNING)
     cells: dict[str, Any] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
-    if missing := [fault for fault in arguments.faults if fault not in cells]:
-        cells |= measure(arguments.work, missing)
+    for missing in [fault for fault in arguments.faults if fault not in cells]:
+        cells |= measure(arguments.work, [missing])
         cells = {fault: cells[fault] for fault in ("none", *FAULTS) if fault in cells}
         CELLS.parent.mkdir(parents=True, exist_ok=True)
         CELLS.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")

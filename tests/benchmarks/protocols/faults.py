@@ -27,7 +27,7 @@ FAULTS: dict[str, dict[str, Any]] = {
         "fabrication.on": True,
         "fabrication.phase_waves": 0.0,
         "fabrication.depth": 0.0,
-        "fabrication.kernel_noise": 2.0,
+        "fabrication.kernel_noise": 1.2,
         "fabrication.cell_um": 52.0,
     },
     "vignetting": {"tile_gain.on": True, "tile_gain.spread": 0.2, "vignetting.on": True, "vignetting.tile_corner": 0.9},
