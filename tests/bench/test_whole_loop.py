@@ -23,6 +23,8 @@ from labonn.records import (
 pytestmark = pytest.mark.slow
 
 QUICK_TRAINING = {"pattern_steps": "60", "evaluation_images": "60"}
+QUICK_DESIGN = {"epochs = 30": "epochs = 12", "epochs = 50": "epochs = 20"}
+SHIPPED = Path(load_design.__code__.co_filename).parent / "catalogue" / "digits-mono.design.toml"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,12 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def deployed(world, lab):
-    return run_protocol("train_and_deploy", world.file, lab, QUICK_TRAINING, quiet=True)
+    design, content = lab / "quick.design.toml", SHIPPED.read_text(encoding="utf-8")
+    for old, new in QUICK_DESIGN.items():
+        assert content.count(old) == 1
+        content = content.replace(old, new)
+    design.write_text(content, encoding="utf-8")
+    return run_protocol("train_and_deploy", world.file, lab, {**QUICK_TRAINING, "design": str(design)}, quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +183,7 @@ def test_a_bench_without_a_release_says_what_to_do(world, tmp_path):
 
 def test_a_design_that_does_not_fit_the_optic_leaves_the_bench_untouched(world, tmp_path):
     design = tmp_path / "large.design.toml"
-    shipped = Path(load_design.__code__.co_filename).parent / "catalogue" / "digits-mono.design.toml"
-    design.write_text(shipped.read_text().replace("kernel_mm = 2.048", "kernel_mm = 3.0"))
+    design.write_text(SHIPPED.read_text(encoding="utf-8").replace("kernel_mm = 2.048", "kernel_mm = 3.0"))
     with pytest.raises(ConfigError, match="fewer kernels"):
         run_protocol("train_and_deploy", world.file, tmp_path, {"design": str(design)}, quiet=True)
     assert not (tmp_path / "runs").exists(), "it is refused before there is a run"
