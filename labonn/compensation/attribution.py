@@ -30,6 +30,7 @@ ADVICE: dict[Fault, str] = {
 OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level")
 IMAGES = 400  # the accuracy is that of so many at most
 LINE_IMAGES = 32
+_FEW = 2  # images more or less say nothing
 SEED = 0  # of the noise: the same for all
 
 
@@ -80,11 +81,14 @@ class Attribution:
 
     @property
     def culprit(self) -> Cost | None:
-        """The fault that costs most, if it costs more than chance: two standard errors of so many images."""
+        """The fault that costs most, if that is more than chance, or a quarter of what is lost, and than two images.
+
+        Chance is two standard errors of an accuracy on so many images.
+        """
         chance = 200 * (0.25 / self.images) ** 0.5
         lost = self.as_designed - self.as_it_is
         worst = self.costs[0]
-        return worst if worst.points > min(chance, lost / 4) and worst.points > 0 else None
+        return worst if worst.points > max(min(chance, lost / 4), 100 * _FEW / self.images) else None
 
 
 def attribute(

@@ -23,23 +23,17 @@ FAULTS: dict[str, dict[str, Any]] = {
         "aberrations.astigmatism_waves": 0.0,
         "aberrations.coma_waves": 0.0,
     },
-    "kernel error": {
-        "fabrication.on": True,
-        "fabrication.phase_waves": 0.0,
-        "fabrication.depth": 0.0,
-        "fabrication.kernel_noise": 1.2,
-        "fabrication.cell_um": 52.0,
-    },
+    "kernel error": {"phase_table.on": True, "phase_table.scale": 1.35, "phase_table.gamma": 1.3},
     "vignetting": {"tile_gain.on": True, "tile_gain.spread": 0.2, "vignetting.on": True, "vignetting.tile_corner": 0.9},
-    "background": {"stray_light.on": True, "stray_light.pedestal": 0.25, "stray_light.slope": 1.0},
+    "background": {"stray_light.on": True, "stray_light.pedestal": 0.15, "stray_light.slope": 1.0},
     "nonlinearity": {"display_gamma.on": True, "display_gamma.gamma": 3.0},
     "crosstalk": {
         "ghosts.on": True,
-        "ghosts.strength": 0.8,
+        "ghosts.strength": 0.5,
         "ghosts.offset_px": [90.0, -75.0],
         "ghosts.blur_px": 8.0,
     },
-    "light level": {"light_noise.on": True, "light_noise.rms": 0.35},
+    "light level": {"light_noise.on": True, "light_noise.rms": 0.2},
 }
 ALONE = {"stray_light.veil": 0.0}  # of an effect that is more than one fault
 
