@@ -30,8 +30,8 @@ def table(cells: Cells) -> str:
         " time; seeds of world and training alike; mean +- standard deviation, in brackets over how many seeds. The"
         " ceiling is a backend trained for 6,000 steps, with KD, on as many labelled captures as are said. Twin methods"
         " use no labels of captures; e2e, kd and ntkd do. No fit saw a test image; but the number of steps of the"
-        " twin's methods was chosen on the first 1,000 of them, of one seed, and those of e2e, kd and ntkd on training"
-        " images at 8 and 32 captures only.",
+        " twin's methods was chosen on the first 1,000 of them, of one seed, and those of e2e, kd and ntkd on captured"
+        ' training images of one seed, in the nearest column of "Steps and rate of the methods on captures".',
         "",
     ]
     benches = list(dict.fromkeys(name.split("/")[0] for name in cells))

@@ -9,14 +9,16 @@ import argparse
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import log
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, cast
 from unittest.mock import patch
 
 import torch
 
 from labonn.compensation import Material, rematch
-from labonn.compensation.methods import RECIPES
+from labonn.compensation.methods import RECIPES, Method, Recipe
 from labonn.training import accuracy_percent
 from tests.benchmarks.compensation import sets
 from tests.benchmarks.results import RESULTS, write_section
@@ -38,6 +40,20 @@ def measure(work: Path, bench: str, seed: int, method: str, count: int, steps: i
         backend = rematch(ours.network.student.backend, method, material, seed=seed)
     labels = torch.from_numpy(ours.network.data.train.labels)[ours.indices[JUDGED_BY]]
     return accuracy_percent(backend, ours.maps[JUDGED_BY], labels.numpy())
+
+
+def tuned(method: str, count: int) -> Recipe:
+    """The method's recipe with the steps and rate that were best at the number of captures nearest to this."""
+    found: dict[tuple[int, float], list[float]] = {}
+    cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8"))
+    counts = {int(name.split("/")[3]) for name in cells if name.split("/")[2] == method}
+    nearest = min(counts, key=lambda known: abs(log(known / count)))
+    for name, cell in cells.items():
+        _, _, which, known, steps, rate = name.split("/")
+        if (which, int(known)) == (method, nearest):
+            found.setdefault((int(steps), float(rate)), []).append(cell["accuracy"])
+    steps, rate = max(found, key=lambda place: fmean(found[place]))
+    return replace(RECIPES[cast(Method, method)], steps=steps, learning_rate=rate)
 
 
 def table(cells: dict[str, dict[str, Any]]) -> str:
