@@ -62,7 +62,8 @@ def train(lab: Lab, parameters: Parameters, design: Design, data: DataSet) -> st
     with lab.step("training the teacher", total=teacher_steps(design, len(data.train))) as step:
         teacher = train_teacher(design, data.train, classes, seed=parameters.seed, on_step=step.advance)
     with lab.step("training the student", total=student_steps(design, len(data.train))) as step:
-        teaching = Teaching(teacher, images, labels, batch=design.training.batch, cache=cache_of(lab))
+        batch, cache = design.training.batch, cache_of(lab)
+        teaching = Teaching(teacher, images, labels, batch=batch, cache=cache, say=step.say)
         trained = train_student(
             design, data.train, classes, teaching, seed=parameters.seed, method=parameters.method, on_step=step.advance
         )

@@ -1,6 +1,6 @@
 """What the teacher knows of a whole set of images, computed once and looked up batch by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -33,14 +33,26 @@ class Teaching:
         Images in a batch.
     cache
         The folder where the answers and the kernel are kept, and found the next time.
+    say
+        Told, in words, how much of the kernel is there while it is computed.
     """
 
-    def __init__(self, teacher: nn.Module, images: Tensor, labels: Tensor, *, batch: int, cache: Path | None) -> None:
+    def __init__(
+        self,
+        teacher: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        batch: int,
+        cache: Path | None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._teacher = teacher
         self._images = images
         self._labels = labels
         self._batch = min(batch, len(images))
         self._cache = cache
+        self._say = say
         self._logits = kept_logits(teacher, images, cache)
         self._fixed = self._cut() if len(images) > WHOLE_KERNEL_IMAGES else None
         self._kernel: TeacherKernel | None = None
@@ -65,7 +77,13 @@ class Teaching:
     def kernel(self) -> TeacherKernel:
         """The teacher's kernel, computed when it is first asked for."""
         if self._kernel is None:
-            self._kernel = teacher_kernel(self._teacher, self._images, batches=self._fixed, directory=self._cache)
+            self._kernel = teacher_kernel(
+                self._teacher,
+                self._images,
+                batches=self._fixed,
+                directory=self._cache,
+                on_block=lambda done, whole: self._say(f"the teacher's kernel: {done / whole:.0%}"),
+            )
         return self._kernel
 
     def _cut(self) -> tuple[Tensor, ...]:

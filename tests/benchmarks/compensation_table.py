@@ -31,7 +31,7 @@ def table(cells: Cells) -> str:
         " ceiling is a backend trained for 6,000 steps, with KD, on as many labelled captures as are said. Twin methods"
         " use no labels of captures; e2e, kd and ntkd do. No fit saw a test image; but the number of steps of the"
         " twin's methods was chosen on the first 1,000 of them, of one seed, and those of e2e, kd and ntkd on captured"
-        ' training images of one seed, in the nearest column of "Steps and rate of the methods on captures".',
+        ' training images of one seed, in the nearest row of "Steps and rate of the methods on captures".',
         "",
     ]
     benches = list(dict.fromkeys(name.split("/")[0] for name in cells))

@@ -74,7 +74,9 @@ def test_no_kernel_is_computed_that_no_loss_asks_for(tmp_path):
 
 def test_a_kernel_is_kept_and_found_again_but_not_for_another_teacher(tmp_path):
     model, (images, labels) = teacher(), pupils(6)
-    first = Teaching(model, images, labels, batch=6, cache=tmp_path).lesson(torch.arange(6), NTKD)
+    said: list[str] = []
+    first = Teaching(model, images, labels, batch=6, cache=tmp_path, say=said.append).lesson(torch.arange(6), NTKD)
+    assert said[-1] == "the teacher's kernel: 100%"
     kept = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*") if file.is_file()}
     assert kept
     again = Teaching(model, images, labels, batch=6, cache=tmp_path).lesson(torch.arange(6), NTKD)
