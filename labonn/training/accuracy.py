@@ -23,7 +23,7 @@ def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
 
 def accuracy_percent(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64]) -> float:
     """How many of the inputs are classified as labelled, per cent."""
-    right = logits_of(model, inputs).argmax(dim=1).numpy() == labels
+    right = logits_of(model, inputs).argmax(dim=1).cpu().numpy() == labels
     return 100 * float(right.mean())
 
 

@@ -32,7 +32,7 @@ def kept_logits(teacher: nn.Module, images: Tensor, folder: Path | None) -> Tens
     if path.exists():
         try:
             with h5py.File(path, "r") as file:
-                return torch.from_numpy(file["logits"][:])
+                return torch.from_numpy(file["logits"][:]).to(images.device)
         except (OSError, KeyError) as error:
             raise RecordError(
                 f"reading the teacher's answers in {path}: {error}; delete it, and they will be computed again"
@@ -42,7 +42,7 @@ def kept_logits(teacher: nn.Module, images: Tensor, folder: Path | None) -> Tens
     partial = path.with_suffix(".partial")
     with h5py.File(partial, "w") as file:
         file.attrs["schema"] = SCHEMA
-        file.create_dataset("logits", data=logits.numpy())
+        file.create_dataset("logits", data=logits.cpu().numpy())
     with partial.open("rb+") as written:
         os.fsync(written.fileno())
     partial.replace(path)
@@ -53,5 +53,5 @@ def _key(teacher: nn.Module, images: Tensor) -> str:
     digest = hashlib.sha256(f"{SCHEMA} {type(teacher).__module__}.{type(teacher).__qualname__} {teacher}".encode())
     for name, tensor in [*teacher.state_dict().items(), ("images", images)]:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(np.ascontiguousarray(tensor.detach().numpy()).tobytes())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
     return digest.hexdigest()[:32]

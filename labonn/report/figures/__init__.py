@@ -11,6 +11,7 @@ from labonn.report.figures.characterisation import (
 )
 from labonn.report.figures.frames import frame_with_tiles
 from labonn.report.figures.health import dark_frame, light_and_meter, step_response
+from labonn.report.figures.kernels import kernels
 from labonn.report.figures.maps import feature_maps
 from labonn.report.figures.optics import layout, phase_pattern, psf_pairs
 from labonn.report.figures.scores import accuracy_bars, gate_evidence, training_curves
@@ -28,6 +29,7 @@ __all__ = [
     "frame_with_tiles",
     "gate_evidence",
     "geometry_shifts",
+    "kernels",
     "layout",
     "light_and_meter",
     "phase_pattern",
