@@ -234,6 +234,12 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For everything random in the student's training.")] = 0,
     teacher_seed: Annotated[int, typer.Option("--teacher-seed", min=0, help="Of the teacher.")] = 0,
+    labelled: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Tell the student so many labels only; of the rest the teacher's answers."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, also where one could go on.")] = False,
@@ -252,6 +258,7 @@ def train(
         out=out,
         device=device,
         precision=precision,
+        labelled=labelled,
         only_teacher=teacher,
         fresh=fresh,
     )

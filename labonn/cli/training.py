@@ -24,6 +24,7 @@ def train_command(
     out: Path | None,
     device: str,
     precision: str,
+    labelled: int | None,
     only_teacher: bool,
     fresh: bool,
 ) -> Answer:
@@ -47,19 +48,22 @@ def train_command(
     from labonn.training.course import Course
     from labonn.training.device import make_fabric
     from labonn.training.lessons import loss_weights
-    from labonn.training.model import Order, check_data, teacher_of, train_model
+    from labonn.training.model import Order, can_be_built, check_data, teacher_of, train_model
     from labonn.training.student import student_steps
     from labonn.training.teacher import teacher_steps
 
-    order = Order(load_design(design), method, seed, teacher_seed)
+    order = Order(load_design(design), method, seed, teacher_seed, labelled)
     loss_weights(order.design.training, order.method)
     if out is not None and out.exists():
         raise ConfigError(f"{out}: exists already, and a model is never overwritten: name another folder with --out")
     course = Course(make_fabric(device, precision))
+    can_be_built(order.design)
     data = load(order.design.task)
     check_data(order.design, data)
+    if labelled is not None and labelled > len(data.train):
+        raise ConfigError(f"labelled = {labelled}: data set {data.name!r} has {len(data.train)} training images")
     screen = Screen(quiet=not course.first)
-    with _told(screen, "training the teacher", teacher_steps(order.design, len(data.train)), order) as teller:
+    with _told(screen, "preparing the teacher", teacher_steps(order.design, len(data.train)), order) as teller:
         teacher = teacher_of(lab, order, data, course, teller, always=only_teacher)
     if teacher is not None and teacher.reused:
         screen.line(f"teacher {teacher.id} is the laboratory's, {teacher.accuracy['test']:.2f} % of the test images")
@@ -84,6 +88,7 @@ def train_command(
     content = {
         "model": model.id,
         "folder": str(model.folder.absolute()),
+        "report": str(model.folder.absolute() / "report.html"),
         "design": order.design.name,
         "task": order.design.task,
         **known,
@@ -93,20 +98,25 @@ def train_command(
 
 @contextmanager
 def _told(screen: "Screen", name: str, steps: int, order: "Order") -> "Iterator[Teller]":
-    """Show a training on a screen: a bar with the last figures on a terminal, a line an epoch elsewhere."""
+    """Show a training on a screen: a bar with the loss and the last figures on a terminal, and a line an epoch."""
     from labonn.training.model import Teller
 
     with screen.step(name, steps, lambda: None) as step:
+        last = ""
+
+        def loss(value: float) -> None:
+            step.remark(f"loss {value:.4f}{last}")
 
         def epoch(number: int, figures: Mapping[str, float]) -> None:
             text = f"loss {figures['loss']:.4f}, validation {figures['validation']:.2f} %"
             if "alignment" in figures:
                 text += f", kernels aligned {figures['alignment']:.3f}"
             text += f", {figures['images_per_s']:,.0f} images/s"
-            step.remark(text)
+            nonlocal last
+            last = f" (epoch {number}: {text})"
             screen.line(f"epoch {number}/{order.design.training.epochs}: {text}")
 
-        yield Teller(step.advance, epoch, step.remark)
+        yield Teller(step.advance, loss, epoch, step.remark)
 
 
 def _show(console: "Console", content: Mapping[str, Any]) -> None:

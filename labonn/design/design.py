@@ -124,6 +124,15 @@ class Training(Frozen):
     flips: bool = Field(False, description="mirror half of the images of each batch")
     shift_px: int = Field(0, ge=0, description="move each image by up to so many pixels, both axes")
 
+    teacher_sees: Literal["views", "images"] = Field(
+        "views", description="what the teacher is asked about: flipped and shifted, in each step, or once as they are"
+    )
+
+    @property
+    def live(self) -> bool:
+        """Whether the teacher is asked in each step."""
+        return self.augments and self.teacher_sees == "views"
+
     @property
     def augments(self) -> bool:
         """Whether the student sees other images in each epoch."""

@@ -28,17 +28,22 @@ class Course:
         Device, precision and processes; plain torch on the CPU if there is none.
     on_step
         Called after each step.
+    on_loss
+        Called after each step with its loss.
     on_epoch
         Called after each epoch with the losses so far; what it gives is noted, and kept in the checkpoint.
     checkpoint
         Where the state is kept; nowhere if there is none.
+    checkpoint_s
+        From one checkpoint to the next, at least.
     """
 
     fabric: "Fabric | None" = None
     on_step: Callable[[], None] = lambda: None
+    on_loss: Callable[[float], None] = lambda loss: None
     on_epoch: Callable[[list[float]], Mapping[str, float]] = lambda losses: {}
     checkpoint: Checkpoint | None = None
-    checkpoint_s: float = 30.0  # from one checkpoint to the next, at least
+    checkpoint_s: float = 30.0
 
     @property
     def first(self) -> bool:
@@ -121,6 +126,7 @@ class Course:
         for indices in batches(fitting.steps - len(fitting.losses)):
             fitting.step(lambda: loss_of(indices, fitting.progress))  # noqa: B023 (called at once)
             self.on_step()
+            self.on_loss(fitting.losses[-1])
             if len(fitting.losses) % epoch_steps == 0:
                 for name, value in self.on_epoch(fitting.losses).items():
                     notes.setdefault(name, []).append(value)

@@ -24,7 +24,7 @@ def kept_logits(teacher: nn.Module, images: Tensor, folder: Path | None) -> Tens
     Raises
     ------
     RecordError
-        If a file left there cannot be read.
+        If a file left there cannot be read, or the disk refuses.
     """
     if folder is None:
         return logits_of(teacher, images)
@@ -38,7 +38,17 @@ def kept_logits(teacher: nn.Module, images: Tensor, folder: Path | None) -> Tens
                 f"reading the teacher's answers in {path}: {error}; delete it, and they will be computed again"
             ) from error
     logits = logits_of(teacher, images)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _keep(path, logits)
+    except OSError as error:
+        raise RecordError(
+            f"{path}: cannot be written: {error.strerror or error}; make room, and start again"
+        ) from error
+    return logits
+
+
+def _keep(path: Path, logits: Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with h5py.File(partial, "w") as file:
         file.attrs["schema"] = SCHEMA
@@ -46,7 +56,6 @@ def kept_logits(teacher: nn.Module, images: Tensor, folder: Path | None) -> Tens
     with partial.open("rb+") as written:
         os.fsync(written.fileno())
     partial.replace(path)
-    return logits
 
 
 def _key(teacher: nn.Module, images: Tensor) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import get_args
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,7 +24,7 @@ class Lesson:
     Attributes
     ----------
     labels
-        (n,) int64, what is right.
+        (n,) int64, what is right; `UNLABELLED` where nobody says.
     logits
         (n, C), the teacher's answers.
     kernel
@@ -71,6 +72,17 @@ class LossWeights:
 def probabilities(logits: Tensor) -> Tensor:
     """The softmax of logits (n, C), whose kernel depends on the weights of a single layer, too."""
     return logits.softmax(-1)
+
+
+UNLABELLED = -100  # what torch's cross-entropy passes over
+
+
+def some_labels(labels: Tensor, count: int, seed: int) -> Tensor:
+    """The labels (N,) of so many images drawn at random; the others are `UNLABELLED`."""
+    told = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].to(labels.device)
+    hidden = torch.full_like(labels, UNLABELLED)
+    hidden[told] = labels[told]
+    return hidden
 
 
 OUTPUTS = {"logits": None, "softmax": probabilities}
@@ -131,7 +143,10 @@ def distillation_loss(
         hidden, logits = hidden_and_logits(backend, maps)
     else:
         logits = backend(maps)
-    loss = weights.task * functional.cross_entropy(logits, lesson.labels)
+    if bool((lesson.labels != UNLABELLED).any()):
+        loss = weights.task * functional.cross_entropy(logits, lesson.labels)
+    else:
+        loss = 0.0 * logits.sum()
     if weights.kd:
         if lesson.logits is None:
             raise ValueError("a distillation loss needs the teacher's answers")

@@ -13,11 +13,14 @@ import torch
 from labonn.data import DataSet
 from labonn.design import Design, operations, parameters
 from labonn.errors import DataError
+from labonn.networks import Student, make_teacher
 from labonn.records import save_model
-from labonn.training.accuracy import accuracy_percent
+from labonn.training.accuracy import accuracy_percent, chunk_of
 from labonn.training.checkpoint import Checkpoint
 from labonn.training.course import Course
-from labonn.training.lessons import OUTPUTS, loss_weights
+from labonn.training.fitting import seeded
+from labonn.training.lessons import OUTPUTS, loss_weights, some_labels
+from labonn.training.model_page import model_page
 from labonn.training.pictures import pictures_of
 from labonn.training.student import TrainedStudent, train_student
 from labonn.training.teachers import KnownTeacher, data_digest, teacher_for
@@ -33,6 +36,7 @@ class Order:
     method: str | None = None  # the design's own if none is named
     seed: int = 0
     teacher_seed: int = 0
+    labelled: int | None = None  # how many labels the student is told; all if not given
 
     @property
     def name(self) -> str:
@@ -42,7 +46,8 @@ class Order:
     @property
     def label(self) -> str:
         """A name for its files."""
-        return f"{self.design.name}-{self.name.replace('+', '-')}-{self.seed}"
+        some = "" if self.labelled is None else f"-{self.labelled}-labels"
+        return f"{self.design.name}-{self.name.replace('+', '-')}-{self.seed}{some}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Teller:
     ----------
     step
         Called after each step of the student, and of the teacher.
+    loss
+        Called after each step with its loss.
     epoch
         Called after each epoch of the student with its number, and the figures that were noted.
     say
@@ -60,6 +67,7 @@ class Teller:
     """
 
     step: Callable[[], None] = lambda: None
+    loss: Callable[[float], None] = lambda loss: None
     epoch: Callable[[int, Mapping[str, float]], None] = lambda epoch, figures: None
     say: Callable[[str], None] = lambda text: None
 
@@ -71,6 +79,20 @@ class TrainedModel:
     id: str
     folder: Path
     described: dict[str, Any]
+
+
+def can_be_built(design: Design) -> None:
+    """Build a design's teacher and student, and forget them: before data are read and anything is trained.
+
+    Raises
+    ------
+    ConfigError
+        If they cannot be.
+    """
+    shape = (len(design.optic.wavelengths_nm), *design.image_shape)
+    with seeded(0):
+        make_teacher(design.teacher, shape, design.classes)
+        Student(design, shape, design.classes)
 
 
 def check_data(design: Design, data: DataSet) -> None:
@@ -150,12 +172,15 @@ def train_model(
             "seed": order.seed,
             "teacher": None if teacher is None else teacher.sha256,
             "data": data_digest(data.train),
+            "labelled": order.labelled,
         },
         every_s=course.checkpoint_s,
     )
     if fresh:
         checkpoint.remove()
     images, labels = (torch.from_numpy(array).to(course.device) for array in (data.train.images, data.train.labels))
+    if order.labelled is not None:
+        labels = some_labels(labels, order.labelled, order.seed)
     with course.one_after_another():  # the first process computes what the others find
         teaching = Teaching(
             None if teacher is None else teacher.network,
@@ -165,9 +190,9 @@ def train_model(
             cache=lab_dir / "cache",
             say=teller.say,
             outputs=OUTPUTS[design.training.kernel_of],
-            live=design.training.augments,
+            live=design.training.live,
         )
-        if loss_weights(design.training, order.method).ntkd and not design.training.augments:
+        if loss_weights(design.training, order.method).ntkd and not design.training.live:
             teaching.kernel()
     watcher = Watcher(
         data,
@@ -175,6 +200,7 @@ def train_model(
         course.device,
         epoch_steps=max(1, len(data.train) // design.training.batch),
         batch=design.training.batch,
+        chunk=chunk_of(design.optic.maps),
         outputs=OUTPUTS[design.training.kernel_of],
         tell=teller.epoch,
     )
@@ -187,7 +213,7 @@ def train_model(
         seed=order.seed,
         method=order.method,
         on_step=teller.step,
-        course=replace(course, on_epoch=watcher.look, checkpoint=checkpoint),
+        course=replace(course, on_loss=teller.loss, on_epoch=watcher.look, checkpoint=checkpoint),
         watch=watcher.meet,
     )
     seconds = {"student": time.perf_counter() - student_s, "total": time.perf_counter() - began_s}
@@ -219,7 +245,7 @@ def teacher_of(
         order.design,
         data,
         seed=order.teacher_seed,
-        course=replace(course, checkpoint=checkpoint),
+        course=replace(course, on_loss=teller.loss, checkpoint=checkpoint),
         on_step=teller.step,
     )
     if course.first:
@@ -236,8 +262,11 @@ def _described(
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     design, done = order.design, operations(order.design)
+    chunk = chunk_of(design.optic.maps)
     accuracy = {
-        name: accuracy_percent(trained.student, torch.from_numpy(split.images).to(course.device), split.labels)
+        name: accuracy_percent(
+            trained.student, torch.from_numpy(split.images).to(course.device), split.labels, chunk=chunk
+        )
         for name, split in (("validation", data.validation), ("simulated", data.test))
     }
     known = None if teacher is None else {"id": teacher.id, "sha256": teacher.sha256, "reused": teacher.reused}
@@ -247,6 +276,7 @@ def _described(
         "design": design.model_dump(mode="json", by_alias=True),
         "method": order.name,
         "seed": order.seed,
+        "labelled": order.labelled or len(data.train),
         "teacher": known,
         "accuracy": accuracy,
         "parameters": parameters(design),
@@ -281,12 +311,14 @@ def _save(
         weights["teacher"] = teacher.network.state_dict()
     with torch.no_grad():
         arrays = {"kernels": student.frontend.kernels(), "psf_target": student.frontend.psfs()}
+    pictures = pictures_of(student, data, trained.losses, trained.notes, chunk=chunk_of(order.design.optic.maps))
+    page = model_page(described, pictures)
     return save_model(
         lab_dir,
         design=order.design.name,
         weights=weights,
         description=described,
         arrays=arrays,
-        files=pictures_of(student, data, trained.losses, trained.notes),
+        files={"report.html": page, **{picture.file: picture.png for picture in pictures}},
         out=out,
     )

@@ -62,6 +62,7 @@ class Lessons(nn.Module):
         images = self._images[own]
         if self._training.augments:
             images = augmented(images, flips=self._training.flips, shift_px=self._training.shift_px)
+        if self._training.live:
             lesson = self._teaching.lesson_of(images, own, self.method.weights)
         else:
             lesson = self._teaching.lesson(indices, self.method.weights)

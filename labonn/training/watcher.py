@@ -29,6 +29,8 @@ class Watcher:
         Where the networks are.
     epoch_steps, batch
         Steps in an epoch, images in a step.
+    chunk
+        Images that a student is asked about at once.
     outputs
         A function of the logits to take the kernels of.
     tell
@@ -43,12 +45,13 @@ class Watcher:
         *,
         epoch_steps: int,
         batch: int,
+        chunk: int,
         outputs: Outputs | None,
         tell: Callable[[int, Mapping[str, float]], None],
     ) -> None:
         self._images, self._labels = torch.from_numpy(data.validation.images).to(device), data.validation.labels
         self._epoch_steps, self._batch = epoch_steps, min(batch, len(data.train))
-        self._outputs, self._tell = outputs, tell
+        self._outputs, self._tell, self._chunk = outputs, tell, chunk
         self._student: Student | None = None
         self._since_s = time.perf_counter()
         self._kernel: Tensor | None = None
@@ -68,7 +71,7 @@ class Watcher:
         figures = {
             "loss": float(np.mean(losses[-self._epoch_steps :])),
             "images_per_s": self._epoch_steps * self._batch / seconds,
-            "validation": accuracy_percent(self._student, self._images, self._labels),
+            "validation": accuracy_percent(self._student, self._images, self._labels, chunk=self._chunk),
         }
         if self._kernel is not None:
             figures["alignment"] = self._alignment(self._student, self._kernel)

@@ -56,6 +56,7 @@ def measure(work: Path, design: str, method: str, seed: int, device: str) -> dic
         out=None,
         device=device,
         precision="32-true",
+        labelled=None,
         only_teacher=False,
         fresh=False,
     )

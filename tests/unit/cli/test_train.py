@@ -79,7 +79,10 @@ def test_a_model_is_what_the_protocol_would_train_and_says_how_it_was_made(desig
             np.testing.assert_array_equal(model.weights[part][name], value.numpy(), err_msg=f"{part} {name}")
     np.testing.assert_array_equal(model.arrays["kernels"], student.frontend.kernels().detach().numpy())
     np.testing.assert_allclose(model.arrays["psf_target"].sum(axis=(1, 2)), 1, rtol=1e-5)
-    for picture in ("loss.png", "validation.png", "confusions.png", "kernels.png"):
+    page = (model.folder / "report.html").read_text(encoding="utf-8")
+    assert "small, trained by ntkd, seed 1" in page
+    assert page.count("<img") == 7
+    for picture in ("loss.png", "validation.png", "alignment.png", "confusions.png", "kernels.png", "embedding.png"):
         assert (model.folder / picture).read_bytes()[:4] == b"\x89PNG"
     described = model.description
     assert described["teacher"]["sha256"] == answer["teacher"]["sha256"]
@@ -117,11 +120,12 @@ def test_what_is_wrong_is_said_before_anything_is_trained(design, tmp_path, capf
         ((design, "--out", tmp_path / "taken"), "taken: exists already"),
         ((design, "--device", "tpu"), "device = 'tpu'"),
         ((design, "--precision", "8"), "precision = '8'"),
+        (("carvana-segmentation",), "only"),
         ((wide,), "the student has 5,630 parameters, and max_parameters = 5,000"),
         ((tmp_path / "none.toml",), "cannot be read"),
     ]:
         with pytest.raises(ConfigError, match=re.escape(said)):
-            train(capfd, *arguments, *lab)
+            train(capfd, *lab, *arguments)
     dark = small.train.images.copy()
     dark[3, 0, 4, 4] = np.nan
     damaged = DataSet("digits", small.classes, Split(dark, small.train.labels), small.validation, small.test)

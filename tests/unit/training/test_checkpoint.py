@@ -38,7 +38,7 @@ def train(method, course, *, kill_after=None):
         if len(steps) == kill_after:
             raise Killed
 
-    teaching = Teaching(good_teacher(), images, labels, batch=32, cache=None, live=design.training.augments)
+    teaching = Teaching(good_teacher(), images, labels, batch=32, cache=None, live=design.training.live)
     trained = train_student(design, SPLIT, CLASSES, teaching, seed=3, on_step=on_step, course=course)
     return trained, len(steps)
 

@@ -10,7 +10,7 @@ from labonn.design import Training
 from labonn.errors import TrainingError
 from labonn.networks import hidden_and_logits
 from labonn.training import Lesson, LossWeights, distillation_loss
-from labonn.training.lessons import loss_weights, probabilities
+from labonn.training.lessons import UNLABELLED, loss_weights, probabilities, some_labels
 from labonn.training.methods import Distillation, Hints
 from labonn.training.relations import relational_loss
 
@@ -83,6 +83,21 @@ def test_a_relational_loss_is_the_task_and_what_the_last_layers_read():
     expected = nn.functional.cross_entropy(logits, LESSON.labels) + 20 * relational_loss(hidden, LESSON.hidden)
     found = distillation_loss(network, MAPS, LESSON, LossWeights(rkd=20.0))
     assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_only_what_is_labelled_counts_for_the_task():
+    network, labels = backend(), LESSON.labels
+    some = some_labels(labels, 3, seed=0)
+    told = some != UNLABELLED
+    assert told.sum() == 3
+    assert torch.equal(some[told], labels[told])
+    expected = nn.functional.cross_entropy(network(MAPS)[told], labels[told])
+    found = distillation_loss(network, MAPS, Lesson(some, None), LossWeights())
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+    nothing = distillation_loss(network, MAPS, Lesson(some_labels(labels, 0, seed=0), None), LossWeights())
+    nothing.backward()
+    assert nothing.item() == 0
+    assert all(parameter.grad.abs().max() == 0 for parameter in network.parameters())
 
 
 def hints(share=0.25):

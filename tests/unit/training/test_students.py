@@ -124,6 +124,20 @@ def test_an_unknown_method_is_refused():
         train("ntk")
 
 
+@pytest.mark.parametrize(("sees", "asked"), [("views", 2), ("images", 0)])
+def test_a_teacher_is_asked_about_each_view_or_once_about_the_images(sees, asked):
+    training = Training(method="kd", epochs=1, batch=32, shift_px=1, teacher_sees=sees)
+    split, teacher, calls = quarters(70, 8, seed=0), good_teacher(), []
+    images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
+    teaching = Teaching(teacher, images, labels, batch=32, cache=None, live=training.live)
+    hook = teacher[-1].register_forward_hook(lambda *call: calls.append(1))
+    try:
+        train_student(DESIGN.model_copy(update={"training": training}), split, CLASSES, teaching, seed=0)
+    finally:
+        hook.remove()
+    assert len(calls) == asked
+
+
 def test_a_teacher_learns_the_same_from_the_same_seed():
     split, unseen = quarters(128, 28, seed=0), quarters(200, 28, seed=1)
     told = []
