@@ -53,7 +53,7 @@ def train_command(
     from labonn.training.teacher import teacher_steps
 
     order = Order(load_design(design), method, seed, teacher_seed, labelled)
-    loss_weights(order.design.training, order.method)
+    weights = loss_weights(order.design.training, order.method)
     if out is not None and out.exists():
         raise ConfigError(f"{out}: exists already, and a model is never overwritten: name another folder with --out")
     course = Course(make_fabric(device, precision))
@@ -63,8 +63,10 @@ def train_command(
     if labelled is not None and labelled > len(data.train):
         raise ConfigError(f"labelled = {labelled}: data set {data.name!r} has {len(data.train)} training images")
     screen = Screen(quiet=not course.first)
-    with _told(screen, "preparing the teacher", teacher_steps(order.design, len(data.train)), order) as teller:
-        teacher = teacher_of(lab, order, data, course, teller, always=only_teacher)
+    teacher = None
+    if only_teacher or weights.teacher:
+        with _told(screen, "preparing the teacher", teacher_steps(order.design, len(data.train)), order) as teller:
+            teacher = teacher_of(lab, order, data, course, teller, fresh=fresh)
     if teacher is not None and teacher.reused:
         screen.line(f"teacher {teacher.id} is the laboratory's, {teacher.accuracy['test']:.2f} % of the test images")
     if only_teacher:

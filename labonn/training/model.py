@@ -226,11 +226,9 @@ def train_model(
 
 
 def teacher_of(
-    lab_dir: Path, order: Order, data: DataSet, course: Course, teller: Teller, *, always: bool = False
-) -> KnownTeacher | None:
-    """The teacher that an order needs, from the laboratory or trained now; None where its method needs none."""
-    if not always and not loss_weights(order.design.training, order.method).teacher:
-        return None
+    lab_dir: Path, order: Order, data: DataSet, course: Course, teller: Teller, *, fresh: bool = False
+) -> KnownTeacher:
+    """The teacher of an order, from the laboratory or trained now; a killed training goes on, or begins `fresh`."""
     label = f"{order.design.name}-teacher-{order.teacher_seed}"
     known = {
         "design": order.design.teacher.model_dump(mode="json"),
@@ -240,6 +238,8 @@ def teacher_of(
     checkpoint = Checkpoint(
         lab_dir / "trainings" / f"{label}.safetensors", {"teacher": known}, every_s=course.checkpoint_s
     )
+    if fresh:
+        checkpoint.remove()
     teacher = teacher_for(
         lab_dir,
         order.design,

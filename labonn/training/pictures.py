@@ -14,9 +14,10 @@ from labonn.data import DataSet
 from labonn.networks import Student, hidden_and_logits
 from labonn.optics import signed_maps
 from labonn.report import figures
+from labonn.training.accuracy import logits_of
 
 DPI = 144
-HARDEST = 24  # images
+HARDEST, EMBEDDED = 24, 2000  # images
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def pictures_of(
         Images that the student is asked about at once.
     """
     test, classes = data.test, len(data.classes)
-    points, logits = _known(student, torch.from_numpy(test.images), chunk)
+    images = torch.from_numpy(test.images)
+    logits = logits_of(student, images, chunk=chunk)
     answers = logits.argmax(dim=1).numpy()
     counts = np.bincount(test.labels * classes + answers, minlength=classes**2).reshape(classes, classes)
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(test.labels), reduction="none").numpy()
@@ -78,43 +80,43 @@ def pictures_of(
             "embedding",
             "Features",
             "What the last layer reads of the test images, along the two directions in which it varies most.",
-            figures.embedding(points, test.labels, data.classes),
+            figures.embedding(
+                _embedded(student, images[:EMBEDDED], chunk), test.labels[:EMBEDDED], data.classes
+            ),
         ),
         _picture(
             "hardest", "Hardest images", "Label and answer of those with the largest loss.",
             figures.hardest(test.images[worst], titles),
         ),
     ]  # fmt: skip
-    curves = {
-        "validation": ("Validation", "Images classified wrongly after each epoch, %.", lambda value: 100 - value),
-        "alignment": (
-            "Kernels",
-            "1 - CKA of the student's and the teacher's after each epoch.",
-            lambda value: 1 - value,
-        ),
-    }
-    for name, (title, caption, shown) in curves.items():
-        if name in notes:
-            curve = figures.training_curves({name: [shown(value) for value in notes[name]]})
+    wrong = [100 - value for value in notes.get("validation", ())]
+    apart = [1 - value for value in notes.get("alignment", ())]
+    for name, caption, values in (
+        ("alignment", "1 - CKA of the student's and the teacher's kernel after each epoch.", apart),
+        ("validation", "Validation images classified wrongly after each epoch, %.", wrong),
+    ):
+        if len(values) > 1:
+            curve = figures.training_curves({name: values})
             curve.axes[0].set_xlabel("epoch")
             curve.axes[0].set_ylabel("")
-            drawn.insert(1, _picture(name, title, caption, curve))
+            drawn.insert(1, _picture(name, name.capitalize(), caption, curve))
     return drawn
 
 
-def _known(student: Student, images: Tensor, chunk: int) -> tuple[NDArray[np.float32], Tensor]:
-    """The first two principal components (N, 2) of what the last layer reads, and the logits (N, C)."""
-    with torch.no_grad():
-        parts = [hidden_and_logits(student.backend, student.frontend(part)) for part in torch.split(images, chunk)]
-        features, logits = (torch.cat(each) for each in zip(*parts, strict=True))
-        centred = features - features.mean(dim=0)
-        # Of the smaller of the two Gram matrices; a single layer reads as many features as a thousand maps have.
-        if centred.shape[1] > len(centred):
-            values, vectors = torch.linalg.eigh(centred @ centred.T)
-            points = vectors[:, -2:] * values[-2:].clamp_min(0).sqrt()
-        else:
-            points = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -2:]
-    return points.flip(1).numpy(), logits
+@torch.no_grad()
+def _embedded(student: Student, images: Tensor, chunk: int) -> NDArray[np.float32]:
+    """The first two principal components (N, 2) of what the last layer reads."""
+    parts = [hidden_and_logits(student.backend, student.frontend(part))[0] for part in torch.split(images, chunk)]
+    features = torch.cat(parts)
+    centred = features - features.mean(dim=0)
+    # Of the smaller of the two Gram matrices; a single layer reads as many features as a thousand maps have.
+    if centred.shape[1] > len(centred):
+        values, vectors = torch.linalg.eigh(centred @ centred.T)
+        points = vectors[:, -2:] * values[-2:].clamp_min(0).sqrt()
+    else:
+        points = centred @ torch.linalg.eigh(centred.T @ centred)[1][:, -2:]
+    found: NDArray[np.float32] = points.flip(1).numpy()
+    return found
 
 
 def _picture(name: str, title: str, caption: str, figure: Figure) -> Picture:
