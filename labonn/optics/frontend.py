@@ -7,6 +7,7 @@ from torch.nn import functional
 from labonn.design import Optic, Sensor
 
 START_SUM = 3.0  # of a kernel, so that the maps of a sparse image begin near one
+START_SUM_OF_A_COLOUR = 16.0  # photographs are grey at large: their maps are small differences of large tiles
 
 
 def signed_maps(tiles: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ class Frontend(nn.Module):
         sum_of_one = START_SUM
         if self.colours > 1:
             shape = (self.tiles, self.colours, self.taps, self.taps)
-            sum_of_one = START_SUM / (self.colours if optic.colours == "summed" else 1)
+            sum_of_one = START_SUM_OF_A_COLOUR
         if optic.kind == "lens":
             start = torch.ones(shape)
         else:

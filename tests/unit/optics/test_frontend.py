@@ -135,13 +135,13 @@ def test_each_colour_has_kernels_of_its_own_and_the_maps_are_their_sum_or_all_of
     np.testing.assert_allclose(frontend.ideal_tiles(images).detach(), tiles, rtol=1e-4, atol=1e-6)
     maps = tiles[:, 0::2] - tiles[:, 1::2]
     expected = maps.sum(axis=2) if colours == "summed" else maps.transpose(0, 2, 1, 3, 4).reshape(2, 6, 6, 8)
-    np.testing.assert_allclose(frontend(images).detach(), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(frontend(images).detach(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_balanced_colours_cancel_white_and_free_ones_do_not():
     white = torch.ones(1, 3, 12, 12)
     for colours in ("summed", "separate"):
-        assert make(optic=colour(colours=colours)).eval()(white)[..., 2:-2, 2:-2].abs().max() < 1e-5
+        assert make(optic=colour(colours=colours)).eval()(white)[..., 2:-2, 2:-2].abs().max() < 1e-4
     assert make(optic=colour(pairs="free")).eval()(white)[..., 2:-2, 2:-2].abs().max() > 1e-3
 
 
