@@ -85,7 +85,7 @@ def test_a_run_that_ends_well_is_recorded_whole(carry_out, bench):
             "lab.released = 'r-1'; raise KeyboardInterrupt",
             "aborted",
             130,
-            "release r-1 was made before that, and is in use",
+            "release r-1 was made before that",
         ),
         ("raise SystemExit(0)", "failed", 1, "SystemExit"),
         ("return Result(status='refused', reason='worse by 2 points')", "refused", 4, "worse by 2 points"),
