@@ -61,7 +61,7 @@ def make_parameters(model: type[Parameters], settings: Mapping[str, str]) -> Par
             wrong = {str(item["loc"][0]) for item in failure.errors() if item["loc"]}
             retry = [key for key in wrong & chosen.keys() if chosen[key] + 1 < len(readings[key])]
             if not retry:
-                in_a_list = any(len(item["loc"]) > 1 for item in failure.errors())
+                in_a_list = any(len(item["loc"]) > 1 or item["type"].startswith("too_") for item in failure.errors())
                 said = failure if in_a_list else first_failure  # of a list, what is wrong with its parts
                 raise ConfigError("\n".join([explain(said, "--set"), *_keys(model)])) from failure
             for key in retry:
