@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha1
 from math import floor
 
@@ -15,7 +15,7 @@ from sim.draws import Draws, draw
 from sim.drift import UNMOVED, Moved
 from sim.geometry import Geometry, lay
 from sim.imaging import FIELD, Imager, crosstalk
-from sim.psf import Psfs, blur_um, compute_psfs, sampler, source_points_um
+from sim.psf import Psfs, blur_um, compute_psfs, sampler, source_points_um, spectrum
 from sim.pupil import PLAIN, Levels, Pupils, Variant, make_pupils
 from sim.spectrum import Transfer
 from sim.world_file import WorldFile
@@ -91,7 +91,7 @@ class Optics:
         self.world = world
         self.draws: Draws = draw(seed, world.lenslets.count)
         self.geometry: Geometry = lay(world, self.draws)
-        fields = len(FIELD) if world.effects.field_dependence.on else 1
+        fields = 1 + (len(FIELD) if world.effects.field_dependence.on else 1)
         moving = 2 * world.effects.slm_flicker.on + 3 * (world.effects.thermal_drift.on or world.effects.knock.on)
         self._kept = _KEPT_PATTERNS * len(world.source.lines_nm) * (fields + moving)
 
@@ -181,11 +181,20 @@ class Optics:
         with self._lock:
             known = (key, channel, variant)
             if known not in self._transfers:
-                self._transfers[known] = self.imager.transfer(self.psfs(levels, key, channel, variant))
+                self._transfers[known] = self._computed(levels, key, channel, variant)
                 while len(self._transfers) > self._kept:
                     self._transfers.popitem(last=False)
             self._transfers.move_to_end(known)
             return self._transfers[known]
+
+    def _computed(self, levels: Levels, key: str, channel: int, variant: Variant) -> Transfer:
+        """From the PSFs; what makes a variant of a source with a spectrum another is computed in the line's middle."""
+        narrow = variant.one_line or len(spectrum(self.world, channel)) == 1
+        if variant == PLAIN or narrow:
+            return self.imager.transfer(self.psfs(levels, key, channel, variant))
+        other = self.imager.transfer(self.psfs(levels, key, channel, replace(variant, one_line=True)))
+        alone = self._transfer(levels, key, channel, replace(PLAIN, one_line=True))
+        return np.asarray(self._transfer(levels, key, channel, PLAIN) + (other - alone))
 
     def _changed(self, levels: Levels, key: str, channel: int, moment: Moment) -> Transfer | None:
         shares: dict[Variant, float] = {}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
@@ -63,9 +64,10 @@ def compute_psfs(pupils: Pupils, levels: Levels, variant: Variant = PLAIN, chann
     spacing_um = world.pitch_um / SAMPLES_PER_PIXEL
     side = window(world)
     power = np.zeros((world.lenslets.count, side, side), np.float32)
+    in_line = [(world.source.lines_nm[channel], 1.0)] if variant.one_line else spectrum(world, channel)
     lines = [
         (nm, weight * transmission(world, nm), focus(samples, side, spacing_um, world.lenslets.focal_mm, nm))
-        for nm, weight in spectrum(world, channel)
+        for nm, weight in in_line
     ]
 
     def compute(tile: int) -> None:
@@ -150,10 +152,15 @@ def sampler(
     if points_um != (0.0,):
         passed *= np.mean([np.cos(2 * np.pi * frequency * shift_um) for shift_um in points_um], axis=0)
     table = np.fft.irfft(passed, window * _TABLE_STEPS) * _TABLE_STEPS * pixel_um / spacing_um
-    period_um = window * spacing_um
-    samples_um = (np.arange(window) - (window - 1) / 2) * spacing_um
-    distance_um = np.mod(positions_um[:, None] - samples_um, period_um)
-    steps_um = np.arange(table.size + 1) * spacing_um / _TABLE_STEPS
-    weights = np.interp(distance_um, steps_um, np.append(table, table[0]))
-    weights[np.abs(positions_um) > period_um / 2 - pixel_um] = 0.0
+    # Along a row of A the distances are a sample apart: all of them lie at one phase between the table's entries.
+    phases = table.astype(np.float32).reshape(window, _TABLE_STEPS).T[:, ::-1]
+    rows = sliding_window_view(np.concatenate([phases, phases], axis=1), window, axis=1)
+    steps = (positions_um / spacing_um + (window - 1) / 2) * _TABLE_STEPS
+    low = np.floor(steps).astype(np.int64)
+    part = (steps - low).astype(np.float32)[:, None]
+    below, above = (
+        rows[entry % _TABLE_STEPS, (window - 1 - entry // _TABLE_STEPS) % window] for entry in (low, low + 1)
+    )
+    weights = below + part * (above - below)
+    weights[np.abs(positions_um) > window * spacing_um / 2 - pixel_um] = 0.0
     return np.asarray(weights, np.float32)

@@ -37,6 +37,7 @@ class Variant:
     field: tuple[float, float] = (0.0, 0.0)  # down, right: 1 is the display's edge
     focus_um: float = 0.0  # how much too far away the sensor is
     phase_scale: float = 1.0  # of what the liquid crystal does, now
+    one_line: bool = False  # in the light of the middle of the source's line alone
 
 
 PLAIN = Variant()

@@ -61,7 +61,9 @@ def make_parameters(model: type[Parameters], settings: Mapping[str, str]) -> Par
             wrong = {str(item["loc"][0]) for item in failure.errors() if item["loc"]}
             retry = [key for key in wrong & chosen.keys() if chosen[key] + 1 < len(readings[key])]
             if not retry:
-                raise ConfigError("\n".join([explain(first_failure, "--set"), *_keys(model)])) from failure
+                in_a_list = any(len(item["loc"]) > 1 or item["type"].startswith("too_") for item in failure.errors())
+                said = failure if in_a_list else first_failure  # of a list, what is wrong with its parts
+                raise ConfigError("\n".join([explain(said, "--set"), *_keys(model)])) from failure
             for key in retry:
                 chosen[key] += 1
 
@@ -69,10 +71,11 @@ def make_parameters(model: type[Parameters], settings: Mapping[str, str]) -> Par
 def _readings(text: str) -> list[Any]:
     """Give what a text may mean, most literal first."""
     try:
-        return [text, json.loads(text)]
+        value = json.loads(text)
     except ValueError:
         empty = [None] if text.lower() == "none" else []
         return [text, *empty, [part.strip() for part in text.split(",")]]
+    return [text, value] if isinstance(value, (list, dict)) else [text, value, [value]]
 
 
 def _suggestion(key: str, model: type[BaseModel]) -> str:
@@ -104,21 +107,25 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 
 def _type_name(field: FieldInfo) -> str:
-    name = _kind_name(field.annotation)
-    limits = [
+    return " ".join([_kind_name(field.annotation), *_limits(field.metadata)])
+
+
+def _limits(metadata: Iterable[Any]) -> list[str]:
+    return [
         f"{sign} {getattr(limit, attribute)}"
-        for limit in field.metadata
+        for limit in metadata
         for attribute, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
         if getattr(limit, attribute, None) is not None
     ]
-    return " ".join([name, *limits])
 
 
 def _kind_name(kind: Any) -> str:
     """Name a type as one would say it: ``int or 'all'``."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _kind_name(inner[0])
+        return " ".join([_kind_name(inner[0]), *_limits(inner[1:])])
+    if origin is list:
+        return f"list of {_kind_name(inner[0])}"
     if origin is Literal:
         return " or ".join(repr(value) for value in inner)
     if origin in (Union, UnionType):

@@ -7,7 +7,6 @@ kept in the work folder, and a fault that is finished in docs/results/.
 
 import argparse
 import json
-import os
 import shutil
 import tempfile
 from datetime import UTC, datetime
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from labonn.cli.demo import shipped_bench
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.records import current_release
 from tests.benchmarks.protocols.faults import FAULTS
 from tests.benchmarks.results import RESULTS, write_section
@@ -83,7 +81,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "labonn-attribution")
     parser.add_argument("--faults", nargs="+", choices=("none", *FAULTS), default=["none", *FAULTS])
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     cells: dict[str, Any] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
     for missing in [fault for fault in arguments.faults if fault not in cells]:
         cells |= measure(arguments.work, [missing])

@@ -30,7 +30,6 @@ from labonn.capture.fiducials import FIDUCIAL_RADIUS_TAPS
 from labonn.capture.measurements import MEASUREMENTS
 from labonn.capture.point_image import BLUR_TAPS
 from labonn.cli.demo import shipped_bench
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.design import lay_out, load_design
 from labonn.errors import CalibrationError
 from labonn.instruments import Bench, open_bench
@@ -186,7 +185,6 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=20)
     parser.add_argument("--again", action="store_true", help="measure those that are kept again")
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     kept = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() and not arguments.again else {}
     with tempfile.TemporaryDirectory() as folder:
         file = shutil.copytree(shipped_bench("mono").parent, Path(folder) / "benches") / "mono.bench.toml"

@@ -10,7 +10,6 @@ docs/results/ and not measured again; the most important come first. Options cut
 
 import argparse
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -26,7 +25,6 @@ import torch
 from numpy.typing import NDArray
 
 from labonn.cli.demo import shipped_bench
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.compensation import Answers, Captured, Lecture, Material, Twin, answers_of, fit_twin, rematch
 from labonn.compensation.methods import RECIPES
 from labonn.protocol import run_protocol
@@ -200,7 +198,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell later than that")
     parser.add_argument("--only-capture", action="store_true", help="train and capture, and measure nothing")
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     work, begin_s = arguments.work.absolute(), time.monotonic()
     cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
     for bench, seed, method, count in dict.fromkeys(cells_in_order(arguments.ceiling)):

@@ -21,7 +21,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.instruments import WorldClock, read_bench
 from labonn.instruments.world import start_world
 from labonn.jobs.daemon import Daemon
@@ -202,7 +201,6 @@ def main() -> None:
     parser.add_argument("--job", nargs=3, metavar=("BENCH", "LAB", "BEGUN_S"), help="be a job; for itself alone")
     parser.add_argument("--dry-run", action="store_true", help="print the section, and write nothing")
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     if arguments.job:
         bench, lab, begun_s = arguments.job
         raise SystemExit(do_job(Path(bench), Path(lab), float(begun_s)))

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.instruments import read_bench
 from labonn.records import read_run
 from tests.bench.conftest import bench_of, simulated
@@ -91,7 +90,6 @@ def main() -> None:
     parser.add_argument("--focus-um", type=float, default=1800.0)
     parser.add_argument("--shift-px", type=float, default=2.0)
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     knock = (arguments.seed, arguments.focus_um, arguments.shift_px)
     found = measure(arguments.work.absolute(), *knock)
     print(json.dumps(found, indent=1))

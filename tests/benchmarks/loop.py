@@ -6,7 +6,6 @@
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import tempfile
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from labonn.cli.demo import shipped_bench
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from tests.benchmarks.results import RESULTS, write_section
 
 CELLS = RESULTS.parent / "results"
@@ -112,7 +110,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=None)
     arguments = parser.parse_args()
     seeds = arguments.seeds or ([0, 1, 2, 3, 4] if arguments.task == "digits" else [0])
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     file = CELLS / f"loop-{arguments.task}.json"
     cells: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for seed in seeds:

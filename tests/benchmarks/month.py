@@ -11,7 +11,6 @@ captures of its own, from a pool of real captures.
 
 import argparse
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from tests.bench.conftest import Simulated, bench_of, simulated
 from tests.benchmarks.compensation import trained
 from tests.benchmarks.month_report import draw, stable_table, table
@@ -163,7 +161,6 @@ def main() -> None:
     parser.add_argument("--into", type=Path, help="folder of what was measured; docs/results by default")
     parser.add_argument("--dry-run", action="store_true", help="print the section, and write nothing")
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     work, folder = arguments.work.absolute(), (arguments.into or CELLS).absolute()
     work.mkdir(parents=True, exist_ok=True)
     date = f"{datetime.now(UTC):%Y-%m-%d}"

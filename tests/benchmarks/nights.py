@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.protocol import Outcome, run_protocol
 from tests.bench.conftest import bench_of, simulated
 from tests.benchmarks.compensation import trained
@@ -93,7 +92,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     found = measure(arguments.work.absolute(), arguments.nights, arguments.images, arguments.seed)
     CELLS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     write_section("nights", table(found, arguments.images, arguments.seed))

@@ -81,7 +81,7 @@ def test_a_wrong_table_of_an_instrument_is_found_without_opening_it(tmp_path, wr
         ("compare_methods", {"methods": "e3e"}, "no compensation method 'e3e'"),
         ("train_and_deploy", {"design": "no-such"}, "no design 'no-such'"),
         ("characterise", {"only": "dark,light"}, "'light' is no calibration"),
-        ("exposure_sweep", {"shares": "1,-2"}, "shares = '1,-2'"),
+        ("exposure_sweep", {"shares": "1,-2"}, "shares.1 = '-2'"),
         ("watch_drift", {"false_alarms": "1"}, "false_alarms = '1'"),
         ("evaluate", {"test_images": "0"}, "test_images"),
         ("new_protocol", {"brightness": "2"}, "brightness = '2'"),

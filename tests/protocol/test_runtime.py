@@ -81,6 +81,12 @@ def test_a_run_that_ends_well_is_recorded_whole(carry_out, bench):
         ("raise errors.ReleaseRefused('no better')", "refused", 4, "no better"),
         ("raise errors.Aborted('by the page')", "aborted", 130, "by the page"),
         ("raise KeyboardInterrupt", "aborted", 130, "Ctrl-C"),
+        (
+            "lab.released = 'r-1'; raise KeyboardInterrupt",
+            "aborted",
+            130,
+            "release r-1 was made before that",
+        ),
         ("raise SystemExit(0)", "failed", 1, "SystemExit"),
         ("return Result(status='refused', reason='worse by 2 points')", "refused", 4, "worse by 2 points"),
         ("return [1, 2]", "failed", 1, "run() returned list"),

@@ -39,6 +39,7 @@ class Parameters(BaseModel):
         ("names", '["a,b"]', ("a,b",)),
         ("sizes", "3, 4", [3, 4]),
         ("sizes", "[5]", [5]),
+        ("sizes", "5", [5]),
         ("limit", "2", 2.0),
         ("limit", "none", None),
         ("limit", "null", None),
@@ -62,7 +63,8 @@ def test_nothing_set_gives_the_defaults():
         ({"captures": "many"}, ["captures = 'many'", "valid integer"]),
         ({"capture": "9"}, ["capture: no such key", "did you mean 'captures'"]),
         ({"method": "e2e"}, ["method = 'e2e'", "'kd' or 'ntkd'"]),
-        ({"sizes": "a,b"}, ["sizes = 'a,b'"]),
+        ({"sizes": "a,b"}, ["sizes.0 = 'a'", "sizes.1 = 'b'"]),
+        ({"sizes": "1,-2.5"}, ["sizes.1 = '-2.5'", "sizes (list of int, [1, 2])"]),
         ({"captures": "4", "rate": "x"}, ["captures = '4'", "rate = 'x'"]),
     ],
 )
