@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labonn.cli.answer import Answer
-from labonn.design import lay_out, load_design, operations, sensor_room
+from labonn.design import lay_out, load_design, operations, parameters, sensor_room
 from labonn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def check_design_command(design: str, bench: Path | None, lab: Path) -> Answer:
         "exposures": checked.exposures,
         "optical_macs": done.optical,
         "digital_macs": done.digital,
+        "digital_elementwise": done.elementwise,
+        "parameters": parameters(checked),
     }
     if bench is not None:
         content |= _on_bench(checked, layout, bench)

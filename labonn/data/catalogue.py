@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
-from labonn.data import digits, mnist
+from labonn.data import cifar10, digits, mnist
 from labonn.data.datasets import DataSet
 from labonn.errors import DataError
 
-READERS: Mapping[str, Callable[[], DataSet]] = {"digits": digits.read, "mnist": mnist.read}
+READERS: Mapping[str, Callable[[], DataSet]] = {
+    "digits": digits.read,
+    "mnist": mnist.read,
+    "cifar10": cifar10.read,
+}
 
 
 def load(name: str) -> DataSet:

@@ -14,7 +14,7 @@ class Split:
     Attributes
     ----------
     images
-        (N, 1, H, W) float32 in [0, 1].
+        (N, C, H, W) float32 in [0, 1]; C is 1, or 3 for red, green, blue.
     labels
         (N,) int64.
     """

@@ -1,15 +1,14 @@
 """MNIST in its publishers' four IDX files, found under the folder that ``LABONN_DATA`` names."""
 
 import gzip
-import os
 import zlib
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from labonn.data.datasets import DataSet, Split
+from labonn.data.folder import data_folder
 from labonn.errors import DataError
 
 VALIDATION = 5_000  # the last of the 60,000 training images
@@ -36,12 +35,6 @@ def read() -> DataSet:
         validation=train.take(slice(-VALIDATION, None)),
         test=test,
     )
-
-
-def data_folder() -> Path:
-    """Where data sets are: ``LABONN_DATA``, else the user's data folder."""
-    named = os.environ.get("LABONN_DATA")
-    return Path(named) if named else Path(platformdirs.user_data_dir("labonn", appauthor=False)) / "data"
 
 
 def _split(folder: Path, prefix: str, count: int) -> Split:

@@ -2,7 +2,7 @@
 
 from labonn.design.design import Backend, Design, Optic, Sensor, Teacher, Training
 from labonn.design.layout import Layout, SubAperture, lay_out
-from labonn.design.operations import Operations, operations
+from labonn.design.operations import Operations, operations, parameters
 from labonn.design.reading import load_design
 from labonn.design.sensor_room import SensorRoom, sensor_room
 
@@ -20,5 +20,6 @@ __all__ = [
     "lay_out",
     "load_design",
     "operations",
+    "parameters",
     "sensor_room",
 ]

@@ -16,7 +16,8 @@ _IMAGES: dict[Task, tuple[tuple[int, int], int]] = {
     "cifar10": ((32, 32), 10),
     "carvana": ((64, 96), 1),
 }
-Method = Literal["none", "kd", "ntkd", "ntkd+kd"]
+LEAST_DITHER = 0.4  # EMVA 1288 release 4.0: below 0.24 DN^2 of temporal noise, rounding is no noise of its own
+Method = Literal["none", "kd", "rkd", "fitnet", "ntkd", "ntkd+kd"]
 
 
 class Optic(Frozen):
@@ -32,6 +33,12 @@ class Optic(Frozen):
     kernels: PositiveInt = Field(8, description="signed kernels; each takes two sub-apertures")
     wavelengths_nm: tuple[PositiveFloat, ...] = Field(
         (532.0,), min_length=1, max_length=3, description="of the image's channels, in their order"
+    )
+    colours: Literal["summed", "separate"] = Field(
+        "summed", description="whether the backend reads one map a kernel, summed over the colours, or one a colour"
+    )
+    pairs: Literal["balanced", "free"] = Field(
+        "balanced", description="whether the halves of a signed kernel gather the same light, so that white cancels"
     )
 
     @field_validator("taps")
@@ -52,6 +59,11 @@ class Optic(Frozen):
         """How many sub-apertures its kernels take: two each, but a lens is one."""
         return 1 if self.kind == "lens" else 2 * self.kernels
 
+    @property
+    def maps(self) -> int:
+        """How many feature maps the backend reads."""
+        return self.kernels * (len(self.wavelengths_nm) if self.colours == "separate" else 1)
+
     def grid(self) -> tuple[int, int]:
         """How many sub-apertures fit, as (rows, columns); both at least one."""
         period_mm = self.kernel_mm + self.spacing_mm
@@ -65,19 +77,30 @@ class Optic(Frozen):
 
 
 class Backend(Frozen):
-    """The digital part: pooling and two fully connected layers; or up-convolutions, for segmentation."""
+    """The digital part: pooling and fully connected layers; or up-convolutions, for segmentation."""
 
     kind: Literal["mlp", "upconv"] = "mlp"
     pool: int = Field(4, ge=1, description="average pooling of each feature map, in taps")
-    hidden: PositiveInt = Field(120, description="width of the hidden layer")
+    hidden: PositiveInt | tuple[PositiveInt, ...] = Field(
+        120, description="width of the hidden layer, or of each of them; [] for a single layer"
+    )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the hidden layers."""
+        return (self.hidden,) if isinstance(self.hidden, int) else self.hidden
 
 
 class Teacher(Frozen):
     """The electronic network that sees the raw images."""
 
     kind: Literal["lenet", "resnet", "unet"] = "lenet"
+    width: PositiveInt = Field(32, description="channels of a resnet's first layer")
     epochs: PositiveInt = 10
-    learning_rate: PositiveFloat = 2e-3
+    batch: PositiveInt = 64
+    learning_rate: PositiveFloat = Field(2e-3, description="the highest of its cycle")
+    weight_decay: NonNegativeFloat = Field(0.0, description="decoupled; 0 for plain Adam")
+    flips: bool = Field(False, description="mirror half of the images, and shift each by itself, not the whole batch")
 
 
 class Training(Frozen):
@@ -92,6 +115,28 @@ class Training(Frozen):
     kd_weight: NonNegativeFloat = Field(
         0.7, description="gamma: weight of Hinton's distillation, where the method has it"
     )
+    rkd_weight: NonNegativeFloat = Field(25.0, description="of the distances; the angles weigh twice as much")
+    hint_share: float = Field(0.25, ge=0, lt=1, description="part of the steps of fitnet in which only the hint counts")
+    kernel_of: Literal["logits", "softmax"] = Field(
+        "logits", description="whose kernel is matched; a backend of a single layer needs softmax"
+    )
+    weight_decay: NonNegativeFloat = Field(0.0, description="decoupled, of the backend; 0 for plain Adam")
+    flips: bool = Field(False, description="mirror half of the images of each batch")
+    shift_px: int = Field(0, ge=0, description="move each image by up to so many pixels, both axes")
+
+    teacher_sees: Literal["views", "images"] = Field(
+        "views", description="what the teacher is asked about: flipped and shifted, in each step, or once as they are"
+    )
+
+    @property
+    def live(self) -> bool:
+        """Whether the teacher is asked in each step."""
+        return self.augments and self.teacher_sees == "views"
+
+    @property
+    def augments(self) -> bool:
+        """Whether the student sees other images in each epoch."""
+        return self.flips or self.shift_px > 0
 
 
 class Sensor(Frozen):
@@ -100,7 +145,24 @@ class Sensor(Frozen):
     full_well_e: PositiveFloat = Field(10_000.0, description="electrons at which a pixel saturates")
     fill: float = Field(0.5, gt=0, le=1, description="part of the full well that the brightest tile reaches")
     read_noise_e: NonNegativeFloat = 5.0
-    pixels_per_tap: PositiveFloat = Field(50.0, description="camera pixels that are summed into one tap")
+    pixels_per_tap: PositiveFloat = Field(
+        50.0, description="camera pixels that are summed into one tap; of the rarest colour"
+    )
+    bits: int | None = Field(None, ge=1, le=16, description="of the camera's numbers; not modelled if not given")
+
+    @model_validator(mode="after")
+    def _noise_covers_the_steps(self) -> Self:
+        if self.read_noise_e < LEAST_DITHER * self.step_e:
+            raise ValueError(
+                f"bits = {self.bits}: a step of {self.step_e:.3g} electrons is more than {1 / LEAST_DITHER:g} times"
+                f" the read noise of {self.read_noise_e:g}, so that its rounding is no noise any more: more bits"
+            )
+        return self
+
+    @property
+    def step_e(self) -> float:
+        """Electrons between two neighbouring numbers of the camera; 0 where they are not modelled."""
+        return 0.0 if self.bits is None else self.full_well_e / 2**self.bits
 
 
 class Design(Frozen):
@@ -110,6 +172,7 @@ class Design(Frozen):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     task: Task
     exposures: PositiveInt = Field(1, description="frames that one image takes")
+    max_parameters: PositiveInt | None = Field(None, description="that the student may have, optics included")
     optic: Optic
     sensor: Sensor = Sensor()
     backend: Backend = Backend()

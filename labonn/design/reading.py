@@ -6,6 +6,7 @@ from pathlib import Path
 from labonn.config import read_toml
 from labonn.design.design import Design
 from labonn.design.layout import lay_out
+from labonn.design.operations import check_parameters
 from labonn.errors import ConfigError
 
 
@@ -36,4 +37,8 @@ def _read(path: Path) -> Design:
         lay_out(design.optic)
     except ConfigError as error:
         raise ConfigError(f"{path}: optic: {error}") from error
+    try:
+        check_parameters(design)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: backend: {error}") from error
     return design

@@ -1,5 +1,6 @@
 """The digital backend: it reads feature maps, whoever made them."""
 
+from itertools import pairwise
 from math import prod
 
 from torch import nn
@@ -9,12 +10,12 @@ from labonn.errors import ConfigError
 
 
 def make_backend(backend: Backend, maps_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """Rectify, pool, two fully connected layers.
+    """Rectify, pool, fully connected layers with rectifiers between them.
 
     Parameters
     ----------
     backend
-        Pooling and width.
+        Pooling and widths.
     maps_shape
         (K, H, W) of the feature maps.
     classes
@@ -23,17 +24,15 @@ def make_backend(backend: Backend, maps_shape: tuple[int, int, int], classes: in
     Raises
     ------
     ConfigError
-        If the maps cannot be pooled without a rest.
+        If the maps cannot be pooled without a rest, or the kind is not built yet.
     """
     kernels, height, width = maps_shape
+    if backend.kind != "mlp":
+        raise ConfigError(f'[backend] kind = "{backend.kind}": only "mlp" can be built and trained')
     if height % backend.pool or width % backend.pool:
         raise ConfigError(f"[backend] pool = {backend.pool} does not divide feature maps of {height} x {width}")
     features = prod((kernels, height // backend.pool, width // backend.pool))
-    return nn.Sequential(
-        nn.ReLU(),
-        nn.AvgPool2d(backend.pool),
-        nn.Flatten(),
-        nn.Linear(features, backend.hidden),
-        nn.ReLU(),
-        nn.Linear(backend.hidden, classes),
-    )
+    layers: list[nn.Module] = [nn.ReLU(), nn.AvgPool2d(backend.pool), nn.Flatten()]
+    for inner, outer in pairwise((features, *backend.widths)):
+        layers += [nn.Linear(inner, outer), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear((features, *backend.widths)[-1], classes))

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from labonn.design import Design
+from labonn.errors import ConfigError
 from labonn.networks.backend import make_backend
 from labonn.optics import Frontend
 
 
 class Student(nn.Module):
-    """Frontend and backend in a row; logits (N, classes) of images (N, 1, H, W)."""
+    """Frontend and backend in a row; logits (N, classes) of images (N, C, H, W)."""
 
     def __init__(
         self,
@@ -20,11 +21,16 @@ class Student(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        _, height, width = image_shape
+        colours, height, width = image_shape
+        if colours != len(design.optic.wavelengths_nm):
+            raise ConfigError(
+                f"design {design.name!r}: images of {colours} colours, but [optic] wavelengths_nm has "
+                f"{len(design.optic.wavelengths_nm)}: one wavelength a colour"
+            )
         self.frontend = Frontend(design.optic, design.sensor, generator=generator)
-        self.backend = make_backend(design.backend, (design.optic.kernels, height, width), classes)
+        self.backend = make_backend(design.backend, (design.optic.maps, height, width), classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of images (N, 1, H, W) in [0, 1]."""
+        """Logits (N, classes) of images (N, C, H, W) in [0, 1]."""
         logits: Tensor = self.backend(self.frontend(images))
         return logits

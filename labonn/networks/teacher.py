@@ -4,31 +4,36 @@ from torch import nn
 
 from labonn.design import Teacher
 from labonn.errors import ConfigError
+from labonn.networks.resnet import make_resnet
 
-IMAGE_SHAPE = (1, 28, 28)
+LENET_IMAGES = (1, 28, 28)
 
 
 def make_teacher(teacher: Teacher, image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """Build a LeNet-class convolutional network: two convolutions with pooling, two fully connected layers.
+    """Build the network that a design names.
 
     Parameters
     ----------
     teacher
-        Its kind; there is one.
+        Its kind: a LeNet-class network of two convolutions and two fully connected layers, or a small residual network.
     image_shape
-        (1, 28, 28).
+        (C, H, W); (1, 28, 28) for a LeNet.
     classes
         Number of logits.
 
-    Source: LeCun et al., Proc. IEEE 86 (1998), fig. 2, with rectifiers and maximum pooling.
+    Source: LeCun et al., Proc. IEEE 86 (1998), fig. 2, with rectifiers and maximum pooling; `make_resnet`.
 
     Raises
     ------
     ConfigError
-        If the images are of another shape.
+        If the images are of another shape, or the kind is not built yet.
     """
-    if image_shape != IMAGE_SHAPE:
-        raise ConfigError(f'[teacher] kind = "{teacher.kind}" is for images of {IMAGE_SHAPE}, not {image_shape}')
+    if teacher.kind == "resnet":
+        return make_resnet(image_shape, classes, width=teacher.width)
+    if teacher.kind != "lenet":
+        raise ConfigError(f'[teacher] kind = "{teacher.kind}": only "lenet" and "resnet" can be built and trained')
+    if image_shape != LENET_IMAGES:
+        raise ConfigError(f'[teacher] kind = "{teacher.kind}" is for images of {LENET_IMAGES}, not {image_shape}')
     return nn.Sequential(
         nn.Conv2d(1, 16, 5, padding=2),
         nn.ReLU(),

@@ -53,6 +53,8 @@ def save_model(
     arrays: Mapping[str, Any] | None = None,
     bench: str | None = None,
     run: str | None = None,
+    files: Mapping[str, bytes] | None = None,
+    out: Path | None = None,
 ) -> str:
     """Write a model and give its id.
 
@@ -70,6 +72,10 @@ def save_model(
         Other arrays by name (a phase pattern, PSFs); kept in HDF5.
     bench, run
         The bench that it is for and the run that made it.
+    files
+        Other files by name, pictures for instance.
+    out
+        The model's folder; among the laboratory's models if not given.
 
     Raises
     ------
@@ -92,8 +98,10 @@ def save_model(
             write_weights(folder / (legal_name(part, "a model's part") + _WEIGHTS), values)
         if arrays:
             write_arrays(folder / _ARRAYS, arrays)
+        for name, content in (files or {}).items():
+            (folder / legal_name(name, "a model's file")).write_bytes(content)
 
-    seal(lab_dir / "models" / model_id, _CARD, card, fill)
+    seal(out or lab_dir / "models" / model_id, _CARD, card, fill)
     return model_id
 
 

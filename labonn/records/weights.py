@@ -20,10 +20,10 @@ def as_array(value: Any) -> NDArray[Any]:
 
 
 def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
-    """Write named arrays (a ``state_dict()`` as it is) to a safetensors file."""
-    from safetensors.numpy import save_file
+    """Write named arrays (a ``state_dict()`` as it is) to a safetensors file; an OSError if the disk refuses."""
+    from safetensors.numpy import save
 
-    save_file({name: as_array(value) for name, value in weights.items()}, path)
+    path.write_bytes(save({name: as_array(value) for name, value in weights.items()}))
 
 
 def read_weights(path: Path) -> Weights:

@@ -8,22 +8,28 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 CHUNK = 1000
+MANY_MAPS = 64  # of more, a chunk of images would not fit into memory
 
 
-def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
+def chunk_of(maps: int) -> int:
+    """How many images at once a student of so many feature maps can be asked about."""
+    return CHUNK if maps <= MANY_MAPS else max(1, CHUNK * MANY_MAPS // maps)
+
+
+def logits_of(model: nn.Module, inputs: Tensor, *, chunk: int = CHUNK) -> Tensor:
     """Logits (N, C) of inputs (N, ...), in evaluation mode and in chunks; the model's mode is restored."""
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            return torch.cat([model(chunk) for chunk in torch.split(inputs, CHUNK)])
+            return torch.cat([model(part) for part in torch.split(inputs, chunk)])
     finally:
         model.train(was_training)
 
 
-def accuracy_percent(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64]) -> float:
+def accuracy_percent(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], *, chunk: int = CHUNK) -> float:
     """How many of the inputs are classified as labelled, per cent."""
-    right = logits_of(model, inputs).argmax(dim=1).numpy() == labels
+    right = logits_of(model, inputs, chunk=chunk).argmax(dim=1).cpu().numpy() == labels
     return 100 * float(right.mean())
 
 

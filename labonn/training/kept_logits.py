@@ -24,7 +24,7 @@ def kept_logits(teacher: nn.Module, images: Tensor, folder: Path | None) -> Tens
     Raises
     ------
     RecordError
-        If a file left there cannot be read.
+        If a file left there cannot be read, or the disk refuses.
     """
     if folder is None:
         return logits_of(teacher, images)
@@ -32,26 +32,35 @@ def kept_logits(teacher: nn.Module, images: Tensor, folder: Path | None) -> Tens
     if path.exists():
         try:
             with h5py.File(path, "r") as file:
-                return torch.from_numpy(file["logits"][:])
+                return torch.from_numpy(file["logits"][:]).to(images.device)
         except (OSError, KeyError) as error:
             raise RecordError(
                 f"reading the teacher's answers in {path}: {error}; delete it, and they will be computed again"
             ) from error
     logits = logits_of(teacher, images)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _keep(path, logits)
+    except OSError as error:
+        raise RecordError(
+            f"{path}: cannot be written: {error.strerror or error}; make room, and start again"
+        ) from error
+    return logits
+
+
+def _keep(path: Path, logits: Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with h5py.File(partial, "w") as file:
         file.attrs["schema"] = SCHEMA
-        file.create_dataset("logits", data=logits.numpy())
+        file.create_dataset("logits", data=logits.cpu().numpy())
     with partial.open("rb+") as written:
         os.fsync(written.fileno())
     partial.replace(path)
-    return logits
 
 
 def _key(teacher: nn.Module, images: Tensor) -> str:
     digest = hashlib.sha256(f"{SCHEMA} {type(teacher).__module__}.{type(teacher).__qualname__} {teacher}".encode())
     for name, tensor in [*teacher.state_dict().items(), ("images", images)]:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(np.ascontiguousarray(tensor.detach().numpy()).tobytes())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
     return digest.hexdigest()[:32]

@@ -6,7 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from labonn.ntk import TeacherKernel, teacher_kernel
+from labonn.networks import hidden_and_logits
+from labonn.ntk import TeacherKernel, empirical_ntk, teacher_kernel
+from labonn.ntk.exact import Outputs
+from labonn.training.accuracy import CHUNK
 from labonn.training.fitting import shuffled_batches
 from labonn.training.kept_logits import kept_logits
 from labonn.training.lessons import Lesson, LossWeights
@@ -19,14 +22,16 @@ class Teaching:
     """The teacher's answers and its NTK on one set of images.
 
     A small set has its whole kernel, and its batches are drawn anew each epoch. A large one is cut once into fixed
-    batches, because a kernel of all pairs would not fit into memory; then only the order of the batches changes.
+    batches, because a kernel of all pairs would not fit into memory; then only the order of the batches changes. Of
+    images that are changed in each epoch nothing can be kept: the teacher is asked about each batch as the student
+    sees it.
 
     Parameters
     ----------
     teacher
-        In evaluation mode; it is not changed.
+        In evaluation mode; it is not changed. None where only the labels count.
     images
-        (N, 1, H, W) float32.
+        (N, C, H, W) float32.
     labels
         (N,) int64.
     batch
@@ -35,17 +40,23 @@ class Teaching:
         The folder where the answers and the kernel are kept, and found the next time.
     say
         Told, in words, how much of the kernel is there while it is computed.
+    outputs
+        A function of the teacher's logits to take the kernel of.
+    live
+        Whether the images are changed in each epoch.
     """
 
     def __init__(
         self,
-        teacher: nn.Module,
+        teacher: nn.Module | None,
         images: Tensor,
         labels: Tensor,
         *,
         batch: int,
         cache: Path | None,
         say: Callable[[str], None] = lambda text: None,
+        outputs: Outputs | None = None,
+        live: bool = False,
     ) -> None:
         self._teacher = teacher
         self._images = images
@@ -53,8 +64,11 @@ class Teaching:
         self._batch = min(batch, len(images))
         self._cache = cache
         self._say = say
-        self._logits = kept_logits(teacher, images, cache)
-        self._fixed = self._cut() if len(images) > WHOLE_KERNEL_IMAGES else None
+        self._outputs = outputs
+        self._live = live
+        self._logits = None if teacher is None or live else kept_logits(teacher, images, cache)
+        self._hidden: Tensor | None = None
+        self._fixed = self._cut() if len(images) > WHOLE_KERNEL_IMAGES and not live else None
         self._kernel: TeacherKernel | None = None
 
     def of(self, indices: Tensor) -> "Teaching":
@@ -71,20 +85,44 @@ class Teaching:
 
     def lesson(self, indices: Tensor, weights: LossWeights) -> Lesson:
         """What the teacher says of one batch that ``batches`` gave; the kernel only where the weights need it."""
-        kernel = self.kernel().of(indices) if weights.ntkd else None
-        return Lesson(self._labels[indices], self._logits[indices], kernel)
+        kernel = self.kernel().of(indices).to(self._labels.device) if weights.ntkd else None
+        logits = None if self._logits is None else self._logits[indices]
+        return Lesson(self._labels[indices], logits, kernel, self.hidden()[indices] if weights.hidden else None)
+
+    def lesson_of(self, views: Tensor, indices: Tensor, weights: LossWeights) -> Lesson:
+        """What the teacher says of changed views (n, C, H, W) of a batch's images."""
+        if self._teacher is None or not weights.teacher:
+            return Lesson(self._labels[indices], None)
+        with torch.no_grad():
+            hidden, logits = hidden_and_logits(self._teacher, views)
+            kernel = empirical_ntk(self._teacher, views, outputs=self._outputs) if weights.ntkd else None
+        return Lesson(self._labels[indices], logits, kernel, hidden)
+
+    @torch.no_grad()
+    def hidden(self) -> Tensor:
+        """What the teacher's last layer reads of each image, (N, F), computed when it is first asked for."""
+        if self._hidden is None:
+            chunks = torch.split(self._images, CHUNK)
+            self._hidden = torch.cat([hidden_and_logits(self._knowing(), chunk)[0] for chunk in chunks])
+        return self._hidden
 
     def kernel(self) -> TeacherKernel:
         """The teacher's kernel, computed when it is first asked for."""
         if self._kernel is None:
             self._kernel = teacher_kernel(
-                self._teacher,
+                self._knowing(),
                 self._images,
                 batches=self._fixed,
                 directory=self._cache,
+                outputs=self._outputs,
                 on_block=lambda done, whole: self._say(f"the teacher's kernel: {done / whole:.0%}"),
             )
         return self._kernel
+
+    def _knowing(self) -> nn.Module:
+        if self._teacher is None:
+            raise ValueError("there is no teacher whose knowledge could be asked for")
+        return self._teacher
 
     def _cut(self) -> tuple[Tensor, ...]:
         order = torch.randperm(len(self._images), generator=torch.Generator().manual_seed(CUT_SEED))

@@ -11,8 +11,10 @@ from labonn.report.figures.characterisation import (
 )
 from labonn.report.figures.frames import frame_with_tiles
 from labonn.report.figures.health import dark_frame, light_and_meter, step_response
+from labonn.report.figures.kernels import kernels
 from labonn.report.figures.maps import feature_maps
 from labonn.report.figures.optics import layout, phase_pattern, psf_pairs
+from labonn.report.figures.recognition import embedding, hardest
 from labonn.report.figures.scores import accuracy_bars, gate_evidence, training_curves
 from labonn.report.figures.twin import attribution_bars, twin_residuals
 
@@ -23,11 +25,14 @@ __all__ = [
     "confusions",
     "control_chart",
     "dark_frame",
+    "embedding",
     "feature_maps",
     "flat_field_picture",
     "frame_with_tiles",
     "gate_evidence",
     "geometry_shifts",
+    "hardest",
+    "kernels",
     "layout",
     "light_and_meter",
     "phase_pattern",

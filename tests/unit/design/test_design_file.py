@@ -43,7 +43,9 @@ def test_a_path_may_be_a_string(tmp_path):
     assert load_design(str(file)) == load_design(file)
 
 
-SHIPPED = ["digits-mono", "mnist-mono", "mnist-lens", "cifar10-poly", "carvana-segmentation"]
+SHIPPED = sorted(
+    entry.name.removesuffix(".design.toml") for entry in (resources.files("labonn.design") / "catalogue").iterdir()
+)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -56,7 +58,7 @@ def test_a_shipped_design_is_found_by_the_name_that_stands_in_it(name):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path):
-    with pytest.raises(ConfigError, match=r"'digit-mono'.*digits-mono, mnist-lens, mnist-mono"):
+    with pytest.raises(ConfigError, match=r"'digit-mono'.*digits-mono, mnist-lens, mnist-lens-whole, mnist-mono"):
         load_design("digit-mono")
 
 

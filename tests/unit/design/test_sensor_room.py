@@ -1,4 +1,5 @@
 import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ BELONGS = [
     ("mnist-mono", "mono"),
     ("mnist-mono", "hostile"),
     ("mnist-lens", "lens"),
+    ("mnist-random", "mono"),
+    ("mnist-lens-whole", "lens"),
     ("cifar10-poly", "poly"),
     ("carvana-segmentation", "segmentation"),
 ]
@@ -71,4 +74,22 @@ def test_operations_are_those_of_a_convolution_and_two_dense_layers() -> None:
     counted = operations(load_design("mnist-mono"))
     assert counted.optical == 8 * 49 * 28 * 28
     assert counted.digital == 8 * 7 * 7 * 120 + 120 * 10
+    # 8 subtractions, 8 rectifications and 8 additions into a pool for each tap; 120 rectifications.
+    assert counted.elementwise == 3 * 8 * 28 * 28 + 120
     assert operations(load_design("carvana-segmentation")).digital is None
+
+
+def test_the_sum_over_colours_is_counted_and_separate_maps_are_read_instead() -> None:
+    summed, separate = operations(load_design("cifar10-poly")), operations(load_design("cifar10-poly-48"))
+    pixels = 32 * 32
+    assert summed.elementwise == (48 + 32 + 2 * 16) * pixels + 380 + 128  # subtracted, summed, rectified and pooled
+    assert separate.elementwise == (48 + 2 * 48) * pixels + 128 + 128
+    assert summed.optical == separate.optical == 16 * 49 * 3 * pixels
+
+
+def test_a_student_that_is_larger_than_its_design_allows_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "large.design.toml"
+    shipped = resources.files("labonn.design") / "catalogue" / "mnist-random.design.toml"
+    file.write_text(shipped.read_text().replace("hidden = 120", "hidden = 130"))
+    with pytest.raises(ConfigError, match=r"backend: the student has 52,400 parameters, and max_parameters = 50,000"):
+        load_design(file)

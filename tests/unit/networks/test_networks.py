@@ -1,12 +1,21 @@
 """What the networks compute, and the shapes that they refuse."""
 
+from importlib import resources
+
 import numpy as np
 import pytest
 import torch
 
-from labonn.design import Backend, Teacher, load_design
+from labonn.design import Backend, Teacher, load_design, operations, parameters
 from labonn.errors import ConfigError
-from labonn.networks import Student, make_backend, make_teacher
+from labonn.networks import Student, hidden_and_logits, make_backend, make_teacher
+from labonn.ntk import empirical_ntk
+
+SHIPPED = [
+    path.name.removesuffix(".design.toml")
+    for path in (resources.files("labonn.design") / "catalogue").iterdir()
+    if "carvana" not in path.name
+]
 
 
 def test_the_backend_rectifies_pools_and_has_two_layers():
@@ -18,6 +27,53 @@ def test_the_backend_rectifies_pools_and_has_two_layers():
     expected = hidden @ second.weight.detach().numpy().T + second.bias.detach().numpy()
     assert hidden.shape == (2, 5)
     np.testing.assert_allclose(backend(maps).detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_backend_has_as_many_layers_as_the_design_names():
+    for hidden, shapes in (((5, 3), [(5, 6), (3, 5), (7, 3)]), ((), [(7, 6)])):
+        backend = make_backend(Backend(pool=2, hidden=hidden), (1, 4, 6), 7)
+        assert [tuple(layer.weight.shape) for layer in backend if isinstance(layer, torch.nn.Linear)] == shapes
+
+
+def test_the_hidden_features_are_what_the_last_layer_reads():
+    network = make_teacher(Teacher(), (1, 28, 28), 10)
+    images = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    hidden, logits = hidden_and_logits(network, images)
+    assert hidden.shape == (3, 120)
+    torch.testing.assert_close(logits, network(images))
+    torch.testing.assert_close(network[-1](hidden), logits)
+    with pytest.raises(TypeError, match="Linear is not a row of layers"):
+        hidden_and_logits(torch.nn.Linear(2, 2), torch.zeros(1, 2))
+
+
+def test_the_residual_teacher_s_kernel_is_that_of_its_jacobian():
+    """Normalised, with an addition: what the engine has to know of a teacher, in evaluation mode."""
+    torch.manual_seed(0)
+    network = make_teacher(Teacher(kind="resnet", width=2), (3, 8, 8), 3).double()
+    images = torch.rand(3, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    network.train()
+    network(images)  # running means that are not those of the beginning
+    network.eval()
+    values = dict(network.named_parameters())
+    jacobians = torch.func.jacrev(lambda named: torch.func.functional_call(network, named, (images,)))(values)
+    flat = torch.cat([jacobian.flatten(2) for jacobian in jacobians.values()], dim=2).flatten(1)
+    torch.testing.assert_close(empirical_ntk(network, images, method="exact"), flat @ flat.T, rtol=1e-8, atol=1e-8)
+    with pytest.raises(ConfigError, match="multiples of 8"):
+        make_teacher(Teacher(kind="resnet"), (3, 30, 32), 10)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_parameters_of_a_shipped_design_are_those_of_its_student(name):
+    design = load_design(name)
+    student = Student(design, (len(design.optic.wavelengths_nm), *design.image_shape), design.classes)
+    assert sum(p.numel() for p in student.parameters() if p.requires_grad) == parameters(design)
+    weights = [layer.weight.numel() for layer in student.backend if isinstance(layer, torch.nn.Linear)]
+    assert operations(design).digital == sum(weights)
+
+
+def test_a_student_of_another_number_of_colours_is_refused():
+    with pytest.raises(ConfigError, match=r"images of 3 colours.*wavelengths_nm has 1"):
+        Student(load_design("mnist-mono"), (3, 28, 28), 10)
 
 
 @pytest.mark.parametrize("shape", [(8, 28, 27), (8, 27, 28)])

@@ -106,10 +106,92 @@ def test_kernels_follow_from_the_generator():
     assert not torch.equal(make(seed=3).kernels(), make(seed=4).kernels())
 
 
-def test_a_student_of_another_optic_is_refused() -> None:
-    from labonn.errors import ConfigError
+RGB = (620.0, 532.0, 460.0)
 
-    for changes in ({"kind": "random"}, {"wavelengths_nm": (620.0, 532.0, 460.0)}):
-        optic = Optic(aperture_mm=(10, 10), kernel_mm=2.0, **changes)
-        with pytest.raises(ConfigError, match="trained kernels at one wavelength"):
-            Frontend(optic, Sensor())
+
+def colour(**changes):
+    return OPTIC.model_copy(update={"kernels": 2, "wavelengths_nm": RGB, **changes})
+
+
+def correlations(images, kernels):
+    """scipy's, (N, K, C, H, W)."""
+    return np.array(
+        [
+            [[correlate2d(plane, taps, mode="same") for plane, taps in zip(image, kernel, strict=True)]
+             for kernel in kernels]
+            for image in images
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("pairs", ["balanced", "free"])
+@pytest.mark.parametrize("colours", ["summed", "separate"])
+def test_each_colour_has_kernels_of_its_own_and_the_maps_are_their_sum_or_all_of_them(colours, pairs):
+    frontend = make(optic=colour(colours=colours, pairs=pairs)).eval()
+    images = torch.rand(2, 3, 6, 8, generator=generator(1))
+    kernels = frontend.kernels().detach().numpy()
+    assert kernels.shape == (4, 3, 5, 5)
+    tiles = correlations(images.numpy(), kernels)
+    np.testing.assert_allclose(frontend.ideal_tiles(images).detach(), tiles, rtol=1e-4, atol=1e-6)
+    maps = tiles[:, 0::2] - tiles[:, 1::2]
+    expected = maps.sum(axis=2) if colours == "summed" else maps.transpose(0, 2, 1, 3, 4).reshape(2, 6, 6, 8)
+    np.testing.assert_allclose(frontend(images).detach(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_balanced_colours_cancel_white_and_free_ones_do_not():
+    white = torch.ones(1, 3, 12, 12)
+    for colours in ("summed", "separate"):
+        assert make(optic=colour(colours=colours)).eval()(white)[..., 2:-2, 2:-2].abs().max() < 1e-4
+    assert make(optic=colour(pairs="free")).eval()(white)[..., 2:-2, 2:-2].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("optic", [OPTIC, colour(), colour(pairs="free"), colour(kind="random")])
+def test_no_sub_aperture_gives_more_light_than_it_gathers(optic):
+    """In each colour: a point spread function is light, and sums to one at most."""
+    frontend = make(optic=optic)
+    with torch.no_grad():
+        frontend.free_taps.mul_(-50)
+        frontend.free_taps[0] = 0  # a dark one
+    psfs = frontend.psfs()
+    assert psfs.min() >= 0
+    assert psfs.sum(dim=(-2, -1)).max() <= 1 + 1e-5
+    images = torch.rand(2, len(optic.wavelengths_nm), 8, 8, generator=generator(1))
+    if len(optic.wavelengths_nm) == 1:
+        reading = torch.nn.functional.conv2d(images, psfs[:, None], padding=2)
+        assert reading.max() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("colours", ["summed", "separate"])
+def test_the_noise_of_colours_and_of_rounding_adds_up(colours):
+    """Of each colour's reading as of a single one, with q^2 / 12 of rounding; summed maps have the sum."""
+    sensor = Sensor(full_well_e=1000, fill=0.3, read_noise_e=4, pixels_per_tap=4, bits=7)
+    frontend = make(sensor, colour(colours=colours))
+    image = torch.rand(1, 3, 3, 4, generator=generator(2))
+    kernels = frontend.kernels().detach().double().numpy()
+    sums = kernels.sum(axis=(2, 3))[..., None, None]
+    tiles = correlations(image.numpy().astype(float), kernels)[0]
+    dark_e2 = 4**2 + (1000 / 2**7) ** 2 / 12
+    variance = (tiles / sums * 300 + dark_e2) / (4 * 300**2) * sums**2
+    pairs = variance[0::2] + variance[1::2]
+    expected = pairs.sum(axis=1) if colours == "summed" else pairs.transpose(1, 0, 2, 3).reshape(6, 3, 4)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        noise = (frontend(image.expand(20_000, -1, -1, -1)) - frontend.eval()(image)).detach().double().numpy()
+    np.testing.assert_allclose(noise.var(axis=0), expected, rtol=0.06)
+
+
+def test_rounding_that_the_noise_does_not_cover_is_refused():
+    with pytest.raises(ValueError, match=r"bits = 8: a step of 39\.1 electrons .* read noise of 5"):
+        Sensor(full_well_e=10_000, read_noise_e=5, bits=8)
+    assert Sensor(full_well_e=10_000, read_noise_e=5, bits=12).step_e == pytest.approx(2.44140625)
+
+
+def test_a_plain_lens_shows_the_image_and_random_kernels_stay():
+    lens = Optic(kind="lens", aperture_mm=(2.1, 2.1), kernel_mm=2.048, taps=1, kernels=1)
+    image = torch.rand(2, 1, 6, 6, generator=generator(1))
+    frontend = make(optic=lens)
+    assert torch.equal(frontend.eval()(image), image)
+    assert torch.equal(signed_maps(frontend.ideal_tiles(image)), image)
+    assert not torch.equal(frontend.train()(image), image)  # its sensor is noisy, too
+    for optic in (lens, OPTIC.model_copy(update={"kind": "random"})):
+        assert [taps.requires_grad for taps in make(optic=optic).parameters()] == [False]

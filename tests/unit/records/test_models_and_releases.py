@@ -1,6 +1,7 @@
 """Models and releases: written once, whole; read only if nothing changed; the current one is a pointer."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from labonn.records import (
     release_in_use,
     save_model,
     set_current_release,
+    write_weights,
 )
 
 
@@ -196,3 +198,9 @@ def released_for(lab_dir, bench, step):
     card = json.loads((folder / "release.json").read_text())
     (folder / "release.json").write_text(json.dumps(card | {"id": name}))
     return name
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_full_disk_is_told_as_one_and_not_as_a_fault_of_safetensors():
+    with pytest.raises(OSError, match="No space left"):
+        write_weights(Path("/dev/full"), {"w": np.zeros(3, np.float32)})

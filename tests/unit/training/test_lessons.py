@@ -38,18 +38,20 @@ def small_backend():
     [
         ("none", LossWeights(task=1.0, kd=0.0, ntkd=0.0)),
         ("kd", LossWeights(task=1.0, kd=0.3, ntkd=0.0)),
+        ("rkd", LossWeights(task=1.0, rkd=20.0)),
+        ("fitnet", LossWeights(task=1.0, kd=0.3, hint=1.0)),
         ("ntkd", LossWeights(task=1.0, kd=0.0, ntkd=2.0)),
         ("ntkd+kd", LossWeights(task=1.0, kd=0.3, ntkd=2.0)),
     ],
 )
 def test_a_method_s_name_says_which_losses_it_has(method, expected):
-    training = Training(method="none", kd_weight=0.3, ntkd_weight=2.0)
+    training = Training(method="none", kd_weight=0.3, ntkd_weight=2.0, rkd_weight=20.0)
     assert loss_weights(training, method) == expected
     assert loss_weights(training.model_copy(update={"method": method})) == expected
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'nktd': known are none, kd, ntkd, ntkd\+kd"):
+    with pytest.raises(ConfigError, match=r"'nktd': known are none, kd, rkd, fitnet, ntkd, ntkd\+kd"):
         loss_weights(Training(), "nktd")
 
 

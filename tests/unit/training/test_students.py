@@ -1,6 +1,7 @@
 """Training teacher and student on a task that takes a second: in which quarter of the image a spot is."""
 
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from labonn.data import Split
 from labonn.design import Backend, Design, Optic, Sensor, Teacher, Training
+from labonn.design.design import Method
 from labonn.errors import ConfigError, TrainingError
 from labonn.training import Teaching, accuracy_percent, train_student, train_teacher
 
@@ -76,7 +78,7 @@ def test_a_student_learns_and_is_handed_over_ready_for_use(method):
     assert trained.losses[-1] < 0.5 * trained.losses[0]
 
 
-@pytest.mark.parametrize("method", ["none", "kd", "ntkd", "ntkd+kd"])
+@pytest.mark.parametrize("method", get_args(Method))
 def test_every_method_moves_optics_and_backend(method):
     short = DESIGN.model_copy(update={"training": DESIGN.training.model_copy(update={"epochs": 1})})
     first, last = train(method, design=short).student, train(method).student
@@ -120,6 +122,20 @@ def test_images_that_are_no_numbers_are_refused():
 def test_an_unknown_method_is_refused():
     with pytest.raises(ConfigError, match="no training method 'ntk'"):
         train("ntk")
+
+
+@pytest.mark.parametrize(("sees", "asked"), [("views", 2), ("images", 0)])
+def test_a_teacher_is_asked_about_each_view_or_once_about_the_images(sees, asked):
+    training = Training(method="kd", epochs=1, batch=32, shift_px=1, teacher_sees=sees)
+    split, teacher, calls = quarters(70, 8, seed=0), good_teacher(), []
+    images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
+    teaching = Teaching(teacher, images, labels, batch=32, cache=None, live=training.live)
+    hook = teacher[-1].register_forward_hook(lambda *call: calls.append(1))
+    try:
+        train_student(DESIGN.model_copy(update={"training": training}), split, CLASSES, teaching, seed=0)
+    finally:
+        hook.remove()
+    assert len(calls) == asked
 
 
 def test_a_teacher_learns_the_same_from_the_same_seed():

@@ -1,0 +1,12 @@
+"""Where data sets are."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def data_folder() -> Path:
+    """Where data sets are: ``LABONN_DATA``, else the user's data folder."""
+    named = os.environ.get("LABONN_DATA")
+    return Path(named) if named else Path(platformdirs.user_data_dir("labonn", appauthor=False)) / "data"

@@ -1,0 +1,44 @@
+"""Figures of what a network makes of images: where it puts them, and which it finds hardest."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from labonn.report.figures.canvas import INK, SMALL, bare, sheet, tidy
+
+COLUMNS = 8
+
+
+def embedding(points: NDArray[Any], labels: NDArray[np.int64], classes: Sequence[str]) -> Figure:
+    """Draw images as points, (N, 2), each class in a colour of its own and with its name at its middle."""
+    figure = sheet(5.6, 5.2)
+    axes = figure.subplots()
+    tidy(axes)
+    axes.scatter(points[:, 0], points[:, 1], c=labels, cmap="tab10" if len(classes) <= 10 else "turbo", s=3, alpha=0.5)
+    for label, name in enumerate(classes):
+        own = points[labels == label]
+        if len(own):
+            x, y = np.median(own, axis=0)
+            box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.75}
+            axes.text(x, y, name, ha="center", va="center", size=SMALL, color=INK, bbox=box)
+    axes.set_xlabel("first principal component")
+    axes.set_ylabel("second principal component")
+    return figure
+
+
+def hardest(images: NDArray[Any], titles: Sequence[str]) -> Figure:
+    """Draw images (n, C, H, W) in [0, 1], each with its title."""
+    rows = -(-len(images) // COLUMNS)
+    figure = sheet(1.15 * COLUMNS, 1.4 * rows)
+    for index, axes in enumerate(np.ravel(figure.subplots(rows, COLUMNS, squeeze=False))):
+        bare(axes)
+        if index >= len(images):
+            axes.set_axis_off()
+            continue
+        picture = np.moveaxis(images[index], 0, -1)
+        axes.imshow(picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
+        axes.set_title(titles[index], size=SMALL, color=INK, pad=2)
+    return figure

@@ -1,0 +1,112 @@
+"""Every method of training in simulation: ``python -m tests.benchmarks.training TASK --work DIR``.
+
+TASK is ``mnist`` or ``cifar10``. A cell is a design, a method and a seed: what one ``labonn train`` gives, judged on
+the whole test set. Its teacher is that of seed 0, trained once. Finished cells are kept in docs/results/training.json
+and not made again, and one that was killed goes on where it was; the most important come first. One cell alone:
+
+    python -m tests.benchmarks.training mnist --work DIR --designs mnist-mono --methods ntkd --seeds 0
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from labonn.cli.entry import WAIT_WITHOUT_SPINNING
+from labonn.records.disk import write_atomically
+from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.training_table import table
+
+CELLS = RESULTS.parent / "results" / "training.json"
+METHODS = ("none", "kd", "rkd", "fitnet", "ntkd", "ntkd+kd")
+BASELINE_METHODS = ("none", "kd", "ntkd")
+SEEDS = {"mnist": (0, 1, 2, 3, 4), "cifar10": (0, 1, 2)}
+DESIGNS = {
+    "mnist": ("mnist-mono", "mnist-lens", "mnist-lens-whole", "mnist-random", "mnist-random-500", "mnist-random-1000"),
+    "cifar10": (
+        "cifar10-poly", "cifar10-poly-48", "cifar10-lens", "cifar10-random", "cifar10-random-500",
+        "cifar10-random-1000",
+    ),
+}  # fmt: skip
+TRAINED = ("mnist-mono", "cifar10-poly", "cifar10-poly-48")
+"""Designs whose optics are trained: these with every method, the others with those of the baselines."""
+
+
+def cells_in_order(task: str) -> Iterator[tuple[str, str, int]]:
+    """All cells (design, method, seed) of a task: the first seed of everything first."""
+    for seed in SEEDS[task]:
+        for design in DESIGNS[task]:
+            yield from ((design, method, seed) for method in (METHODS if design in TRAINED else BASELINE_METHODS))
+
+
+def measure(work: Path, design: str, method: str, seed: int, device: str) -> dict[str, Any]:
+    """One cell, by the command that a user has."""
+    from labonn.cli.training import train_command
+
+    answer = train_command(
+        design,
+        work / "lab",
+        method=method,
+        seed=seed,
+        teacher_seed=0,
+        out=None,
+        device=device,
+        precision="32-true",
+        labelled=None,
+        only_teacher=False,
+        fresh=False,
+    )
+    kept = ("accuracy", "parameters", "macs", "images_per_s", "seconds", "final_loss", "model", "teacher")
+    cell = {key: answer.content[key] for key in kept}
+    return cell | {"device": answer.content["environment"]["device"], "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+
+
+def main() -> None:
+    """Make the cells that are not made yet, and write the section after each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=tuple(DESIGNS))
+    parser.add_argument("--work", type=Path, required=True, help="folder for teachers, models and checkpoints")
+    parser.add_argument("--designs", nargs="+")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--seeds", type=int, nargs="+")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell later than that")
+    parser.add_argument("--again", action="store_true", help="make cells that are there again, and compare")
+    arguments = parser.parse_args()
+    os.environ.update(WAIT_WITHOUT_SPINNING)
+    began_s = time.monotonic()
+    cells = read_cells()
+    for design, method, seed in cells_in_order(arguments.task):
+        name = f"{arguments.task}/{design}/{method}/{seed}"
+        chosen = (
+            design in (arguments.designs or DESIGNS[arguments.task])
+            and method in arguments.methods
+            and seed in (arguments.seeds or SEEDS[arguments.task])
+        )
+        if not chosen or (name in cells and not arguments.again):
+            continue
+        if time.monotonic() - began_s > 60 * arguments.minutes:
+            break
+        cell = measure(arguments.work.absolute(), design, method, seed, arguments.device)
+        if name in cells:
+            print(f"{name}: {cell['accuracy']['simulated']:.2f}, was {cells[name]['accuracy']['simulated']:.2f}")
+            continue
+        cells = read_cells() | {name: cell}  # another process may have added some meanwhile
+        write_atomically(CELLS, (json.dumps(cells, indent=1) + "\n").encode())
+        print(name, cell["accuracy"], flush=True)
+        write_section("training", table(cells))
+    if cells:
+        write_section("training", table(cells))
+
+
+def read_cells() -> dict[str, dict[str, Any]]:
+    """The cells that are made."""
+    return json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
+
+
+if __name__ == "__main__":
+    main()

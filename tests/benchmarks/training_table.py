@@ -1,0 +1,64 @@
+"""The table of the benchmark of training, as Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+PAPER = {  # arXiv:2508.08421, in simulation; random kernels with a single layer
+    ("mnist", "mnist-mono", "none"): 91.4,
+    ("mnist", "mnist-mono", "kd"): 95.9,
+    ("mnist", "mnist-mono", "ntkd"): 97.3,
+    ("mnist", "mnist-random-500", "ntkd"): 96.8,
+    ("mnist", "mnist-random-1000", "ntkd"): 97.2,
+    ("cifar10", "cifar10-poly", "none"): 56.4,
+    ("cifar10", "cifar10-poly", "kd"): 72.5,
+    ("cifar10", "cifar10-poly", "ntkd"): 75.6,
+    ("cifar10", "cifar10-random-500", "ntkd"): 49.3,
+    ("cifar10", "cifar10-random-1000", "ntkd"): 56.2,
+}
+MUST = {"mnist": (98.8, 99.2), "cifar10": (78.0, 80.0)}
+
+
+def table(cells: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write the section of all cells."""
+    rows: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for name, cell in cells.items():
+        task, design, method, _ = name.split("/")
+        rows.setdefault((task, design, method), []).append(cell)
+    lines = ["## Training in simulation", ""]
+    for task in dict.fromkeys(task for task, _, _ in rows):
+        ours = {key: found for key, found in rows.items() if key[0] == task}
+        must, try_for = MUST[task]
+        teachers = {cell["accuracy"]["teacher"] for found in ours.values() for cell in found if cell["teacher"]}
+        known = f" Teacher: {', '.join(f'{value:.2f}' for value in sorted(teachers))}." if teachers else ""
+        dates = sorted({cell["date"] for found in ours.values() for cell in found})
+        lines += [
+            f"### {task}",
+            "",
+            f"`python -m tests.benchmarks.training {task} --work DIR`, {dates[0]} to {dates[-1]}; a row of it with"
+            " `--designs`, `--methods` and `--seeds`. Accuracy of the simulated student on the whole test set in per"
+            " cent, mean +- standard deviation over seeds, in brackets how many; must: the best method on trained"
+            f" optics reaches {must}, try for: {try_for}.{known} Digital operations are multiply-accumulates of the"
+            " backend's layers and, after the plus, subtractions of the halves, sums over colours, rectifications and"
+            " additions of the pooling.",
+            "",
+            "| design | method | accuracy | paper | parameters | digital operations | images/s | s |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for (_, design, method), found in ours.items():
+            lines.append(_row(design, method, found, PAPER.get((task, design, method))))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _row(design: str, method: str, found: list[Mapping[str, Any]], paper: float | None) -> str:
+    accuracy = [cell["accuracy"]["simulated"] for cell in found]
+    spread = f" +- {np.std(accuracy, ddof=1):.2f}" if len(accuracy) > 1 else ""
+    macs, published = found[0]["macs"], "" if paper is None else paper
+    rate = float(np.median([cell["images_per_s"] for cell in found]))
+    seconds = float(np.median([cell["seconds"]["student"] for cell in found]))
+    return (
+        f"| {design} | {method} | {np.mean(accuracy):.2f}{spread} ({len(accuracy)}) | {published} |"
+        f" {found[0]['parameters']:,} | {macs['digital']:,} + {macs['elementwise']:,} | {rate:,.0f} | {seconds:.0f} |"
+    )
