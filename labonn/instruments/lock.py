@@ -210,7 +210,9 @@ def this_process() -> Holder:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):
         user = "unknown user"
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]).strip() or Path(sys.executable).name
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name  # python -m NAME
+    command = " ".join([name, *sys.argv[1:]]).strip() or Path(sys.executable).name
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return Holder(os.getpid(), user, command[:200], since, started_s=psutil.Process().create_time())
 
