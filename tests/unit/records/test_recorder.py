@@ -54,9 +54,8 @@ def test_a_kind_may_be_of_several_words_but_is_no_path(path):
     with Recorder(path) as recorder:
         recorder.append("moved by -1", value=3.0)
     assert frame_counts(path) == {"moved by -1": 1}
-    with Recorder(path.with_name("other.h5")) as recorder, pytest.raises(RecordError, match=r"'moved/by'"):
-        recorder.append("moved/by", value=3.0)
-        recorder.flush()
+    with pytest.raises(RecordError, match=r"'moved/by'"), FrameFile(path.with_name("other.h5")) as file:
+        file.extend("moved/by", value=np.zeros(1))
 
 
 def test_what_is_kept_of_some_rows_is_read_with_its_rows(path):
