@@ -18,6 +18,7 @@ What changes from moment to moment, a K' that is the same all over the field and
     I(x) = I'(x - shift),   I' = sum_f (w_f S) * K_f + S * K'
 """
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -57,6 +58,7 @@ class Imager:
         cutoff = world.camera.pixel_um * cutoff_per_um(world)
         self._spectra = Spectra.below(cutoff, world.camera.shape, self._reach)
         self._halved = self._spectra.halved()
+        self._averaging = threading.Lock()
         self._averaged_of: OrderedDict[int, tuple[Transfer, Transfer]] = OrderedDict()  # by the first one's id
 
     def radiance(self, mixture: list[tuple[float, NDArray[np.uint8]]], channel: int = 0) -> Floats:
@@ -136,14 +138,14 @@ class Imager:
 
     def _averaged(self, transfer: Transfer) -> Transfer:
         """The transfer for a binned camera, kept for the next picture through the same optics."""
-        known = self._averaged_of.get(id(transfer))
-        if known is None:
-            parts = [self._halved.averaged(part) for part in transfer.reshape(-1, *transfer.shape[-2:])]
-            known = transfer, np.stack(parts)
-            self._averaged_of[id(transfer)] = known
-            while len(self._averaged_of) > _KEPT_AVERAGED:
-                self._averaged_of.popitem(last=False)
-        return known[1]
+        with self._averaging:
+            if id(transfer) not in self._averaged_of:
+                parts = [self._halved.averaged(part) for part in transfer.reshape(-1, *transfer.shape[-2:])]
+                self._averaged_of[id(transfer)] = transfer, np.stack(parts)
+                while len(self._averaged_of) > _KEPT_AVERAGED:
+                    self._averaged_of.popitem(last=False)
+            self._averaged_of.move_to_end(id(transfer))
+            return self._averaged_of[id(transfer)][1]
 
 
 def _radiance(world: WorldFile) -> Floats:

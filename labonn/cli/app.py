@@ -10,6 +10,7 @@ from labonn.cli.answer import Answer
 from labonn.cli.jobs_app import daemon, jobs_app
 from labonn.cli.options import DEFAULT_LAB, Bench, Json, LabDir, Settings
 from labonn.cli.releases_app import releases_app
+from labonn.cli.train_app import train
 
 app = typer.Typer(
     name="labonn",
@@ -96,7 +97,7 @@ def recalibrate(
     fresh: Fresh = False,
     if_due: Annotated[
         bool,
-        typer.Option("--if-due", help="Only if the bench file's [schedule] says so; ends with 0 if it is not due."),
+        typer.Option("--if-due", help="Only if the bench file's schedule says so; ends with 0 if it is not due."),
     ] = False,
     lab: LabDir = DEFAULT_LAB,
     json: Json = False,
@@ -218,52 +219,6 @@ def check_design(
     return check_design_command(design, bench, lab)
 
 
-@app.command()
-def train(
-    design: Annotated[str, typer.Argument(metavar="DESIGN", help="A design file, or a shipped design's name.")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="MODEL", help="The model's folder; among the laboratory's models by default."),
-    ] = None,
-    teacher: Annotated[
-        bool, typer.Option("--teacher", help="Train the teacher alone; it is found again by what it was made from.")
-    ] = False,
-    method: Annotated[
-        str | None,
-        typer.Option("--method", metavar="M", help="none, kd, rkd, fitnet, ntkd or ntkd+kd; else the design's own."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="For everything random in the student's training.")] = 0,
-    teacher_seed: Annotated[int, typer.Option("--teacher-seed", min=0, help="Of the teacher.")] = 0,
-    labelled: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Tell the student so many labels only; of the rest the teacher's answers."
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, also where one could go on.")] = False,
-    lab: LabDir = DEFAULT_LAB,
-    json: Json = False,
-) -> Answer:
-    """Train a design's student in simulation, its teacher first where the method needs one; a killed one goes on."""
-    from labonn.cli.training import train_command
-
-    return train_command(
-        design,
-        lab,
-        method=method,
-        seed=seed,
-        teacher_seed=teacher_seed,
-        out=out,
-        device=device,
-        precision=precision,
-        labelled=labelled,
-        only_teacher=teacher,
-        fresh=fresh,
-    )
-
-
 runs_app = typer.Typer(
     help="The runs of a laboratory: find them, look at them, move them, make room.", no_args_is_help=True
 )
@@ -352,6 +307,7 @@ def rebuild(lab: LabDir = DEFAULT_LAB, json: Json = False) -> Answer:
 
 
 app.command()(daemon)
+app.command()(train)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(releases_app, name="releases")
 

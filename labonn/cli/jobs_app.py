@@ -29,7 +29,7 @@ def daemon(
     return daemon_command(benches or [], lab, every_s)
 
 
-jobs_app = typer.Typer(help="What happens by itself: the [schedule] of the bench files.", no_args_is_help=True)
+jobs_app = typer.Typer(help="What happens by itself, by the schedules of the bench files.", no_args_is_help=True)
 
 
 @jobs_app.command(name="list")

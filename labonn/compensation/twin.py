@@ -115,7 +115,7 @@ class Twin:
         """What predicts from light (n, 1, H, W); for many small pictures, one matrix from all pixels to all readings.
 
         That is more arithmetic than convolutions, and several times faster; where the processor multiplies numbers of
-        16 bits (bfloat16) faster still, it does, which is exact to a few thousandths of what a reading's noise is.
+        16 bits (bfloat16) faster still, it does: off by a thousandth of the maps, a twelfth of a capture's noise.
         """
         height, width = self.basis.image_shape
         pixels = height * width

@@ -43,15 +43,19 @@ def measure(work: Path, bench: str, seed: int, method: str, count: int, steps: i
 
 
 def tuned(method: str, count: int) -> Recipe:
-    """The method's recipe with the steps and rate that were best at the number of captures nearest to this."""
+    """The method's recipe with the steps and rate that were best at the number of captures nearest to this.
+
+    What is compared with is not to be tuned on a part of the grid: without all of it this ends.
+    """
     found: dict[tuple[int, float], list[float]] = {}
-    cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8"))
-    counts = {int(name.split("/")[3]) for name in cells if name.split("/")[2] == method}
-    nearest = min(counts, key=lambda known: abs(log(known / count)))
+    cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
+    nearest = min(CAPTURES, key=lambda known: abs(log(known / count)))
     for name, cell in cells.items():
         _, _, which, known, steps, rate = name.split("/")
         if (which, int(known)) == (method, nearest):
             found.setdefault((int(steps), float(rate)), []).append(cell["accuracy"])
+    if len(found) < len(STEPS) * len(RATES):
+        raise SystemExit(f"{method} is not tuned at {nearest} captures yet: python -m tests.benchmarks.tuning first")
     steps, rate = max(found, key=lambda place: fmean(found[place]))
     return replace(RECIPES[cast(Method, method)], steps=steps, learning_rate=rate)
 

@@ -88,6 +88,24 @@ def test_a_flickering_slm_shows_the_mean_of_its_psfs():
     assert np.abs(seen - long_way).max() < 0.004 * long_way.max()
 
 
+def test_what_makes_a_variant_another_may_be_computed_in_the_middle_of_the_line():
+    """Against all of the line's wavelengths, for a line three times as wide as any bench's."""
+    world = small_world(
+        {
+            "effects.bandwidth.on": True,
+            "effects.bandwidth.fwhm_nm": 3.0,
+            "effects.field_dependence.on": True,
+            "effects.field_dependence.coma_waves": 0.3,
+        },
+        off="all",
+    )
+    optics, corner = Optics(world, 0), Variant(field=(1.0, 1.0))
+    whole_line = optics.imager.transfer(optics.psfs(PATTERN, "", 0, corner))
+    found = optics._transfer(PATTERN, "p", 0, corner)
+    plain = optics._transfer(PATTERN, "p", 0, Variant())
+    assert np.linalg.norm(found - whole_line) < 0.02 * np.linalg.norm(plain - whole_line)
+
+
 def test_shear_makes_the_axes_lean():
     world = alone("shear", display=0.02, grid=0.01)
     drawn = draw(5, 4)
