@@ -77,8 +77,13 @@ def probabilities(logits: Tensor) -> Tensor:
 UNLABELLED = -100  # what torch's cross-entropy passes over
 
 
+def labelled(labels: Tensor) -> Tensor:
+    """Which images (N,) have a label, or in a mask (N, H, W) one of a pixel at least."""
+    return (labels.flatten(1) if labels.ndim > 1 else labels[:, None]).ne(UNLABELLED).any(dim=1)
+
+
 def some_labels(labels: Tensor, count: int, seed: int) -> Tensor:
-    """The labels (N,) of so many images drawn at random; the others are `UNLABELLED`."""
+    """The labels (N, ...) of so many images drawn at random; those of the others are `UNLABELLED`."""
     told = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].to(labels.device)
     hidden = torch.full_like(labels, UNLABELLED)
     hidden[told] = labels[told]
@@ -143,7 +148,7 @@ def distillation_loss(
         hidden, logits = hidden_and_logits(backend, maps)
     else:
         logits = backend(maps)
-    if bool((lesson.labels != UNLABELLED).any()):
+    if bool(labelled(lesson.labels).any()):
         loss = weights.task * functional.cross_entropy(logits, lesson.labels)
     else:
         loss = 0.0 * logits.sum()

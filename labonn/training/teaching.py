@@ -12,7 +12,7 @@ from labonn.ntk.exact import Outputs
 from labonn.training.accuracy import CHUNK
 from labonn.training.fitting import shuffled_batches
 from labonn.training.kept_logits import kept_logits
-from labonn.training.lessons import Lesson, LossWeights
+from labonn.training.lessons import Lesson, LossWeights, labelled
 
 WHOLE_KERNEL_IMAGES = 3000  # a kernel of all pairs takes 36 MB; beyond, kernels of fixed batches
 CUT_SEED = 0
@@ -24,7 +24,7 @@ class Teaching:
     A small set has its whole kernel, and its batches are drawn anew each epoch. A large one is cut once into fixed
     batches, because a kernel of all pairs would not fit into memory; then only the order of the batches changes. Of
     images that are changed in each epoch nothing can be kept: the teacher is asked about each batch as the student
-    sees it.
+    sees it. Without a teacher nobody says anything of images without labels, and batches are of the others alone.
 
     Parameters
     ----------
@@ -77,6 +77,11 @@ class Teaching:
 
     def batches(self, steps: int) -> Iterator[Tensor]:
         """Indices (batch,) of as many batches as there are steps, in an order drawn from torch's generator."""
+        told = labelled(self._labels).nonzero().flatten().cpu()
+        if self._teacher is None and len(told) < len(self._images):
+            for chosen in shuffled_batches(len(told), self._batch, steps):
+                yield told[chosen]
+            return
         if self._fixed is None:
             yield from shuffled_batches(len(self._images), self._batch, steps)
             return
