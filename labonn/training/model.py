@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from labonn.data import DataSet
-from labonn.design import Design, operations, parameters
+from labonn.design import Design, design_hash, operations, parameters
 from labonn.errors import DataError
 from labonn.networks import Student, make_teacher
 from labonn.records import save_model
@@ -274,6 +274,7 @@ def _described(
         accuracy["teacher"] = teacher.accuracy["test"]
     return {
         "design": design.model_dump(mode="json", by_alias=True),
+        "design_sha256": design_hash(design),
         "method": order.name,
         "seed": order.seed,
         "labelled": order.labelled or len(data.train),
