@@ -68,7 +68,10 @@ def train_command(
         with _told(screen, "preparing the teacher", teacher_steps(order.design, len(data.train)), order) as teller:
             teacher = teacher_of(lab, order, data, course, teller, fresh=fresh)
     if teacher is not None and teacher.reused:
-        screen.line(f"teacher {teacher.id} is the laboratory's, {teacher.accuracy['test']:.2f} % of the test images")
+        measure = "of" if order.design.measure == "accuracy" else "mIoU on"
+        screen.line(
+            f"teacher {teacher.id} is the laboratory's, {teacher.accuracy['test']:.2f} % {measure} the test images"
+        )
     if only_teacher:
         if not course.first:
             raise SystemExit(0)
@@ -77,7 +80,7 @@ def train_command(
             "design": order.design.name,
             "task": order.design.task,
             "teacher": {"id": teacher.id, "sha256": teacher.sha256, "reused": teacher.reused},
-            "accuracy": {"validation": teacher.accuracy["validation"], "teacher": teacher.accuracy["test"]},
+            order.design.measure: {"validation": teacher.accuracy["validation"], "teacher": teacher.accuracy["test"]},
             "seed": teacher_seed,
             "folder": str((lab / "teachers" / teacher.id).absolute()),
         }

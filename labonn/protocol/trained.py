@@ -64,7 +64,7 @@ def trained_already(lab_dir: Path, model: str, wanted: Design | None = None) -> 
     student = Student(design, shape, design.classes)
     for part, network in (("teacher", teacher), ("student", student)):
         network.load_state_dict(tensors(stored.weights[part]))
-    accuracy = {name: stored.description["accuracy"][name] for name in ("teacher", "simulated")}
+    accuracy = {name: stored.description[design.measure][name] for name in ("teacher", "simulated")}
     weights = {name: sha256 for name, sha256 in stored.card.files.items() if name.endswith(".safetensors")}
     origin = {"trained_as": {"model": stored.id, "design_sha256": design_hash(design), "weights": weights}}
     return Trained(design, teacher.eval(), student.eval(), accuracy, origin)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call, jacrev
 
 from labonn.training import LossWeights, Teaching
-from labonn.training.lessons import UNLABELLED, some_labels
+from labonn.training.labels import UNLABELLED, some_labels
 
 NTKD = LossWeights(ntkd=1.0)
 
