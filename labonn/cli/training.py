@@ -10,12 +10,13 @@ from labonn.cli.answer import Answer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from labonn.design import Design
     from labonn.protocol.progress import Screen
     from labonn.training.model import Order, Teller
 
 
 def train_command(
-    design: str,
+    design: "str | Design",
     lab: Path,
     *,
     method: str | None,
@@ -28,7 +29,7 @@ def train_command(
     only_teacher: bool,
     fresh: bool,
 ) -> Answer:
-    """Train what a design describes, and keep it.
+    """Train what a design, or the file or the shipped design of that name, describes, and keep it.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def train_command(
     from labonn.training.student import student_steps
     from labonn.training.teacher import teacher_steps
 
-    order = Order(load_design(design), method, seed, teacher_seed, labelled)
+    order = Order(load_design(design) if isinstance(design, str) else design, method, seed, teacher_seed, labelled)
     weights = loss_weights(order.design.training, order.method)
     if out is not None and out.exists():
         raise ConfigError(f"{out}: exists already, and a model is never overwritten: name another folder with --out")

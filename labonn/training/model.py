@@ -186,7 +186,7 @@ def train_model(
     images, labels = (torch.from_numpy(array).to(course.device) for array in (data.train.images, data.train.labels))
     if order.labelled is not None:
         labels = some_labels(labels, order.labelled, order.seed)
-    outputs = _outputs(design)
+    outputs = kernel_outputs_of(design)
     with course.one_after_another():  # the first process computes what the others find
         teaching = Teaching(
             None if teacher is None else teacher.network,
@@ -206,7 +206,7 @@ def train_model(
         course.device,
         epoch_steps=max(1, len(data.train) // design.training.batch),
         batch=design.training.batch,
-        chunk=_chunk(design),
+        chunk=images_at_once(design),
         outputs=outputs,
         tell=teller.epoch,
     )
@@ -259,12 +259,12 @@ def teacher_of(
     return teacher
 
 
-def _chunk(design: Design) -> int:
+def images_at_once(design: Design) -> int:
     """Images that its student can be asked about at once."""
     return chunk_of(design.optic.maps, prod(design.image_shape))
 
 
-def _outputs(design: Design) -> Outputs | None:
+def kernel_outputs_of(design: Design) -> Outputs | None:
     """Of which outputs its kernels are."""
     each_pixel = (design.classes, *design.image_shape) if design.measure == "miou" else None
     return kernel_outputs(design.training.kernel_of, each_pixel)
@@ -281,7 +281,7 @@ def _described(
     design, done = order.design, operations(order.design)
     splits = {"validation": data.validation, "simulated": data.test}
     shown = {name: torch.from_numpy(split.images).to(course.device) for name, split in splits.items()}
-    chunk = _chunk(design)
+    chunk = images_at_once(design)
     accuracy = {
         name: score_percent(trained.student, shown[name], split.labels, chunk=chunk) for name, split in splits.items()
     }
@@ -334,7 +334,7 @@ def _save(
         weights["teacher"] = teacher.network.state_dict()
     with torch.no_grad():
         arrays = {"kernels": student.frontend.kernels(), "psf_target": student.frontend.psfs()}
-    pictures = pictures_of(student, data, trained.losses, trained.notes, chunk=_chunk(order.design))
+    pictures = pictures_of(student, data, trained.losses, trained.notes, chunk=images_at_once(order.design))
     page = model_page(described, pictures)
     return save_model(
         lab_dir,

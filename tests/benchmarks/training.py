@@ -1,9 +1,11 @@
 """Every method of training in simulation: ``python -m tests.benchmarks.training TASK --work DIR``.
 
-TASK is ``mnist`` or ``cifar10``. A cell is a design, a method, a seed, and whether the student is told all labels or
-1,000: what one ``labonn train`` gives, judged on the whole test set. Its teacher is that of seed 0, trained once, with
-all labels. Finished cells are kept in docs/results/training.json and not made again, and one that was killed goes on
-where it was; the most important come first. One cell alone:
+TASK is ``mnist``, ``cifar10`` or ``carvana``. A cell is a design, a method, a seed, and whether the student is told all
+labels or 1,000: what one ``labonn train`` gives, judged on the whole test set. Its teacher is that of seed 0, trained
+once, with all labels. Its settings are those that `tests.benchmarks.training_search` found for its task and method, and
+as shipped where no search is at its end. Finished cells are kept in docs/results/training.json and not made again
+unless their settings are others now, and one that was killed goes on where it was; the most important come first. One
+cell alone:
 
     python -m tests.benchmarks.training mnist --work DIR --designs mnist-mono --methods ntkd --seeds 0 --labels all
 """
@@ -21,25 +23,26 @@ from typing import Any
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.records.disk import write_atomically
 from tests.benchmarks.results import RESULTS, write_section
-from tests.benchmarks.training_table import table
+from tests.benchmarks.training_settings import METHODS, best_settings, with_settings
+from tests.benchmarks.training_table import score, table
 
 CELLS = RESULTS.parent / "results" / "training.json"
-METHODS = ("none", "kd", "rkd", "fitnet", "ntkd", "ntkd+kd")
 BASELINE_METHODS = ("none", "kd", "ntkd")
-SEEDS = {"mnist": (0, 1, 2, 3, 4), "cifar10": (0, 1, 2)}
+SEEDS = {"mnist": (0, 1, 2, 3, 4), "cifar10": (0, 1, 2), "carvana": (0, 1, 2)}
 DESIGNS = {
     "mnist": ("mnist-mono", "mnist-lens", "mnist-lens-whole", "mnist-random", "mnist-random-500", "mnist-random-1000"),
     "cifar10": (
         "cifar10-poly", "cifar10-poly-48", "cifar10-lens", "cifar10-random", "cifar10-random-500",
         "cifar10-random-1000",
     ),
+    "carvana": ("carvana-poly", "carvana-lens", "carvana-random", "carvana-random-500", "carvana-random-1000"),
 }  # fmt: skip
-TRAINED = ("mnist-mono", "cifar10-poly", "cifar10-poly-48")
+TRAINED = ("mnist-mono", "cifar10-poly", "cifar10-poly-48", "carvana-poly")
 """Designs whose optics are trained: these with every method, the others with those of the baselines."""
 
 
 FEW_LABELS = 1000
-FEW_LABELLED = ("mnist-mono", "cifar10-poly")
+FEW_LABELLED = ("mnist-mono", "cifar10-poly", "carvana-poly")
 """Designs that are trained with few labels, too."""
 
 
@@ -75,8 +78,9 @@ def measure(work: Path, cell: Cell, device: str) -> dict[str, Any]:
     """Make one cell, by the command that a user has."""
     from labonn.cli.training import train_command
 
+    settings = best_settings(cell.task, cell.method)
     answer = train_command(
-        cell.design,
+        with_settings(cell.design, settings),
         work / "lab",
         method=cell.method,
         seed=cell.seed,
@@ -88,9 +92,14 @@ def measure(work: Path, cell: Cell, device: str) -> dict[str, Any]:
         only_teacher=False,
         fresh=False,
     )
-    kept = ("accuracy", "parameters", "macs", "images_per_s", "seconds", "final_loss", "model", "teacher")
-    made = {key: answer.content[key] for key in kept}
-    return made | {"device": answer.content["environment"]["device"], "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    kept = ("parameters", "macs", "images_per_s", "seconds", "final_loss", "model", "teacher", "design_sha256")
+    judged = ("accuracy", "miou", "miou_of_all_classes")
+    made = {key: answer.content[key] for key in (*kept, *judged) if key in answer.content}
+    return made | {
+        "settings": settings,
+        "device": answer.content["environment"]["device"],
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
 
 
 def main() -> None:
@@ -116,18 +125,19 @@ def main() -> None:
             and cell.seed in (arguments.seeds or SEEDS[arguments.task])
             and arguments.labels in (None, str(cell.labelled or "all"))
         )
-        if not chosen or (cell.name in cells and not arguments.again):
+        known = cells.get(cell.name)
+        fitting = known is not None and known["settings"] == best_settings(cell.task, cell.method)
+        if not chosen or (fitting and not arguments.again):
             continue
         if time.monotonic() - began_s > 60 * arguments.minutes:
             break
         made = measure(arguments.work.absolute(), cell, arguments.device)
-        if cell.name in cells:
-            was = cells[cell.name]["accuracy"]["simulated"]
-            print(f"{cell.name}: {made['accuracy']['simulated']:.2f}, was {was:.2f}")
+        if known is not None and fitting:
+            print(f"{cell.name}: {score(made)['simulated']:.2f}, was {score(known)['simulated']:.2f}")
             continue
         cells = read_cells() | {cell.name: made}  # another process may have added some meanwhile
         write_atomically(CELLS, (json.dumps(cells, indent=1) + "\n").encode())
-        print(cell.name, made["accuracy"], flush=True)
+        print(cell.name, score(made), flush=True)
         write_section("training", table(cells))
     if cells:
         write_section("training", table(cells))
