@@ -19,7 +19,7 @@ from labonn.training.overlap import overlap_loss
 from labonn.training.relations import relational_loss
 
 TEMPERATURE = 4.0
-READOUTS = 4  # combinations of an image's logits, where each pixel has some
+READOUTS = 2  # combinations of an image's logits, where each pixel has some
 
 
 @dataclass(frozen=True)

@@ -161,8 +161,8 @@ def section(trials: Mapping[str, list[dict[str, Any]]]) -> str:
             "",
             f"`python -m tests.benchmarks.training_search {task} --work DIR`, {dates[0]} to {dates[-1]}. Every method"
             f" has {budget.trials} trials: {budget.design}, the first {budget.images:,} training images,"
-            f" {budget.epochs} epochs, seed {budget.seed}, judged on the validation images in per cent. The first trial has the shipped"
-            " settings (within the bounds of the search); the others are drawn by Optuna (TPE).",
+            f" {budget.epochs} epochs, seed {budget.seed}, judged on the validation images in per cent. The first trial"
+            " has the shipped settings (within the bounds of the search); the others are drawn by Optuna (TPE).",
             "",
             "| method | trials | shipped | best | its settings | s in all |",
             "|---|---|---|---|---|---|",

@@ -15,7 +15,7 @@ from labonn.networks import make_teacher
 from labonn.training import Lesson, LossWeights, Teaching, distillation_loss, train_student, train_teacher
 from labonn.training.accuracy import miou_percent, score_percent
 from labonn.training.labels import UNLABELLED, some_labels
-from labonn.training.lessons import kernel_outputs
+from labonn.training.lessons import READOUTS, kernel_outputs
 from labonn.training.methods import Distillation, Hints
 from labonn.training.overlap import intersection_over_union, overlap_loss
 
@@ -165,4 +165,4 @@ def test_one_set_of_readouts_is_used_by_teacher_and_student():
     teacher = make_teacher(DESIGN.teacher, (3, 16, 16), 2).eval()
     images = torch.from_numpy(squares(4, seed=0).images)
     with torch.no_grad():
-        assert method.outputs(teacher(images)).shape == (4, 4)
+        assert method.outputs(teacher(images)).shape == (4, READOUTS)
