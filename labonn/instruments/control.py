@@ -1,7 +1,8 @@
 """The control channel: whoever holds a bench answers here, on the loopback interface only.
 
-One JSON object a line, `{"op": ..., "secret": ...}`; the answer has `ok`, and `error` where that is false. The secret
-lies in a file that its owner alone can read. `dark` needs no secret: an emergency stop has no key.
+One JSON object a line, `{"op": ..., "secret": ..., "by": ...}`; the answer has `ok`, and `error` where that is false.
+The secret lies in a file that its owner alone can read. `dark` needs no secret: an emergency stop has no key. Who
+asked, as they say themselves, is in the run's log, and in the reason of what ends it.
 """
 
 import json
@@ -20,7 +21,7 @@ import platformdirs
 
 from labonn.errors import Aborted, InstrumentError, LabonnError
 from labonn.instruments.guard import Guard
-from labonn.instruments.lock import Holder, holder_of
+from labonn.instruments.lock import Holder, holder_of, this_process
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = ("status", "pause", "resume", "abort"
 
 _SCHEMA = 1
 _LONGEST_LINE = 4096
+_LONGEST_NAME = 300
 _ANSWER_LIMIT_S = 30.0
 _CONNECT_LIMIT_S = 2.0
 _SILENT_LIMIT_S = 5.0
@@ -114,31 +116,45 @@ class Control:
         if operation != "dark" and not secrets.compare_digest(secret.encode(), self._secret.encode()):
             return {"ok": False, "error": "the secret is not the one of this bench's holder"}
         try:
-            return {"ok": True, **self._do(operation)}
+            return {"ok": True, **self._do(operation, _name(request.get("by")))}
         except LabonnError as error:
             return {"ok": False, "error": str(error)}
         except Exception as error:  # whoever asks must not end the run
             logger.exception("the request %r failed", operation)
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
 
-    def _do(self, operation: Operation) -> dict[str, Any]:
+    def _do(self, operation: Operation, by: str) -> dict[str, Any]:
         if operation == "status":
             tripped = self._guard.error
             return {"tripped": None if tripped is None else str(tripped), **self._status()}
         if operation in ("abort", "dark"):
             why = "told to abort" if operation == "abort" else "told to make the bench dark"
             was_lit = self._lit()
-            self._guard.trip(Aborted(f"{why}, from another process"))
+            self._guard.trip(Aborted(f"{why} by {by}"))
             return {"dark": True, "was_lit": was_lit}
         change = self._pause if operation == "pause" else self._resume
         if change is None:
             raise InstrumentError(f"bench {self._name!r} is held by a program that cannot {operation}")
+        logger.info("told to %s by %s", operation, by)
         change()
         return self._status()
 
 
-def ask_holder(bench: str, operation: Operation, limit_s: float = _ANSWER_LIMIT_S) -> dict[str, Any]:
+def ask_holder(
+    bench: str, operation: Operation, limit_s: float = _ANSWER_LIMIT_S, *, by: str | None = None
+) -> dict[str, Any]:
     """Ask the process that holds a bench.
+
+    Parameters
+    ----------
+    bench
+        Its name.
+    operation
+        What it is to do.
+    limit_s
+        How long its answer may take.
+    by
+        Who asks, for the record; this process's user and command where None.
 
     Returns
     -------
@@ -156,7 +172,12 @@ def ask_holder(bench: str, operation: Operation, limit_s: float = _ANSWER_LIMIT_
         raise NotHeld(f"nobody holds bench {bench!r}")
     if holder.control is None:
         raise InstrumentError(f"bench {bench!r} is held by {holder}, which has no control channel")
-    request = {"op": operation, "secret": "" if operation == "dark" else _read_secret(holder)}
+    asking = this_process()
+    request = {
+        "op": operation,
+        "secret": "" if operation == "dark" else _read_secret(holder),
+        "by": by or f"{asking.user} ({asking.command}, process {asking.pid})",
+    }
     try:
         answer = _exchange(int(holder.control["port"]), request, limit_s)
     except (OSError, ValueError) as error:
@@ -164,6 +185,12 @@ def ask_holder(bench: str, operation: Operation, limit_s: float = _ANSWER_LIMIT_
     if not answer.pop("ok", False):
         raise InstrumentError(f"bench {bench!r}: {holder} refused to {operation}: {answer.get('error')}")
     return answer
+
+
+def _name(said: object) -> str:
+    """Who asks, as they say themselves, in one line."""
+    name = " ".join(str(said or "").split())[:_LONGEST_NAME]
+    return "".join(letter for letter in name if letter.isprintable()) or "another process"
 
 
 def _exchange(port: int, request: dict[str, str], limit_s: float) -> dict[str, Any]:

@@ -54,6 +54,21 @@ def test_who_has_the_secret_sees_and_steers(held: Held) -> None:
     assert held.dark
 
 
+def test_who_asked_is_in_the_log_and_in_the_reason(held: Held, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    ask_holder("trial", "pause", by="mia,\non the\x1b[31m page")
+    assert "told to pause by mia, on the[31m page" in caplog.text
+    ask_holder("trial", "abort")
+    user = lock.this_process().user
+    assert str(held.guard.error).startswith(f"told to abort by {user} (")
+    assert f"process {os.getpid()}" in str(held.guard.error)
+
+
+def test_who_does_not_say_who_they_are_is_another_process(held: Held) -> None:
+    held.say(b'{"op": "dark", "by": " "}\n')
+    assert str(held.guard.error) == "told to make the bench dark by another process"
+
+
 def test_who_has_not_the_secret_can_do_nothing_but_darken(held: Held) -> None:
     for operation in ("status", "pause", "resume", "abort"):
         answer = json.loads(held.say(json.dumps({"op": operation, "secret": "guess"}).encode() + b"\n"))
