@@ -1,13 +1,26 @@
 """The search of settings: one budget, resumable, and used only when it is at its end."""
 
 import pytest
+import torch
 
+from labonn.data import DataSet, digits
 from labonn.design import load_design
 from labonn.design.design import Training
 from labonn.errors import LabonnError
+from labonn.networks import make_teacher
+from labonn.training.course import Course
+from labonn.training.teachers import KnownTeacher
 from tests.benchmarks import training_settings
-from tests.benchmarks.training_search import next_settings, section, space
-from tests.benchmarks.training_settings import BUDGETS, METHODS, best_settings, keep_trial, read_trials, with_settings
+from tests.benchmarks.training_search import judge, next_settings, section, space
+from tests.benchmarks.training_settings import (
+    BUDGETS,
+    METHODS,
+    Budget,
+    best_settings,
+    keep_trial,
+    read_trials,
+    with_settings,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +77,24 @@ def test_settings_are_checked_as_a_design_s_are_and_change_nothing_else():
     for wrong in ({"learning_rate": -1.0}, {"learning_rat": 1.0}):
         with pytest.raises((ValueError, LabonnError)):
             with_settings("mnist-mono", wrong)
+
+
+@pytest.mark.parametrize("method", ["none", "ntkd"])
+def test_a_trial_is_a_short_training_judged_on_the_validation_images(method, tmp_path, monkeypatch):
+    budget = Budget("digits-mono", images=256, epochs=4, trials=2)
+    monkeypatch.setitem(BUDGETS, "digits", budget)
+    whole = digits.read()
+    unseen = whole.test.first(0)  # of which nobody may ask anything
+    data = DataSet("digits", whole.classes, whole.train, whole.validation, unseen)
+    teacher = None
+    if method == "ntkd":
+        with torch.random.fork_rng():
+            network = make_teacher(load_design("digits-mono").teacher, (1, 28, 28), 10).eval()
+        teacher = KnownTeacher("none", network, "0" * 64, {}, reused=False)
+    settings = {"learning_rate": 1e-2, "optics_learning_rate": 1e-2, "ntkd_weight": 1e-3}
+    good, bad = (
+        judge("digits", method, settings | changed, data, teacher, tmp_path, Course())
+        for changed in ({}, {"learning_rate": 1e30})
+    )
+    assert good > 40
+    assert bad == 0.0
