@@ -1,5 +1,6 @@
 """What `labonn train` made is taken as it is, or refused with the reason."""
 
+from contextlib import contextmanager
 from importlib import resources
 from types import SimpleNamespace
 
@@ -9,9 +10,10 @@ import torch
 from labonn.design import design_hash, load_design
 from labonn.errors import ConfigError, RecordError
 from labonn.networks import Student, make_teacher
+from labonn.protocol.deployment import describe, load_deployment
 from labonn.protocol.trained import trained_already
-from labonn.records import save_model
-from protocols.train_and_deploy import Parameters, found
+from labonn.records import load_model, save_model
+from protocols.train_and_deploy import Parameters, found, keep
 
 DESIGN = load_design("digits-mono")
 
@@ -83,3 +85,32 @@ def test_what_cannot_be_deployed_says_why(tmp_path):
     ]:
         with pytest.raises(RecordError, match=said):
             trained_already(tmp_path, saved(tmp_path, **changed))
+
+
+def test_what_was_trained_gets_its_phase_pattern_and_says_what_it_is_from(tmp_path):
+    @contextmanager
+    def step(name, total):
+        yield SimpleNamespace(advance=lambda: None)
+
+    geometry = SimpleNamespace(wavelength_nm=532.0, focal_mm=50.0, tap_um=26.0)
+    lab = SimpleNamespace(
+        folder=tmp_path,
+        step=step,
+        bench=SimpleNamespace(
+            config=SimpleNamespace(geometry=geometry), slm=SimpleNamespace(pitch_um=8.0, shape=(1080, 1080))
+        ),
+        bench_config=SimpleNamespace(name="mono"),
+        run_record=SimpleNamespace(id="20261126T100000Z-train_and_deploy-abcd"),
+    )
+    source = saved(tmp_path)
+    parameters = Parameters(model=source, pattern_steps=1)
+    kept = keep(lab, parameters, found(lab, parameters))
+    network = load_deployment(tmp_path, kept)
+    images = torch.rand(3, 1, 28, 28)
+    assert torch.equal(network.student(images), networks()[1].eval()(images))
+    assert network.pattern_rad.shape == (1080, 1080)
+    said = describe(lab, kept)
+    assert said["trained_as"]["model"] == source
+    assert said["trained_as"]["design_sha256"] == design_hash(DESIGN)
+    assert said["trained_as"]["weights"] == load_model(tmp_path, source).card.files
+    assert said["accuracy"] == {"teacher": 99.0, "simulated": 98.0}
