@@ -1,9 +1,9 @@
 """Train a network in simulation, put it on the bench, and measure how much of it arrives there."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt, model_validator
 
 from labonn.data import DataSet, load
 from labonn.design import Design, lay_out, load_design
@@ -12,6 +12,7 @@ from labonn.optics import Pupil, signed_maps, solve_phase_pattern
 from labonn.protocol import Lab, Result
 from labonn.protocol.choices import DesignName
 from labonn.protocol.deployment import cache_of, describe, load_deployment, store, trained_before
+from labonn.protocol.trained import Trained, trained_already
 from labonn.report import figures
 from labonn.training import Teaching, accuracy_percent, train_student, train_teacher
 from labonn.training.student import student_steps
@@ -24,18 +25,27 @@ class Parameters(BaseModel):
     """What can be set."""
 
     design: DesignName = Field("digits-mono", description="a design file, or the name of a shipped design")
+    model: str | None = Field(None, description="a model of labonn train, its id or folder; nothing is trained then")
     method: Method | None = Field(None, description="how the student is trained; the design's own method if not set")
     evaluation_images: PositiveInt | Literal["all"] = Field("all", description="test images to capture and report on")
     pattern_steps: int = Field(150, ge=1, description="steps of the search for the phase pattern")
     seed: int = Field(0, ge=0, description="of everything random in the training")
 
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if self.model is not None and self.method is not None:
+            raise ValueError("method: nothing is trained where a model is named; leave one of them out")
+        return self
+
 
 def run(lab: Lab, parameters: Parameters) -> Result:
     """Design -> teacher -> student -> phase pattern -> bench."""
-    design = load_design(parameters.design)
+    trained = found(lab, parameters)
+    design = load_design(parameters.design) if trained is None else trained.design
     data = load(design.task)
     lab.bench.settings()  # opened first: whoever trains for an hour wants to know before that the bench is there
-    model = trained_before(lab, design) or train(lab, parameters, design, data)
+    model = trained_before(lab, design, None if trained is None else trained.origin)
+    model = model or keep(lab, parameters, trained or train(lab, parameters, design, data))
     lab.note("model", model)
     network, known = load_deployment(lab.folder, model), describe(lab, model)
     accuracy, test = dict(known["accuracy"]), data.test.first(parameters.evaluation_images)
@@ -55,10 +65,18 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     return Result(model=model, release=release, accuracy=accuracy, **known["pattern"], test_images=len(test))
 
 
-def train(lab: Lab, parameters: Parameters, design: Design, data: DataSet) -> str:
-    """Train teacher and student in simulation, search the phase pattern, and keep all of it as a model; its id."""
+def found(lab: Lab, parameters: Parameters) -> Trained | None:
+    """The model that is named, if one is; built as the design says, if that is named, too."""
+    if parameters.model is None:
+        return None
+    wanted = load_design(parameters.design) if "design" in parameters.model_fields_set else None
+    return trained_already(lab.folder, parameters.model, wanted)
+
+
+def train(lab: Lab, parameters: Parameters, design: Design, data: DataSet) -> Trained:
+    """Train teacher and student in simulation."""
     images, labels = torch.from_numpy(data.train.images), torch.from_numpy(data.train.labels)
-    bench, classes = lab.bench, len(data.classes)
+    classes = len(data.classes)
     with lab.step("training the teacher", total=teacher_steps(design, len(data.train))) as step:
         teacher = train_teacher(design, data.train, classes, seed=parameters.seed, on_step=step.advance)
     with lab.step("training the student", total=student_steps(design, len(data.train))) as step:
@@ -67,31 +85,34 @@ def train(lab: Lab, parameters: Parameters, design: Design, data: DataSet) -> st
         trained = train_student(
             design, data.train, classes, teaching, seed=parameters.seed, method=parameters.method, on_step=step.advance
         )
-    student = trained.student
     lab.figure("training", figures.training_curves({"student": trained.losses}), "The student's loss in simulation.")
+    test = torch.from_numpy(data.test.images)
+    accuracy = {
+        "teacher": accuracy_percent(teacher, test, data.test.labels),
+        "simulated": accuracy_percent(trained.student, test, data.test.labels),
+    }
+    return Trained(design, teacher, trained.student, accuracy)
 
+
+def keep(lab: Lab, parameters: Parameters, trained: Trained) -> str:
+    """Search the phase pattern of a trained network, and keep all of it as a model; its id."""
+    bench = lab.bench
     geometry = bench.config.geometry
     pupil = Pupil(geometry.wavelength_nm, bench.slm.pitch_um, geometry.focal_mm, geometry.tap_um)
     with lab.step("searching the phase pattern", total=parameters.pattern_steps) as step:
         solution = solve_phase_pattern(
-            student.frontend.kernels(),
-            lay_out(design.optic),
+            trained.student.frontend.kernels(),
+            lay_out(trained.design.optic),
             pupil,
             bench.slm.shape,
             steps=parameters.pattern_steps,
             seed=parameters.seed,
             on_step=step.advance,
         )
-    test = torch.from_numpy(data.test.images)
-    known = {
-        "accuracy": {
-            "teacher": accuracy_percent(teacher, test, data.test.labels),
-            "simulated": accuracy_percent(student, test, data.test.labels),
-        },
-        "pattern": {
-            "psf_correlation": float(solution.correlation.mean()),
-            "psf_relative_error": float(solution.relative_error.mean()),
-            "psf_efficiency": float(solution.efficiency.mean()),
-        },
+    pattern = {
+        "psf_correlation": float(solution.correlation.mean()),
+        "psf_relative_error": float(solution.relative_error.mean()),
+        "psf_efficiency": float(solution.efficiency.mean()),
     }
-    return store(lab, design, teacher, student, solution, {**known, "seed": parameters.seed})
+    known = {"accuracy": trained.accuracy, "pattern": pattern, "seed": parameters.seed, **trained.origin}
+    return store(lab, trained.design, trained.teacher, trained.student, solution, known)

@@ -104,4 +104,4 @@ def _said(value: Any) -> str:
         return " x ".join(f"{item:g}" for item in value)
     if isinstance(value, int):
         return f"{value:,}"
-    return "depends on the backend" if value is None else str(value)
+    return str(value)

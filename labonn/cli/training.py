@@ -10,12 +10,13 @@ from labonn.cli.answer import Answer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from labonn.design import Design
     from labonn.protocol.progress import Screen
     from labonn.training.model import Order, Teller
 
 
 def train_command(
-    design: str,
+    design: "str | Design",
     lab: Path,
     *,
     method: str | None,
@@ -28,7 +29,7 @@ def train_command(
     only_teacher: bool,
     fresh: bool,
 ) -> Answer:
-    """Train what a design describes, and keep it.
+    """Train what a design, or the file or the shipped design of that name, describes, and keep it.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def train_command(
     from labonn.training.student import student_steps
     from labonn.training.teacher import teacher_steps
 
-    order = Order(load_design(design), method, seed, teacher_seed, labelled)
+    order = Order(load_design(design) if isinstance(design, str) else design, method, seed, teacher_seed, labelled)
     weights = loss_weights(order.design.training, order.method)
     if out is not None and out.exists():
         raise ConfigError(f"{out}: exists already, and a model is never overwritten: name another folder with --out")
@@ -68,7 +69,10 @@ def train_command(
         with _told(screen, "preparing the teacher", teacher_steps(order.design, len(data.train)), order) as teller:
             teacher = teacher_of(lab, order, data, course, teller, fresh=fresh)
     if teacher is not None and teacher.reused:
-        screen.line(f"teacher {teacher.id} is the laboratory's, {teacher.accuracy['test']:.2f} % of the test images")
+        measure = "of" if order.design.measure == "accuracy" else "mIoU on"
+        screen.line(
+            f"teacher {teacher.id} is the laboratory's, {teacher.accuracy['test']:.2f} % {measure} the test images"
+        )
     if only_teacher:
         if not course.first:
             raise SystemExit(0)
@@ -77,7 +81,7 @@ def train_command(
             "design": order.design.name,
             "task": order.design.task,
             "teacher": {"id": teacher.id, "sha256": teacher.sha256, "reused": teacher.reused},
-            "accuracy": {"validation": teacher.accuracy["validation"], "teacher": teacher.accuracy["test"]},
+            order.design.measure: {"validation": teacher.accuracy["validation"], "teacher": teacher.accuracy["test"]},
             "seed": teacher_seed,
             "folder": str((lab / "teachers" / teacher.id).absolute()),
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from labonn.data import cifar10, digits, mnist
+from labonn.data import carvana, cifar10, digits, mnist
 from labonn.data.datasets import DataSet
 from labonn.errors import DataError
 
@@ -10,6 +10,7 @@ READERS: Mapping[str, Callable[[], DataSet]] = {
     "digits": digits.read,
     "mnist": mnist.read,
     "cifar10": cifar10.read,
+    "carvana": carvana.read,
 }
 
 

@@ -16,7 +16,7 @@ class Split:
     images
         (N, C, H, W) float32 in [0, 1]; C is 1, or 3 for red, green, blue.
     labels
-        (N,) int64.
+        (N,) int64; or where each pixel has a class, masks (N, H, W) int64.
     """
 
     images: NDArray[np.float32]

@@ -1,6 +1,7 @@
 """What a hybrid optical network is, before anything is trained or built: a frozen specification and its layout."""
 
 from labonn.design.design import Backend, Design, Optic, Sensor, Teacher, Training
+from labonn.design.digest import design_hash
 from labonn.design.layout import Layout, SubAperture, lay_out
 from labonn.design.operations import Operations, operations, parameters
 from labonn.design.reading import load_design
@@ -17,6 +18,7 @@ __all__ = [
     "SubAperture",
     "Teacher",
     "Training",
+    "design_hash",
     "lay_out",
     "load_design",
     "operations",

@@ -9,12 +9,13 @@ from labonn.config import Frozen
 from labonn.errors import ConfigError
 
 Task = Literal["digits", "mnist", "cifar10", "carvana"]
+_MASKS: tuple[Task, ...] = ("carvana",)  # of whose images each pixel has a class
 # Height and width of an image, and how many classes there are, as the data sets of the tasks have them.
 _IMAGES: dict[Task, tuple[tuple[int, int], int]] = {
     "digits": ((28, 28), 10),
     "mnist": ((28, 28), 10),
     "cifar10": ((32, 32), 10),
-    "carvana": ((64, 96), 1),
+    "carvana": ((64, 96), 2),
 }
 LEAST_DITHER = 0.4  # EMVA 1288 release 4.0: below 0.24 DN^2 of temporal noise, rounding is no noise of its own
 Method = Literal["none", "kd", "rkd", "fitnet", "ntkd", "ntkd+kd"]
@@ -80,10 +81,27 @@ class Backend(Frozen):
     """The digital part: pooling and fully connected layers; or up-convolutions, for segmentation."""
 
     kind: Literal["mlp", "upconv"] = "mlp"
-    pool: int = Field(4, ge=1, description="average pooling of each feature map, in taps")
+    pool: int = Field(4, ge=1, description="average pooling of each feature map, in taps; 1 for up-convolutions")
     hidden: PositiveInt | tuple[PositiveInt, ...] = Field(
-        120, description="width of the hidden layer, or of each of them; [] for a single layer"
+        120,
+        description="width of the hidden layer, or of each of them, of up-convolutions at full size, at half, ...;"
+        " [] for a single layer",
     )
+    scales: tuple[PositiveInt, ...] = Field(
+        (), description="of up-convolutions: kernels read at full size, at half, ...; all at full size if not given"
+    )
+
+    @model_validator(mode="after")
+    def _scales_are_those_of_up_convolutions(self) -> Self:
+        if self.kind == "upconv" and self.pool != 1:
+            raise ValueError(f"pool = {self.pool}: up-convolutions read the maps as they are; set pool = 1")
+        if self.kind == "mlp" and self.scales:
+            raise ValueError('scales: only kind = "upconv" reads maps at several scales')
+        if len(self.scales) > len(self.widths):
+            raise ValueError(
+                f"scales has {len(self.scales)} values, but hidden only {len(self.widths)}: a width for each scale"
+            )
+        return self
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -95,7 +113,7 @@ class Teacher(Frozen):
     """The electronic network that sees the raw images."""
 
     kind: Literal["lenet", "resnet", "unet"] = "lenet"
-    width: PositiveInt = Field(32, description="channels of a resnet's first layer")
+    width: PositiveInt = Field(32, description="channels of a resnet's or a unet's first layer")
     epochs: PositiveInt = 10
     batch: PositiveInt = 64
     learning_rate: PositiveFloat = Field(2e-3, description="the highest of its cycle")
@@ -114,6 +132,9 @@ class Training(Frozen):
     ntkd_weight: NonNegativeFloat = Field(1.0, description="beta: weight of the NTK matching loss")
     kd_weight: NonNegativeFloat = Field(
         0.7, description="gamma: weight of Hinton's distillation, where the method has it"
+    )
+    overlap_weight: NonNegativeFloat = Field(
+        0.0, description="where each pixel has a class, weight of the soft overlap beside the task's cross-entropy"
     )
     rkd_weight: NonNegativeFloat = Field(25.0, description="of the distances; the angles weigh twice as much")
     hint_share: float = Field(0.25, ge=0, lt=1, description="part of the steps of fitnet in which only the hint counts")
@@ -178,6 +199,30 @@ class Design(Frozen):
     backend: Backend = Backend()
     teacher: Teacher = Teacher()
     training: Training = Training()
+
+    @model_validator(mode="after")
+    def _its_parts_are_for_its_task(self) -> Self:
+        kinds = ("upconv", ("unet",)) if self.task in _MASKS else ("mlp", ("lenet", "resnet"))
+        if self.backend.kind != kinds[0] or self.teacher.kind not in kinds[1]:
+            raise ValueError(
+                f'task = "{self.task}" needs [backend] kind = "{kinds[0]}", not "{self.backend.kind}", and [teacher]'
+                f' kind = "{" or ".join(kinds[1])}", not "{self.teacher.kind}"'
+            )
+        scales = self.backend.scales
+        if scales and sum(scales) != self.optic.kernels:
+            raise ValueError(
+                f"[backend] scales = {list(scales)} are {sum(scales)} kernels, but [optic] has {self.optic.kernels}"
+            )
+        if scales and self.optic.maps != self.optic.kernels:
+            raise ValueError('[backend] scales: kernels of several scales need [optic] colours = "summed"')
+        if self.task in _MASKS and self.training.shift_px and self.training.teacher_sees == "images":
+            raise ValueError('[training] shift_px: of shifted masks, a teacher has to be asked: teacher_sees = "views"')
+        return self
+
+    @property
+    def measure(self) -> str:
+        """By what its students are judged, in per cent: ``accuracy``, or of masks ``miou``."""
+        return "miou" if self.task in _MASKS else "accuracy"
 
     @property
     def image_shape(self) -> tuple[int, int]:

@@ -7,10 +7,11 @@ from torch import nn
 
 from labonn.design import Backend
 from labonn.errors import ConfigError
+from labonn.networks.upconv import make_upconv
 
 
 def make_backend(backend: Backend, maps_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """Rectify, pool, fully connected layers with rectifiers between them.
+    """Rectify, pool, fully connected layers with rectifiers between them; or `make_upconv`.
 
     Parameters
     ----------
@@ -24,11 +25,11 @@ def make_backend(backend: Backend, maps_shape: tuple[int, int, int], classes: in
     Raises
     ------
     ConfigError
-        If the maps cannot be pooled without a rest, or the kind is not built yet.
+        If the maps cannot be pooled without a rest.
     """
+    if backend.kind == "upconv":
+        return make_upconv(backend, maps_shape, classes)
     kernels, height, width = maps_shape
-    if backend.kind != "mlp":
-        raise ConfigError(f'[backend] kind = "{backend.kind}": only "mlp" can be built and trained')
     if height % backend.pool or width % backend.pool:
         raise ConfigError(f"[backend] pool = {backend.pool} does not divide feature maps of {height} x {width}")
     features = prod((kernels, height // backend.pool, width // backend.pool))

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 def hidden_and_logits(network: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """What a network's last layer reads, flattened to (N, F), and its logits (N, C).
+    """What a network's last layer reads, (N, F), and its logits (N, C); of each pixel, (N, F, H, W) and (N, C, H, W).
 
     Raises
     ------
@@ -18,4 +18,4 @@ def hidden_and_logits(network: nn.Module, inputs: Tensor) -> tuple[Tensor, Tenso
     for layer in layers:
         features = layer(features)
     logits: Tensor = last(features)
-    return features.flatten(1), logits
+    return features, logits

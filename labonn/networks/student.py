@@ -10,7 +10,7 @@ from labonn.optics import Frontend
 
 
 class Student(nn.Module):
-    """Frontend and backend in a row; logits (N, classes) of images (N, C, H, W)."""
+    """Frontend and backend in a row; logits (N, classes), or of each pixel, of images (N, C, H, W)."""
 
     def __init__(
         self,
@@ -31,6 +31,6 @@ class Student(nn.Module):
         self.backend = make_backend(design.backend, (design.optic.maps, height, width), classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of images (N, C, H, W) in [0, 1]."""
+        """Logits (N, classes), or (N, classes, H, W), of images (N, C, H, W) in [0, 1]."""
         logits: Tensor = self.backend(self.frontend(images))
         return logits

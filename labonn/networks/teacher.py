@@ -5,6 +5,7 @@ from torch import nn
 from labonn.design import Teacher
 from labonn.errors import ConfigError
 from labonn.networks.resnet import make_resnet
+from labonn.networks.unet import make_unet
 
 LENET_IMAGES = (1, 28, 28)
 
@@ -15,23 +16,25 @@ def make_teacher(teacher: Teacher, image_shape: tuple[int, int, int], classes: i
     Parameters
     ----------
     teacher
-        Its kind: a LeNet-class network of two convolutions and two fully connected layers, or a small residual network.
+        Its kind: a LeNet-class network of two convolutions and two fully connected layers, a small residual network,
+        or a U-Net.
     image_shape
         (C, H, W); (1, 28, 28) for a LeNet.
     classes
         Number of logits.
 
-    Source: LeCun et al., Proc. IEEE 86 (1998), fig. 2, with rectifiers and maximum pooling; `make_resnet`.
+    Source: LeCun et al., Proc. IEEE 86 (1998), fig. 2, with rectifiers and maximum pooling; `make_resnet`,
+    `make_unet`.
 
     Raises
     ------
     ConfigError
-        If the images are of another shape, or the kind is not built yet.
+        If the images are of another shape.
     """
     if teacher.kind == "resnet":
         return make_resnet(image_shape, classes, width=teacher.width)
-    if teacher.kind != "lenet":
-        raise ConfigError(f'[teacher] kind = "{teacher.kind}": only "lenet" and "resnet" can be built and trained')
+    if teacher.kind == "unet":
+        return make_unet(image_shape, classes, width=teacher.width)
     if image_shape != LENET_IMAGES:
         raise ConfigError(f'[teacher] kind = "{teacher.kind}" is for images of {LENET_IMAGES}, not {image_shape}')
     return nn.Sequential(

@@ -186,13 +186,20 @@ class Readouts:
         How many readouts, signs / sqrt(count) each.
     seed
         Of their drawing.
+    of
+        A function of a module, which is applied to the outputs before they are combined.
     """
 
-    def __init__(self, outputs: int, count: int, seed: int = 0) -> None:
+    def __init__(self, outputs: int, count: int, seed: int = 0, of: Outputs | None = None) -> None:
         self.key = f"Readouts({outputs}, {count}, {seed})"
+        if of is not None:
+            self.key = f"Readouts({outputs}, {count}, {seed}, {of.__module__}.{of.__qualname__})"
+        self._of = of
         generator = torch.Generator().manual_seed(seed)
         self._matrix = random_signs((outputs,), count, generator) / count**0.5
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """Combine outputs (N, ...) of C values each to (N, count)."""
+        if self._of is not None:
+            outputs = self._of(outputs)
         return nn.functional.linear(outputs.flatten(1), self._matrix.to(outputs))

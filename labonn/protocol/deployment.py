@@ -19,9 +19,9 @@ from labonn.errors import CalibrationError, RecordError
 from labonn.networks import Student, make_teacher
 from labonn.optics import PhaseSolution
 from labonn.protocol.capturing import calibration_file, capture_group, optics_hash
+from labonn.protocol.trained import tensors
 from labonn.records import (
     Release,
-    Weights,
     current_release,
     load_model,
     make_release,
@@ -227,10 +227,10 @@ def describe(lab: "Lab", model: str) -> dict[str, Any]:
     return dict(load_model(lab.folder, model).description)
 
 
-def trained_before(lab: "Lab", design: Design) -> str | None:
+def trained_before(lab: "Lab", design: Design, origin: Mapping[str, Any] | None = None) -> str | None:
     """Give the model of the lost run that is continued: what it had trained need not be trained again.
 
-    None where there is no such run, or the design is another now.
+    None where there is no such run, or the design is another now, or what it was made from.
     """
     for run in lab.continuation.runs:
         model = run.record.notes.get("model")
@@ -240,7 +240,8 @@ def trained_before(lab: "Lab", design: Design) -> str | None:
             except RecordError as error:
                 lab.say(f"what run {run.record.id} had trained is trained again: {error}")
                 return None
-            if description["design"] == design.model_dump(mode="json", by_alias=True):
+            same_origin = description.get("trained_as") == (origin or {}).get("trained_as")
+            if same_origin and description["design"] == design.model_dump(mode="json", by_alias=True):
                 lab.say(f"model {model} was trained by run {run.record.id} and is used as it is")
                 return model
     return None
@@ -260,8 +261,8 @@ def load_deployment(lab_dir: Path, model: str) -> Deployment:
     channels, height, width = data.train.images.shape[1:]
     teacher = make_teacher(design.teacher, (channels, height, width), len(data.classes))
     student = Student(design, (channels, height, width), len(data.classes))
-    teacher.load_state_dict(_tensors(stored.weights["teacher"]))
-    student.load_state_dict(_tensors(stored.weights["student"]))
+    teacher.load_state_dict(tensors(stored.weights["teacher"]))
+    student.load_state_dict(tensors(stored.weights["student"]))
     return Deployment(model, design, data, teacher.eval(), student.eval(), **stored.arrays)
 
 
@@ -275,7 +276,7 @@ def load_released(lab_dir: Path, release: Release) -> tuple[Deployment, nn.Modul
     """
     deployment = load_deployment(lab_dir, release.model)
     backend = copy.deepcopy(deployment.student.backend)
-    backend.load_state_dict(_tensors(release.backend()))
+    backend.load_state_dict(tensors(release.backend()))
     return deployment, backend.eval()
 
 
@@ -314,7 +315,3 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
         )
     lab.note("in use", {"release": release.id, "model": release.model})
     return release, *load_released(lab.folder, release)
-
-
-def _tensors(weights: Weights) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array) for name, array in weights.items()}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labonn.records.in_use import release_in_use
     from labonn.records.logs import logging_to
     from labonn.records.lost import close_lost_runs
-    from labonn.records.models import ModelCard, StoredModel, load_model, newest_model, save_model
+    from labonn.records.models import ModelCard, StoredModel, load_model, newest_model, read_model, save_model
     from labonn.records.recorder import Recorder
     from labonn.records.releases import (
         Release,
@@ -66,6 +66,7 @@ _HOMES = {
     "newest_model": "models",
     "read_frames": "frame_reading",
     "read_kept": "frame_reading",
+    "read_model": "models",
     "read_release": "releases",
     "read_run": "runs",
     "read_weights": "weights",
@@ -108,6 +109,7 @@ __all__ = [
     "newest_model",
     "read_frames",
     "read_kept",
+    "read_model",
     "read_release",
     "read_run",
     "read_weights",

@@ -116,12 +116,23 @@ def load_model(lab_dir: Path, model_id: str) -> StoredModel:
     folder = lab_dir / "models" / legal_name(model_id, "the model")
     if not folder.is_dir():
         raise RecordError(f"{lab_dir}: has no model {model_id!r}")
+    return read_model(folder)
+
+
+def read_model(folder: Path) -> StoredModel:
+    """Read a model, in whichever folder it is, and check its files against their hashes.
+
+    Raises
+    ------
+    RecordError
+        If the card or a file of it is missing, or not what was stored.
+    """
     card = read_card(folder, _CARD, ModelCard)
     weights = {
         name.removesuffix(_WEIGHTS): read_weights(folder / name) for name in card.files if name.endswith(_WEIGHTS)
     }
     arrays = read_arrays(folder / _ARRAYS) if _ARRAYS in card.files else {}
-    return StoredModel(model_id, folder, card, weights, arrays)
+    return StoredModel(card.id, folder, card, weights, arrays)
 
 
 def newest_model(lab_dir: Path, *, bench: str | None = None, design: str | None = None) -> str | None:

@@ -7,30 +7,66 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from labonn.training.overlap import intersection_over_union
+
 CHUNK = 1000
-MANY_MAPS = 64  # of more, a chunk of images would not fit into memory
+MANY_VALUES = 65_536  # in an image's feature maps; of more, a chunk of images would not fit into memory
+USUAL_MAPS = 64  # of a network's first layers
 
 
-def chunk_of(maps: int) -> int:
-    """How many images at once a student of so many feature maps can be asked about."""
-    return CHUNK if maps <= MANY_MAPS else max(1, CHUNK * MANY_MAPS // maps)
+def chunk_of(maps: int, pixels: int) -> int:
+    """How many images at once a student of so many feature maps of so many pixels can be asked about."""
+    return max(1, min(CHUNK, CHUNK * MANY_VALUES // (maps * pixels)))
 
 
-def logits_of(model: nn.Module, inputs: Tensor, *, chunk: int = CHUNK) -> Tensor:
-    """Logits (N, C) of inputs (N, ...), in evaluation mode and in chunks; the model's mode is restored."""
+def default_chunk(images: Tensor) -> int:
+    """How many images (N, ..., H, W) at once a network of usual width can be asked about."""
+    return chunk_of(USUAL_MAPS, images.shape[-2:].numel()) if images.ndim > 2 else CHUNK
+
+
+def logits_of(model: nn.Module, inputs: Tensor, *, chunk: int | None = None) -> Tensor:
+    """Logits (N, C, ...) of inputs (N, ...), in evaluation mode and in chunks; the model's mode is restored."""
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            return torch.cat([model(part) for part in torch.split(inputs, chunk)])
+            return torch.cat([model(part) for part in torch.split(inputs, chunk or default_chunk(inputs))])
     finally:
         model.train(was_training)
 
 
-def accuracy_percent(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], *, chunk: int = CHUNK) -> float:
+def accuracy_percent(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], *, chunk: int | None = None) -> float:
     """How many of the inputs are classified as labelled, per cent."""
     right = logits_of(model, inputs, chunk=chunk).argmax(dim=1).cpu().numpy() == labels
     return 100 * float(right.mean())
+
+
+def miou_percent(
+    model: nn.Module, inputs: Tensor, masks: NDArray[np.int64], *, chunk: int | None = None
+) -> tuple[float, float]:
+    """Mean over images of intersection over union of the last class, and of all classes' mean, per cent.
+
+    Parameters
+    ----------
+    model
+        Answers logits (N, C, H, W).
+    inputs, masks
+        (N, ...) and (N, H, W).
+    chunk
+        Images that it is asked about at once.
+    """
+    parts = torch.split(inputs, chunk or default_chunk(inputs))
+    answers = [logits_of(model, part, chunk=len(part)).argmax(dim=1) for part in parts]  # of few logits at a time
+    classes = logits_of(model, inputs[:1]).shape[1]
+    each = 100 * intersection_over_union(torch.cat(answers).cpu().numpy(), masks, classes)
+    return float(each[:, -1].mean()), float(each.mean())
+
+
+def score_percent(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], *, chunk: int | None = None) -> float:
+    """By what a network is judged, per cent: accuracy, or of masks (N, H, W) the mean IoU of the last class."""
+    if labels.ndim == 1:
+        return accuracy_percent(model, inputs, labels, chunk=chunk)
+    return miou_percent(model, inputs, labels, chunk=chunk)[0]
 
 
 def accuracy_interval(right: int, images: int, z: float = 1.96) -> tuple[float, float]:

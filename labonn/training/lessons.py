@@ -1,20 +1,25 @@
 """What a student is told about one batch, and the loss that makes it listen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
 from typing import get_args
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from labonn.design.design import Method, Training
 from labonn.errors import ConfigError
 from labonn.networks import hidden_and_logits
-from labonn.ntk import empirical_ntk, matching_loss
+from labonn.ntk import Readouts, empirical_ntk, matching_loss
 from labonn.ntk.exact import Outputs
+from labonn.training.augmenting import View
+from labonn.training.labels import UNLABELLED, labelled
+from labonn.training.overlap import overlap_loss
 from labonn.training.relations import relational_loss
 
 TEMPERATURE = 4.0
+READOUTS = 2  # combinations of an image's logits, where each pixel has some
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,13 @@ class Lesson:
     Attributes
     ----------
     labels
-        (n,) int64, what is right; `UNLABELLED` where nobody says.
+        (n,) int64, what is right, or of each pixel (n, H, W); `UNLABELLED` where nobody says.
     logits
-        (n, C), the teacher's answers.
+        (n, C), the teacher's answers, or (n, C, H, W).
     kernel
         (n, n), the teacher's trace NTK; None where no kernel is matched.
     hidden
-        (n, F), what the teacher's last layer reads; None where nobody asks for it.
+        (n, F), what the teacher's last layer reads, or (n, F, H, W); None where nobody asks for it.
     """
 
     labels: Tensor
@@ -47,6 +52,20 @@ class Lesson:
             None if self.hidden is None else self.hidden[places],
         )
 
+    def seen(self, view: View) -> "Lesson":
+        """The lesson of a view of the images, if it was of these as they are: what is said of pixels moves along."""
+
+        def moved(said: Tensor | None) -> Tensor | None:
+            return view.of(said) if said is not None and said.ndim == 4 else said
+
+        return replace(self.labelled_as(view), logits=moved(self.logits), hidden=moved(self.hidden))
+
+    def labelled_as(self, view: View) -> "Lesson":
+        """The lesson of a view of the images, if all but its labels is of the view already."""
+        if self.labels.ndim == 1:
+            return self
+        return replace(self, labels=view.of(self.labels[:, None], outside=UNLABELLED)[:, 0])
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -57,6 +76,7 @@ class LossWeights:
     ntkd: float = 0.0
     rkd: float = 0.0
     hint: float = 0.0
+    overlap: float = 0.0  # of the task, where each pixel has a class
 
     @property
     def teacher(self) -> bool:
@@ -70,22 +90,27 @@ class LossWeights:
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """The softmax of logits (n, C), whose kernel depends on the weights of a single layer, too."""
-    return logits.softmax(-1)
+    """The softmax of logits (n, C, ...), whose kernel depends on the weights of a single layer, too."""
+    return logits.softmax(1)
 
 
-UNLABELLED = -100  # what torch's cross-entropy passes over
+OUTPUTS: dict[str, Outputs | None] = {"logits": None, "softmax": probabilities}
 
 
-def some_labels(labels: Tensor, count: int, seed: int) -> Tensor:
-    """The labels (N,) of so many images drawn at random; the others are `UNLABELLED`."""
-    told = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count].to(labels.device)
-    hidden = torch.full_like(labels, UNLABELLED)
-    hidden[told] = labels[told]
-    return hidden
+@cache
+def kernel_outputs(kernel_of: str, each_pixel: tuple[int, int, int] | None = None) -> Outputs | None:
+    """A function of the logits whose kernel is matched; None for the logits themselves.
 
-
-OUTPUTS = {"logits": None, "softmax": probabilities}
+    Parameters
+    ----------
+    kernel_of
+        ``logits`` or ``softmax``.
+    each_pixel
+        Where each pixel has logits, (C, H, W): their kernel would take as many gradients as there are of them, so it is
+        that of a few random combinations, always the same for teacher and student.
+    """
+    outputs = OUTPUTS[kernel_of]
+    return outputs if each_pixel is None else Readouts(prod(each_pixel), READOUTS, of=outputs)
 
 
 def loss_weights(training: Training, method: str | None = None) -> LossWeights:
@@ -106,6 +131,7 @@ def loss_weights(training: Training, method: str | None = None) -> LossWeights:
         ntkd=training.ntkd_weight if "ntkd" in parts else 0.0,
         rkd=training.rkd_weight if "rkd" in parts else 0.0,
         hint=1.0 if "fitnet" in parts else 0.0,
+        overlap=training.overlap_weight,
     )
 
 
@@ -116,18 +142,19 @@ def distillation_loss(
 
     The student's kernel is taken over the backend's parameters, at the maps that it reads. It depends on whatever made
     the maps as well, so in simulation the optics learn from it, too. To these, `relational_loss` of what the last
-    layers read is added where it has a weight; hints are `Hints`'s part.
+    layers read is added where it has a weight, and `overlap_loss` of masks; hints are `Hints`'s part. Where each pixel
+    has logits, CE and KL are means over pixels.
 
     Parameters
     ----------
     backend
-        Reads maps (n, K, H, W), answers logits (n, C).
+        Reads maps (n, K, H, W), answers logits (n, C), or (n, C, H, W).
     maps
         The batch.
     lesson
         What the teacher says of it.
     weights
-        alpha, gamma, beta.
+        alpha, gamma, beta, and the others'.
     outputs
         A function of the logits to take the student's kernel of; the teacher's is that of the same.
 
@@ -143,8 +170,10 @@ def distillation_loss(
         hidden, logits = hidden_and_logits(backend, maps)
     else:
         logits = backend(maps)
-    if bool((lesson.labels != UNLABELLED).any()):
+    if bool(labelled(lesson.labels).any()):
         loss = weights.task * functional.cross_entropy(logits, lesson.labels)
+        if weights.overlap:
+            loss = loss + weights.overlap * overlap_loss(logits, lesson.labels)
     else:
         loss = 0.0 * logits.sum()
     if weights.kd:
@@ -152,7 +181,7 @@ def distillation_loss(
             raise ValueError("a distillation loss needs the teacher's answers")
         soft = functional.log_softmax(logits / TEMPERATURE, dim=1)
         teacher = functional.log_softmax(lesson.logits / TEMPERATURE, dim=1)
-        divergence = functional.kl_div(soft, teacher, reduction="batchmean", log_target=True)
+        divergence = functional.kl_div(soft, teacher, reduction="sum", log_target=True) / soft[:, 0].numel()
         loss = loss + weights.kd * TEMPERATURE**2 * divergence
     if weights.ntkd:
         if lesson.kernel is None:

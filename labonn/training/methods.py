@@ -6,19 +6,30 @@ from torch.nn import functional
 from labonn.design.design import Training
 from labonn.networks import hidden_and_logits
 from labonn.ntk import require_trainable_kernel
-from labonn.training.lessons import OUTPUTS, Lesson, LossWeights, distillation_loss
+from labonn.training.lessons import Lesson, LossWeights, distillation_loss, kernel_outputs
 
 
 class Distillation(nn.Module):
     """Task, Hinton's distillation, kernels and relations, weighted: ``none``, ``kd``, ``rkd``, ``ntkd``, ``ntkd+kd``.
 
+    Parameters
+    ----------
+    weights
+        Of the parts of the loss.
+    training
+        Of which outputs a kernel is taken.
+    each_pixel
+        (C, H, W) of the logits, where each pixel has some.
+
     Source: `distillation_loss` and `relational_loss` name theirs.
     """
 
-    def __init__(self, weights: LossWeights, training: Training) -> None:
+    def __init__(
+        self, weights: LossWeights, training: Training, each_pixel: tuple[int, int, int] | None = None
+    ) -> None:
         super().__init__()
         self.weights = weights
-        self.outputs = OUTPUTS[training.kernel_of]
+        self.outputs = kernel_outputs(training.kernel_of, each_pixel)
 
     def check(self, backend: nn.Module, maps: Tensor) -> None:
         """Refuse to train on a kernel that training cannot change.
@@ -37,7 +48,7 @@ class Distillation(nn.Module):
         Parameters
         ----------
         backend
-            Reads maps (n, K, H, W), answers logits (n, C).
+            Reads maps (n, K, H, W), answers logits (n, C), or of each pixel.
         maps
             The batch.
         lesson
@@ -51,16 +62,16 @@ class Distillation(nn.Module):
 class Hints(Distillation):
     r"""Hints first, answers then: ``fitnet``.
 
-    For the first steps the loss is 1/2 |r(h_student) - h_teacher|^2, the mean over images, with h what the last layers
-    read and r a linear regressor that is trained with them; the last layer rests. After that it is the task and
-    Hinton's distillation, on the whole network.
+    For the first steps the loss is 1/2 |r(h_student) - h_teacher|^2, the mean over images, or over pixels, with h what
+    the last layers read and r a linear regressor that is trained with them; the last layer rests. After that it is the
+    task and Hinton's distillation, on the whole network.
 
     Parameters
     ----------
     weights, training
         As for the others; the design says for which part of the steps the hints last.
     student_features, teacher_features
-        Lengths of h.
+        Lengths of h, of an image or of a pixel.
 
     Source: Romero et al., "FitNets: hints for thin deep nets", ICLR 2015, eqs. 3 and 4, algorithm 1; the hinted and
     the guided layer are the last hidden ones, and both stages share one cycle of the learning rate.
@@ -78,5 +89,6 @@ class Hints(Distillation):
         if lesson.hidden is None:
             raise ValueError("a hint needs what the teacher's last layer reads")
         hidden, _ = hidden_and_logits(backend, maps)
-        distance = functional.mse_loss(self.regressor(hidden), lesson.hidden, reduction="sum")
-        return distance * (self.weights.hint / (2 * len(hidden)))
+        guessed = self.regressor(hidden.movedim(1, -1))
+        distance = functional.mse_loss(guessed, lesson.hidden.movedim(1, -1), reduction="sum")
+        return distance * (self.weights.hint / (2 * hidden[:, 0].numel()))

@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ import numpy as np
 import torch
 
 from labonn.data import DataSet
-from labonn.design import Design, operations, parameters
+from labonn.design import Design, design_hash, operations, parameters
 from labonn.errors import DataError
 from labonn.networks import Student, make_teacher
+from labonn.ntk.exact import Outputs
 from labonn.records import save_model
-from labonn.training.accuracy import accuracy_percent, chunk_of
+from labonn.training.accuracy import chunk_of, miou_percent, score_percent
 from labonn.training.checkpoint import Checkpoint
 from labonn.training.course import Course
 from labonn.training.fitting import seeded
-from labonn.training.lessons import OUTPUTS, loss_weights, some_labels
+from labonn.training.labels import some_labels
+from labonn.training.lessons import kernel_outputs, loss_weights
 from labonn.training.model_page import model_page
 from labonn.training.pictures import pictures_of
 from labonn.training.student import TrainedStudent, train_student
@@ -103,10 +106,12 @@ def check_data(design: Design, data: DataSet) -> None:
     DataError
         If there are other classes, other images, or values that are no brightness.
     """
-    if len(data.classes) != design.classes or data.train.images.shape[2:] != design.image_shape:
+    masks = design.image_shape if design.measure == "miou" else ()
+    shapes = data.train.images.shape[2:], data.train.labels.shape[1:]
+    if len(data.classes) != design.classes or shapes != (design.image_shape, masks):
         raise DataError(
-            f"data set {data.name!r} has {len(data.classes)} classes of images of {data.train.images.shape[2:]}, and"
-            f" design {design.name!r} is for {design.classes} of {design.image_shape}"
+            f"data set {data.name!r} has {len(data.classes)} classes of images of {shapes[0]} with labels of"
+            f" {shapes[1]}, and design {design.name!r} is for {design.classes} of {design.image_shape} with {masks}"
         )
     for split in (data.train, data.validation, data.test):
         if split.labels.min() < 0 or split.labels.max() >= len(data.classes):
@@ -181,6 +186,7 @@ def train_model(
     images, labels = (torch.from_numpy(array).to(course.device) for array in (data.train.images, data.train.labels))
     if order.labelled is not None:
         labels = some_labels(labels, order.labelled, order.seed)
+    outputs = kernel_outputs_of(design)
     with course.one_after_another():  # the first process computes what the others find
         teaching = Teaching(
             None if teacher is None else teacher.network,
@@ -189,7 +195,7 @@ def train_model(
             batch=design.training.batch,
             cache=lab_dir / "cache",
             say=teller.say,
-            outputs=OUTPUTS[design.training.kernel_of],
+            outputs=outputs,
             live=design.training.live,
         )
         if loss_weights(design.training, order.method).ntkd and not design.training.live:
@@ -200,8 +206,8 @@ def train_model(
         course.device,
         epoch_steps=max(1, len(data.train) // design.training.batch),
         batch=design.training.batch,
-        chunk=chunk_of(design.optic.maps),
-        outputs=OUTPUTS[design.training.kernel_of],
+        chunk=images_at_once(design),
+        outputs=outputs,
         tell=teller.epoch,
     )
     student_s = time.perf_counter()
@@ -253,6 +259,17 @@ def teacher_of(
     return teacher
 
 
+def images_at_once(design: Design) -> int:
+    """Images that its student can be asked about at once."""
+    return chunk_of(design.optic.maps, prod(design.image_shape))
+
+
+def kernel_outputs_of(design: Design) -> Outputs | None:
+    """Of which outputs its kernels are."""
+    each_pixel = (design.classes, *design.image_shape) if design.measure == "miou" else None
+    return kernel_outputs(design.training.kernel_of, each_pixel)
+
+
 def _described(
     order: Order,
     data: DataSet,
@@ -262,23 +279,29 @@ def _described(
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     design, done = order.design, operations(order.design)
-    chunk = chunk_of(design.optic.maps)
+    splits = {"validation": data.validation, "simulated": data.test}
+    shown = {name: torch.from_numpy(split.images).to(course.device) for name, split in splits.items()}
+    chunk = images_at_once(design)
     accuracy = {
-        name: accuracy_percent(
-            trained.student, torch.from_numpy(split.images).to(course.device), split.labels, chunk=chunk
-        )
-        for name, split in (("validation", data.validation), ("simulated", data.test))
+        name: score_percent(trained.student, shown[name], split.labels, chunk=chunk) for name, split in splits.items()
     }
     known = None if teacher is None else {"id": teacher.id, "sha256": teacher.sha256, "reused": teacher.reused}
     if teacher is not None:
         accuracy["teacher"] = teacher.accuracy["test"]
+    both = {}
+    if design.measure == "miou":
+        both = {
+            "miou_of_all_classes": miou_percent(trained.student, shown["simulated"], data.test.labels, chunk=chunk)[1]
+        }
     return {
         "design": design.model_dump(mode="json", by_alias=True),
+        "design_sha256": design_hash(design),
         "method": order.name,
         "seed": order.seed,
         "labelled": order.labelled or len(data.train),
         "teacher": known,
-        "accuracy": accuracy,
+        design.measure: accuracy,
+        **both,
         "parameters": parameters(design),
         "macs": {"optical": done.optical, "digital": done.digital, "elementwise": done.elementwise},
         "epochs": trained.notes,
@@ -311,7 +334,7 @@ def _save(
         weights["teacher"] = teacher.network.state_dict()
     with torch.no_grad():
         arrays = {"kernels": student.frontend.kernels(), "psf_target": student.frontend.psfs()}
-    pictures = pictures_of(student, data, trained.losses, trained.notes, chunk=chunk_of(order.design.optic.maps))
+    pictures = pictures_of(student, data, trained.losses, trained.notes, chunk=images_at_once(order.design))
     page = model_page(described, pictures)
     return save_model(
         lab_dir,

@@ -17,9 +17,14 @@ def model_page(described: Mapping[str, Any], pictures: Sequence[Picture]) -> byt
     pictures
         In their order.
     """
-    design, accuracy = described["design"], described["accuracy"]
+    design = described["design"]
     page = Page(f"{design['name']}, trained by {described['method']}, seed {described['seed']}")
-    page.banner("neutral", f"{accuracy['simulated']:.2f} % of the test images, in simulation")
+    if "miou" in described:
+        overlap, both = described["miou"]["simulated"], described["miou_of_all_classes"]
+        said = f"the test images' mean overlap is {overlap:.2f} %, of all classes {both:.2f} %, in simulation"
+    else:
+        said = f"{described['accuracy']['simulated']:.2f} % of the test images, in simulation"
+    page.banner("neutral", said)
     page.facts(flatten({key: value for key, value in described.items() if key not in ("design", "epochs")}))
     page.heading("Pictures")
     for picture in pictures:

@@ -15,9 +15,12 @@ from labonn.networks import Student, hidden_and_logits
 from labonn.optics import signed_maps
 from labonn.report import figures
 from labonn.training.accuracy import logits_of
+from labonn.training.overlap import intersection_over_union
 
 DPI = 144
-HARDEST, EMBEDDED = 24, 2000  # images
+HARDEST, OVERLAYS, EMBEDDED = 24, 16, 2000  # images
+GRID = 8  # places in each direction at which pixels are embedded
+_PIXELS = ", at 64 places of each,"
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,9 @@ def pictures_of(
     images = torch.from_numpy(test.images)
     logits = logits_of(student, images, chunk=chunk)
     answers = logits.argmax(dim=1).numpy()
-    counts = np.bincount(test.labels * classes + answers, minlength=classes**2).reshape(classes, classes)
-    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(test.labels), reduction="none").numpy()
-    worst = np.argsort(-loss)[:HARDEST]
-    titles = [f"{data.classes[test.labels[place]]}: {data.classes[answers[place]]}" for place in worst]
+    pairs = (test.labels * classes + answers).ravel()
+    shown = EMBEDDED if test.labels.ndim == 1 else EMBEDDED // GRID**2
+    counts = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     with torch.no_grad():
         taps = student.frontend.kernels()
         # A map's kernel is the difference of its halves, as a map is the difference of its tiles.
@@ -79,21 +81,17 @@ def pictures_of(
         _picture(
             "embedding",
             "Features",
-            "What the last layer reads of the test images, along the two directions in which it varies most.",
-            figures.embedding(
-                _embedded(student, images[:EMBEDDED], chunk), test.labels[:EMBEDDED], data.classes
-            ),
+            f"What the last layer reads of the test images{_PIXELS if test.labels.ndim > 1 else ''}, along the two"
+            " directions in which it varies most.",
+            figures.embedding(*_embedded(student, images[:shown], test.labels[:shown], chunk), data.classes),
         ),
-        _picture(
-            "hardest", "Hardest images", "Label and answer of those with the largest loss.",
-            figures.hardest(test.images[worst], titles),
-        ),
+        *(_hardest(data, logits, answers) if test.labels.ndim == 1 else _overlays(data, answers)),
     ]  # fmt: skip
     wrong = [100 - value for value in notes.get("validation", ())]
     apart = [1 - value for value in notes.get("alignment", ())]
     for name, caption, values in (
         ("alignment", "1 - CKA of the student's and the teacher's kernel after each epoch.", apart),
-        ("validation", "Validation images classified wrongly after each epoch, %.", wrong),
+        ("validation", "What is wrong of the validation images after each epoch, %.", wrong),
     ):
         if len(values) > 1:
             curve = figures.training_curves({name: values})
@@ -103,11 +101,44 @@ def pictures_of(
     return drawn
 
 
+def _hardest(data: DataSet, logits: Tensor, answers: NDArray[np.int64]) -> list[Picture]:
+    """The images of which the student is most wrong."""
+    test, names = data.test, data.classes
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(test.labels), reduction="none").numpy()
+    worst = np.argsort(-loss)[:HARDEST]
+    titles = [f"{names[test.labels[place]]}: {names[answers[place]]}" for place in worst]
+    drawn = figures.hardest(test.images[worst], titles)
+    return [_picture("hardest", "Hardest images", "Label and answer of those with the largest loss.", drawn)]
+
+
+def _overlays(data: DataSet, answers: NDArray[np.int64]) -> list[Picture]:
+    """The images whose masks are found best, and worst."""
+    overlap = intersection_over_union(answers, data.test.labels, len(data.classes))[:, -1]
+    order = np.argsort(-overlap)
+    drawn = []
+    for name, which in (("best", order[:OVERLAYS]), ("worst", order[::-1][:OVERLAYS])):
+        titles = [f"{100 * overlap[place]:.1f} %" for place in which]
+        figure = figures.overlays(data.test.images[which], answers[which] > 0, data.test.labels[which] > 0, titles)
+        caption = f"Green: found; red: missed; blue: not there. Overlap of the {data.classes[-1]}."
+        drawn.append(_picture(name, f"{name.capitalize()} images", caption, figure))
+    return drawn
+
+
 @torch.no_grad()
-def _embedded(student: Student, images: Tensor, chunk: int) -> NDArray[np.float32]:
-    """The first two principal components (N, 2) of what the last layer reads."""
-    parts = [hidden_and_logits(student.backend, student.frontend(part))[0] for part in torch.split(images, chunk)]
+def _embedded(
+    student: Student, images: Tensor, labels: NDArray[np.int64], chunk: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The first two principal components (P, 2) of what the last layer reads, and the labels (P,).
+
+    Of each image; or where each pixel has a label, of pixels at places that are the same in all images.
+    """
+    parts = []
+    for part in torch.split(images, chunk):
+        read = hidden_and_logits(student.backend, student.frontend(part))[0]
+        parts.append(_at_places(read))
     features = torch.cat(parts)
+    if labels.ndim > 1:
+        labels = _at_places(torch.from_numpy(labels)[:, None]).numpy()[:, 0]
     centred = features - features.mean(dim=0)
     # Of the smaller of the two Gram matrices; a single layer reads as many features as a thousand maps have.
     if centred.shape[1] > len(centred):
@@ -116,7 +147,16 @@ def _embedded(student: Student, images: Tensor, chunk: int) -> NDArray[np.float3
     else:
         points = centred @ torch.linalg.eigh(centred.T @ centred)[1][:, -2:]
     found: NDArray[np.float32] = points.flip(1).numpy()
-    return found
+    return found, labels
+
+
+def _at_places(read: Tensor) -> Tensor:
+    """Values (P, F) of maps (N, F, H, W) on a coarse grid; values (N, F) as they are."""
+    if read.ndim == 2:
+        return read
+    height, width = read.shape[2:]
+    few = read[:, :, height // GRID // 2 :: max(1, height // GRID), width // GRID // 2 :: max(1, width // GRID)]
+    return few.movedim(1, -1).flatten(0, 2)
 
 
 def _picture(name: str, title: str, caption: str, figure: Figure) -> Picture:

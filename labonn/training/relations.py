@@ -19,7 +19,7 @@ def relational_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Parameters
     ----------
     student, teacher
-        (n, F) and (n, G); the teacher's is taken as fixed.
+        (n, F) and (n, G), or of more axes that are taken as one; the teacher's is taken as fixed.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def relational_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Source: Park, Kim, Lu, Cho, "Relational knowledge distillation", CVPR 2019, eqs. 5 to 10; the ratio of the weights
     as in section 4.1.
     """
-    fixed = teacher.detach()
+    student, fixed = student.flatten(1), teacher.detach().flatten(1)
     distances = functional.smooth_l1_loss(_distances(student), _distances(fixed))
     angles = functional.smooth_l1_loss(_angles(student), _angles(fixed))
     return distances + ANGLES * angles

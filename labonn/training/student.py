@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from labonn.data import Split
 from labonn.design import Design
 from labonn.networks import Student, hidden_and_logits
-from labonn.training.augmenting import augmented
+from labonn.training.augmenting import drawn_view
 from labonn.training.course import Course, Notes
 from labonn.training.fitting import Fitting, seeded
 from labonn.training.lessons import loss_weights
@@ -59,14 +59,16 @@ class Lessons(nn.Module):
     def forward(self, indices: Tensor, progress: float) -> Tensor:
         """The loss of a batch (n,), of this process's share of it; its kernel term is of the share alone."""
         own = indices if self._share is None else indices[self._share]
-        images = self._images[own]
-        if self._training.augments:
-            images = augmented(images, flips=self._training.flips, shift_px=self._training.shift_px)
-        if self._training.live:
-            lesson = self._teaching.lesson_of(images, own, self.method.weights)
+        training, images = self._training, self._images[own]
+        view = drawn_view(len(own), flips=training.flips, shift_px=training.shift_px) if training.augments else None
+        if view is not None:
+            images = view.of(images)
+        if training.live and view is not None:
+            lesson = self._teaching.lesson_of(images, own, self.method.weights).labelled_as(view)
         else:
             lesson = self._teaching.lesson(indices, self.method.weights)
             lesson = lesson if self._share is None else lesson.take(self._share)
+            lesson = lesson if view is None else lesson.seen(view)
         return self.method.loss(self.student.backend, self.student.frontend(images), lesson, progress)
 
 
@@ -117,7 +119,10 @@ def train_student(
         channels, height, width = train.images.shape[1:]
         student = Student(design, (channels, height, width), classes).to(course.device)
         images = torch.from_numpy(train.images).to(course.device)
-        taught_by = _method(design, method, student, images[: design.training.batch], teaching).to(course.device)
+        masks = train.labels.shape[1:]
+        each_pixel = (classes, masks[0], masks[1]) if masks else None
+        taught_by = _method(design, method, student, images[: design.training.batch], teaching, each_pixel)
+        taught_by = taught_by.to(course.device)
         watch(student)
         lessons = Lessons(design, student, taught_by, images, teaching, course.share(design.training.batch))
         called = course.prepared(lessons)
@@ -140,11 +145,18 @@ def train_student(
     return TrainedStudent(student.eval(), fitting.losses, notes)
 
 
-def _method(design: Design, name: str | None, student: Student, images: Tensor, teaching: Teaching) -> Distillation:
+def _method(
+    design: Design,
+    name: str | None,
+    student: Student,
+    images: Tensor,
+    teaching: Teaching,
+    each_pixel: tuple[int, int, int] | None,
+) -> Distillation:
     """Build the method on an example batch, and make sure that it can train this student."""
     weights = loss_weights(design.training, name)
     if not weights.hint:
-        method = Distillation(weights, design.training)
+        method = Distillation(weights, design.training, each_pixel)
         if weights.ntkd:
             method.check(student.backend, student.frontend(images))
         return method

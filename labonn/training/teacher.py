@@ -10,9 +10,10 @@ from torch.nn import functional
 from labonn.data import Split
 from labonn.design import Design
 from labonn.networks import make_teacher
-from labonn.training.augmenting import augmented
+from labonn.training.augmenting import drawn_shift, drawn_view
 from labonn.training.course import Course
 from labonn.training.fitting import Fitting, seeded, shuffled_batches
+from labonn.training.lessons import Lesson
 
 LARGEST_SHIFT_PX = 2
 
@@ -28,9 +29,10 @@ class Examples(nn.Module):
     def forward(self, indices: Tensor, progress: float) -> Tensor:
         """Cross-entropy of moved images of a batch (n,)."""
         own = indices if self._share is None else indices[self._share]
-        images = self._images[own]
-        moved = augmented(images, flips=True, shift_px=LARGEST_SHIFT_PX) if self._flips else _shifted(images)
-        return functional.cross_entropy(self.teacher(moved), self._labels[own])
+        reach = LARGEST_SHIFT_PX
+        view = drawn_view(len(own), flips=True, shift_px=reach) if self._flips else drawn_shift(reach)
+        labels = Lesson(self._labels[own], None).labelled_as(view).labels
+        return functional.cross_entropy(self.teacher(view.of(self._images[own])), labels)
 
 
 def train_teacher(
@@ -75,11 +77,3 @@ def train_teacher(
 def teacher_steps(design: Design, images: int) -> int:
     """How many steps the training of the teacher takes."""
     return design.teacher.epochs * max(1, images // design.teacher.batch)
-
-
-def _shifted(images: Tensor) -> Tensor:
-    """The whole batch moved by the same few pixels, dark at the edges."""
-    reach = LARGEST_SHIFT_PX
-    down, right = torch.randint(0, 2 * reach + 1, (2,)).tolist()
-    padded = functional.pad(images, (reach, reach, reach, reach))
-    return padded[..., down : down + images.shape[-2], right : right + images.shape[-1]]

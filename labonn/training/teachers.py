@@ -18,7 +18,7 @@ from labonn.networks import make_teacher
 from labonn.records import read_weights, write_weights
 from labonn.records.disk import utc_now
 from labonn.records.sealed import Card, read_card, seal
-from labonn.training.accuracy import accuracy_percent
+from labonn.training.accuracy import score_percent
 from labonn.training.course import Course
 from labonn.training.teacher import train_teacher
 
@@ -32,7 +32,7 @@ class TeacherCard(Card):
 
     schema_: Literal[1] = Field(alias="schema")
     made_from: dict[str, Any]
-    accuracy: dict[str, float]  # per cent, on the validation and the test images
+    accuracy: dict[str, float]  # per cent, on the validation and the test images; of masks, mIoU
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def teacher_for(
 def _keep(folder: Path, origin: dict[str, Any], network: nn.Module, data: DataSet) -> None:
     device = next(network.parameters()).device
     accuracy = {
-        name: accuracy_percent(network, torch.from_numpy(split.images).to(device), split.labels)
+        name: score_percent(network, torch.from_numpy(split.images).to(device), split.labels)
         for name, split in (("validation", data.validation), ("test", data.test))
     }
     card = {

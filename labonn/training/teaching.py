@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from labonn.networks import hidden_and_logits
 from labonn.ntk import TeacherKernel, empirical_ntk, teacher_kernel
 from labonn.ntk.exact import Outputs
-from labonn.training.accuracy import CHUNK
+from labonn.training.accuracy import default_chunk
 from labonn.training.fitting import shuffled_batches
 from labonn.training.kept_logits import kept_logits
+from labonn.training.labels import labelled
 from labonn.training.lessons import Lesson, LossWeights
 
 WHOLE_KERNEL_IMAGES = 3000  # a kernel of all pairs takes 36 MB; beyond, kernels of fixed batches
 CUT_SEED = 0
+LARGEST_HIDDEN_BYTES = 1_000_000_000  # of more, a batch's are computed when they are needed
 
 
 class Teaching:
@@ -24,7 +26,7 @@ class Teaching:
     A small set has its whole kernel, and its batches are drawn anew each epoch. A large one is cut once into fixed
     batches, because a kernel of all pairs would not fit into memory; then only the order of the batches changes. Of
     images that are changed in each epoch nothing can be kept: the teacher is asked about each batch as the student
-    sees it.
+    sees it. Without a teacher nobody says anything of images without labels, and batches are of the others alone.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ class Teaching:
     images
         (N, C, H, W) float32.
     labels
-        (N,) int64.
+        (N,) int64, or (N, H, W).
     batch
         Images in a batch.
     cache
@@ -77,6 +79,11 @@ class Teaching:
 
     def batches(self, steps: int) -> Iterator[Tensor]:
         """Indices (batch,) of as many batches as there are steps, in an order drawn from torch's generator."""
+        told = labelled(self._labels).nonzero().flatten().cpu()
+        if self._teacher is None and len(told) < len(self._images):
+            for chosen in shuffled_batches(len(told), self._batch, steps):
+                yield told[chosen]
+            return
         if self._fixed is None:
             yield from shuffled_batches(len(self._images), self._batch, steps)
             return
@@ -87,7 +94,7 @@ class Teaching:
         """What the teacher says of one batch that ``batches`` gave; the kernel only where the weights need it."""
         kernel = self.kernel().of(indices).to(self._labels.device) if weights.ntkd else None
         logits = None if self._logits is None else self._logits[indices]
-        return Lesson(self._labels[indices], logits, kernel, self.hidden()[indices] if weights.hidden else None)
+        return Lesson(self._labels[indices], logits, kernel, self.hidden(indices) if weights.hidden else None)
 
     def lesson_of(self, views: Tensor, indices: Tensor, weights: LossWeights) -> Lesson:
         """What the teacher says of changed views (n, C, H, W) of a batch's images."""
@@ -99,12 +106,15 @@ class Teaching:
         return Lesson(self._labels[indices], logits, kernel, hidden)
 
     @torch.no_grad()
-    def hidden(self) -> Tensor:
-        """What the teacher's last layer reads of each image, (N, F), computed when it is first asked for."""
+    def hidden(self, indices: Tensor) -> Tensor:
+        """What the teacher's last layer reads of some images, (n, F, ...); that of all is kept if it is not much."""
         if self._hidden is None:
-            chunks = torch.split(self._images, CHUNK)
+            own: Tensor = hidden_and_logits(self._knowing(), self._images[indices])[0]
+            if own[0].nbytes * len(self._images) > LARGEST_HIDDEN_BYTES:
+                return own
+            chunks = torch.split(self._images, default_chunk(self._images))
             self._hidden = torch.cat([hidden_and_logits(self._knowing(), chunk)[0] for chunk in chunks])
-        return self._hidden
+        return self._hidden[indices]
 
     def kernel(self) -> TeacherKernel:
         """The teacher's kernel, computed when it is first asked for."""

@@ -11,9 +11,10 @@ from labonn.data import DataSet
 from labonn.networks import Student
 from labonn.ntk import centred_alignment, empirical_ntk
 from labonn.ntk.exact import Outputs
-from labonn.training.accuracy import accuracy_percent
+from labonn.training.accuracy import score_percent
 
 ALIGNED_IMAGES = 64  # validation images on which kernels are compared
+ALIGNED_OF_PIXELS = 16  # where each pixel has logits
 
 
 class Watcher:
@@ -55,9 +56,10 @@ class Watcher:
         self._student: Student | None = None
         self._since_s = time.perf_counter()
         self._kernel: Tensor | None = None
+        self._aligned = self._images[: ALIGNED_IMAGES if self._labels.ndim == 1 else ALIGNED_OF_PIXELS]
         if teacher is not None:
             with torch.no_grad():
-                self._kernel = empirical_ntk(teacher, self._images[:ALIGNED_IMAGES], method="exact", outputs=outputs)
+                self._kernel = empirical_ntk(teacher, self._aligned, method="exact", outputs=outputs)
 
     def meet(self, student: Student) -> None:
         """Take the student that will be looked at; its training begins now."""
@@ -71,7 +73,7 @@ class Watcher:
         figures = {
             "loss": float(np.mean(losses[-self._epoch_steps :])),
             "images_per_s": self._epoch_steps * self._batch / seconds,
-            "validation": accuracy_percent(self._student, self._images, self._labels, chunk=self._chunk),
+            "validation": score_percent(self._student, self._images, self._labels, chunk=self._chunk),
         }
         if self._kernel is not None:
             figures["alignment"] = self._alignment(self._student, self._kernel)
@@ -83,7 +85,7 @@ class Watcher:
     def _alignment(self, student: Student, teacher: Tensor) -> float:
         student.eval()
         try:
-            maps = student.frontend(self._images[:ALIGNED_IMAGES])
+            maps = student.frontend(self._aligned)
             kernel = empirical_ntk(student.backend, maps, method="exact", outputs=self._outputs)
         finally:
             student.train()

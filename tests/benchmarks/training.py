@@ -1,10 +1,13 @@
 """Every method of training in simulation: ``python -m tests.benchmarks.training TASK --work DIR``.
 
-TASK is ``mnist`` or ``cifar10``. A cell is a design, a method and a seed: what one ``labonn train`` gives, judged on
-the whole test set. Its teacher is that of seed 0, trained once. Finished cells are kept in docs/results/training.json
-and not made again, and one that was killed goes on where it was; the most important come first. One cell alone:
+TASK is ``mnist``, ``cifar10`` or ``carvana``. A cell is a design, a method, a seed, and whether the student is told all
+labels or 1,000: what one ``labonn train`` gives, judged on the whole test set. Its teacher is that of seed 0, trained
+once, with all labels. Its settings are those that `tests.benchmarks.training_search` found for its task and method, and
+as shipped where no search is at its end. Finished cells are kept in docs/results/training.json and not made again
+unless their settings are others now, and one that was killed goes on where it was; the most important come first. One
+cell alone:
 
-    python -m tests.benchmarks.training mnist --work DIR --designs mnist-mono --methods ntkd --seeds 0
+    python -m tests.benchmarks.training mnist --work DIR --designs mnist-mono --methods ntkd --seeds 0 --labels all
 """
 
 import argparse
@@ -12,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,50 +23,83 @@ from typing import Any
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.records.disk import write_atomically
 from tests.benchmarks.results import RESULTS, write_section
-from tests.benchmarks.training_table import table
+from tests.benchmarks.training_settings import METHODS, best_settings, with_settings
+from tests.benchmarks.training_table import score, table
 
 CELLS = RESULTS.parent / "results" / "training.json"
-METHODS = ("none", "kd", "rkd", "fitnet", "ntkd", "ntkd+kd")
 BASELINE_METHODS = ("none", "kd", "ntkd")
-SEEDS = {"mnist": (0, 1, 2, 3, 4), "cifar10": (0, 1, 2)}
+SEEDS = {"mnist": (0, 1, 2, 3, 4), "cifar10": (0, 1, 2), "carvana": (0, 1, 2)}
 DESIGNS = {
     "mnist": ("mnist-mono", "mnist-lens", "mnist-lens-whole", "mnist-random", "mnist-random-500", "mnist-random-1000"),
     "cifar10": (
         "cifar10-poly", "cifar10-poly-48", "cifar10-lens", "cifar10-random", "cifar10-random-500",
         "cifar10-random-1000",
     ),
+    "carvana": ("carvana-poly", "carvana-lens", "carvana-random", "carvana-random-500", "carvana-random-1000"),
 }  # fmt: skip
-TRAINED = ("mnist-mono", "cifar10-poly", "cifar10-poly-48")
+TRAINED = ("mnist-mono", "cifar10-poly", "cifar10-poly-48", "carvana-poly")
 """Designs whose optics are trained: these with every method, the others with those of the baselines."""
 
 
-def cells_in_order(task: str) -> Iterator[tuple[str, str, int]]:
-    """All cells (design, method, seed) of a task: the first seed of everything first."""
+FEW_LABELS = 1000
+FEW_LABELLED = ("mnist-mono", "cifar10-poly", "carvana-poly")
+"""Designs that are trained with few labels, too."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the table."""
+
+    task: str
+    design: str
+    method: str
+    seed: int
+    labelled: int | None = None  # all labels if not given
+
+    @property
+    def name(self) -> str:
+        """What it is kept by."""
+        few = "" if self.labelled is None else f"/{self.labelled}"
+        return f"{self.task}/{self.design}/{self.method}/{self.seed}{few}"
+
+
+def cells_in_order(task: str) -> Iterator[Cell]:
+    """All cells of a task: the first seed of everything first, and few labels after all of them."""
     for seed in SEEDS[task]:
         for design in DESIGNS[task]:
-            yield from ((design, method, seed) for method in (METHODS if design in TRAINED else BASELINE_METHODS))
+            for method in METHODS if design in TRAINED else BASELINE_METHODS:
+                yield Cell(task, design, method, seed)
+        for design in DESIGNS[task]:
+            if design in FEW_LABELLED:
+                yield from (Cell(task, design, method, seed, FEW_LABELS) for method in METHODS)
 
 
-def measure(work: Path, design: str, method: str, seed: int, device: str) -> dict[str, Any]:
-    """One cell, by the command that a user has."""
+def measure(work: Path, cell: Cell, device: str) -> dict[str, Any]:
+    """Make one cell, by the command that a user has."""
     from labonn.cli.training import train_command
 
+    settings = best_settings(cell.task, cell.method)
     answer = train_command(
-        design,
+        with_settings(cell.design, settings),
         work / "lab",
-        method=method,
-        seed=seed,
+        method=cell.method,
+        seed=cell.seed,
         teacher_seed=0,
         out=None,
         device=device,
         precision="32-true",
-        labelled=None,
+        labelled=cell.labelled,
         only_teacher=False,
         fresh=False,
     )
-    kept = ("accuracy", "parameters", "macs", "images_per_s", "seconds", "final_loss", "model", "teacher")
-    cell = {key: answer.content[key] for key in kept}
-    return cell | {"device": answer.content["environment"]["device"], "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    kept = ("parameters", "macs", "images_per_s", "seconds", "final_loss", "model", "teacher", "design_sha256")
+    judged = ("accuracy", "miou", "miou_of_all_classes")
+    made = {key: answer.content[key] for key in (*kept, *judged) if key in answer.content}
+    return made | {
+        "settings": settings,
+        "device": answer.content["environment"]["device"],
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
 
 
 def main() -> None:
@@ -73,6 +110,7 @@ def main() -> None:
     parser.add_argument("--designs", nargs="+")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--seeds", type=int, nargs="+")
+    parser.add_argument("--labels", choices=("all", str(FEW_LABELS)), help="only cells with so many labels")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell later than that")
     parser.add_argument("--again", action="store_true", help="make cells that are there again, and compare")
@@ -80,24 +118,26 @@ def main() -> None:
     os.environ.update(WAIT_WITHOUT_SPINNING)
     began_s = time.monotonic()
     cells = read_cells()
-    for design, method, seed in cells_in_order(arguments.task):
-        name = f"{arguments.task}/{design}/{method}/{seed}"
+    for cell in cells_in_order(arguments.task):
         chosen = (
-            design in (arguments.designs or DESIGNS[arguments.task])
-            and method in arguments.methods
-            and seed in (arguments.seeds or SEEDS[arguments.task])
+            cell.design in (arguments.designs or DESIGNS[arguments.task])
+            and cell.method in arguments.methods
+            and cell.seed in (arguments.seeds or SEEDS[arguments.task])
+            and arguments.labels in (None, str(cell.labelled or "all"))
         )
-        if not chosen or (name in cells and not arguments.again):
+        known = cells.get(cell.name)
+        fitting = known is not None and known["settings"] == best_settings(cell.task, cell.method)
+        if not chosen or (fitting and not arguments.again):
             continue
         if time.monotonic() - began_s > 60 * arguments.minutes:
             break
-        cell = measure(arguments.work.absolute(), design, method, seed, arguments.device)
-        if name in cells:
-            print(f"{name}: {cell['accuracy']['simulated']:.2f}, was {cells[name]['accuracy']['simulated']:.2f}")
+        made = measure(arguments.work.absolute(), cell, arguments.device)
+        if known is not None and fitting:
+            print(f"{cell.name}: {score(made)['simulated']:.2f}, was {score(known)['simulated']:.2f}")
             continue
-        cells = read_cells() | {name: cell}  # another process may have added some meanwhile
+        cells = read_cells() | {cell.name: made}  # another process may have added some meanwhile
         write_atomically(CELLS, (json.dumps(cells, indent=1) + "\n").encode())
-        print(name, cell["accuracy"], flush=True)
+        print(cell.name, score(made), flush=True)
         write_section("training", table(cells))
     if cells:
         write_section("training", table(cells))

@@ -14,7 +14,7 @@ from labonn.report.figures.health import dark_frame, light_and_meter, step_respo
 from labonn.report.figures.kernels import kernels
 from labonn.report.figures.maps import feature_maps
 from labonn.report.figures.optics import layout, phase_pattern, psf_pairs
-from labonn.report.figures.recognition import embedding, hardest
+from labonn.report.figures.recognition import embedding, hardest, overlays
 from labonn.report.figures.scores import accuracy_bars, gate_evidence, training_curves
 from labonn.report.figures.twin import attribution_bars, twin_residuals
 
@@ -35,6 +35,7 @@ __all__ = [
     "kernels",
     "layout",
     "light_and_meter",
+    "overlays",
     "phase_pattern",
     "phase_table_curve",
     "photon_transfer_plot",

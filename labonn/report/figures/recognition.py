@@ -29,11 +29,21 @@ def embedding(points: NDArray[Any], labels: NDArray[np.int64], classes: Sequence
     return figure
 
 
-def hardest(images: NDArray[Any], titles: Sequence[str]) -> Figure:
+def overlays(
+    images: NDArray[Any], answers: NDArray[np.bool_], masks: NDArray[np.bool_], titles: Sequence[str]
+) -> Figure:
+    """Draw images (n, 3, H, W) with what was answered and what is there, both (n, H, W): found, missed, not there."""
+    grey = np.repeat(images.mean(axis=1, keepdims=True), 3, axis=1)
+    tint = np.stack([masks & ~answers, masks & answers, answers & ~masks], axis=1)  # red, green, blue
+    return hardest(np.clip(0.65 * grey + 0.35 * tint, 0, 1), titles, columns=4)
+
+
+def hardest(images: NDArray[Any], titles: Sequence[str], *, columns: int = COLUMNS) -> Figure:
     """Draw images (n, C, H, W) in [0, 1], each with its title."""
-    rows = -(-len(images) // COLUMNS)
-    figure = sheet(1.15 * COLUMNS, 1.4 * rows)
-    for index, axes in enumerate(np.ravel(figure.subplots(rows, COLUMNS, squeeze=False))):
+    rows = -(-len(images) // columns)
+    width_in, shape = 1.15 * COLUMNS / columns, images.shape[2] / images.shape[3]
+    figure = sheet(width_in * columns, (width_in * shape + 0.25) * rows)
+    for index, axes in enumerate(np.ravel(figure.subplots(rows, columns, squeeze=False))):
         bare(axes)
         if index >= len(images):
             axes.set_axis_off()

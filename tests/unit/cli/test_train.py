@@ -2,17 +2,20 @@
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import jaccard_score
 
 from labonn.cli.app import app
 from labonn.data import DataSet, Split, digits
 from labonn.data.catalogue import READERS
 from labonn.design import load_design
 from labonn.errors import ConfigError, DataError, TrainingError
+from labonn.networks import Student
 from labonn.records import load_model
 from labonn.training import Teaching, train_student, train_teacher
 
@@ -115,12 +118,14 @@ def test_what_is_wrong_is_said_before_anything_is_trained(design, tmp_path, capf
     (tmp_path / "taken").mkdir()
     wide = tmp_path / "wide.design.toml"
     wide.write_text(DESIGN.replace("schema = 1", "schema = 1\nmax_parameters = 5000"), encoding="utf-8")
+    apart = tmp_path / "apart.design.toml"
+    apart.write_text(DESIGN.replace("hidden = 12", 'kind = "upconv"\npool = 1'), encoding="utf-8")
     for arguments, said in [
         ((design, "--method", "kdd"), "no training method 'kdd'"),
         ((design, "--out", tmp_path / "taken"), "taken: exists already"),
         ((design, "--device", "tpu"), "device = 'tpu'"),
         ((design, "--precision", "8"), "precision = '8'"),
-        (("carvana-segmentation",), "only"),
+        ((apart,), 'task = "digits" needs [backend] kind = "mlp", not "upconv"'),
         ((wide,), "the student has 5,630 parameters, and max_parameters = 5,000"),
         ((tmp_path / "none.toml",), "cannot be read"),
     ]:
@@ -130,7 +135,11 @@ def test_what_is_wrong_is_said_before_anything_is_trained(design, tmp_path, capf
     dark[3, 0, 4, 4] = np.nan
     damaged = DataSet("digits", small.classes, Split(dark, small.train.labels), small.validation, small.test)
     fewer = DataSet("digits", small.classes[:9], small.train, small.validation, small.test)
-    for data, said in ((damaged, "brightness from nan"), (fewer, "has 9 classes")):
+    masked = Split(small.train.images, np.zeros((len(small.train), 28, 28), np.int64))
+    masks = DataSet("digits", small.classes, masked, small.validation, small.test)
+    for data, said in (
+        (damaged, "brightness from nan"), (fewer, "has 9 classes"), (masks, r"with labels of \(28, 28\), and")
+    ):  # fmt: skip
         monkeypatch.setitem(READERS, "digits", lambda data=data: data)
         with pytest.raises(DataError, match=said):
             train(capfd, design, *lab)
@@ -141,3 +150,50 @@ def test_a_loss_that_is_no_number_ends_with_a_reason(design, tmp_path, capfd):
     design.write_text(DESIGN.replace('method = "ntkd"', 'method = "none"\nlearning_rate = 1e30'), encoding="utf-8")
     with pytest.raises(TrainingError, match=r"the loss became .* lower the learning rate"):
         train(capfd, design, "--lab", tmp_path / "lab", "--device", "cpu")
+
+
+def squares(count, seed):
+    """Images of 64x96 with a bright rectangle, and its mask."""
+    rng = np.random.default_rng(seed)
+    images, masks = rng.uniform(0, 0.3, (count, 3, 64, 96)).astype(np.float32), np.zeros((count, 64, 96), np.int64)
+    for image, mask, row, column in zip(images, masks, *rng.integers(0, 30, (2, count)), strict=True):
+        image[:, row : row + 30, column : column + 50] += 0.6
+        mask[row : row + 30, column : column + 50] = 1
+    return Split(images, masks)
+
+
+def test_masks_are_learnt_judged_by_their_overlap_and_drawn(tmp_path, capfd, monkeypatch):
+    parts = (squares(count, seed) for seed, count in enumerate((48, 17, 18)))
+    data = DataSet("carvana", ("background", "car"), *parts)
+    monkeypatch.setitem(READERS, "carvana", lambda: data)
+    shipped = resources.files("labonn.design") / "catalogue" / "carvana-poly.design.toml"
+    content = shipped.read_text(encoding="utf-8")
+    for old, new in (
+        ("width = 16\nepochs = 12\nbatch = 16", "width = 2\nepochs = 1\nbatch = 8"),
+        ("epochs = 12", "epochs = 2"),
+        ("hidden = [24, 48, 96, 192]", "hidden = [4, 6, 8]"),
+    ):
+        assert content.count(old) == 1
+        content = content.replace(old, new)
+    file = tmp_path / "masks.design.toml"
+    file.write_text(content, encoding="utf-8")
+    train_it = (file, "--lab", tmp_path / "lab", "--device", "cpu", "--method", "ntkd+kd", "--labelled", 40)
+    answer, said = train(capfd, *train_it)
+    assert "kernels aligned" in said
+    model = load_model(tmp_path / "lab", answer["model"])
+    student = Student(load_design(file), (3, 64, 96), 2).eval()
+    student.load_state_dict({name: torch.from_numpy(array) for name, array in model.weights["student"].items()})
+    with torch.no_grad():
+        answers = student(torch.from_numpy(data.test.images)).argmax(dim=1).numpy()
+    each = [
+        [jaccard_score(mask.ravel() == number, found.ravel() == number, zero_division=1) for number in (0, 1)]
+        for found, mask in zip(answers, data.test.labels, strict=True)
+    ]
+    assert answer["miou"]["simulated"] == pytest.approx(100 * np.mean(each, axis=0)[1])
+    assert answer["miou_of_all_classes"] == pytest.approx(100 * np.mean(each))
+    assert set(answer["miou"]) == {"teacher", "validation", "simulated"}
+    page = (model.folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img") == 8
+    assert "mean overlap is" in page
+    for picture in ("best.png", "worst.png", "embedding.png", "confusions.png"):
+        assert (model.folder / picture).read_bytes()[:4] == b"\x89PNG"

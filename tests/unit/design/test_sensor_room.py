@@ -6,7 +6,7 @@ import pytest
 
 import sim
 from labonn.cli import main
-from labonn.design import lay_out, load_design, operations, sensor_room
+from labonn.design import Backend, lay_out, load_design, operations, parameters, sensor_room
 from labonn.errors import ConfigError
 
 BENCHES = Path(sim.__file__).parent / "benches"
@@ -18,7 +18,9 @@ BELONGS = [
     ("mnist-random", "mono"),
     ("mnist-lens-whole", "lens"),
     ("cifar10-poly", "poly"),
-    ("carvana-segmentation", "segmentation"),
+    ("carvana-poly", "segmentation"),
+    ("carvana-random", "segmentation"),
+    ("carvana-lens", "segmentation"),
 ]
 
 
@@ -76,7 +78,20 @@ def test_operations_are_those_of_a_convolution_and_two_dense_layers() -> None:
     assert counted.digital == 8 * 7 * 7 * 120 + 120 * 10
     # 8 subtractions, 8 rectifications and 8 additions into a pool for each tap; 120 rectifications.
     assert counted.elementwise == 3 * 8 * 28 * 28 + 120
-    assert operations(load_design("carvana-segmentation")).digital is None
+
+
+def test_up_convolutions_are_counted_scale_by_scale() -> None:
+    design = load_design("carvana-poly").model_copy(
+        update={"backend": Backend(kind="upconv", pool=1, hidden=(3, 5), scales=(50, 6))}
+    )
+    pixels, coarse = 64 * 96, 32 * 48
+    counted = operations(design)
+    layers = [9 * 56 * 5 + 9 * 5 * 5 + 4 * 5 * 3, 9 * (3 + 50) * 3 + 3 * 2]  # coarse, fine
+    assert counted.digital == layers[0] * coarse + layers[1] * pixels
+    # 168 subtractions, 112 additions of colours, 56 rectifications, 56 additions into a pool; the layers' rectifiers.
+    assert counted.elementwise == (168 + 112 + 56 + 56 + 3) * pixels + 2 * 5 * coarse
+    biases = 5 + 5 + 3 + 3 + 2
+    assert parameters(design) == 112 * 27 + sum(layers) + biases
 
 
 def test_the_sum_over_colours_is_counted_and_separate_maps_are_read_instead() -> None:

@@ -9,12 +9,11 @@ import torch
 from labonn.design import Backend, Teacher, load_design, operations, parameters
 from labonn.errors import ConfigError
 from labonn.networks import Student, hidden_and_logits, make_backend, make_teacher
-from labonn.ntk import empirical_ntk
+from labonn.ntk import Readouts, empirical_ntk
+from labonn.training.lessons import probabilities
 
 SHIPPED = [
-    path.name.removesuffix(".design.toml")
-    for path in (resources.files("labonn.design") / "catalogue").iterdir()
-    if "carvana" not in path.name
+    path.name.removesuffix(".design.toml") for path in (resources.files("labonn.design") / "catalogue").iterdir()
 ]
 
 
@@ -67,8 +66,62 @@ def test_the_parameters_of_a_shipped_design_are_those_of_its_student(name):
     design = load_design(name)
     student = Student(design, (len(design.optic.wavelengths_nm), *design.image_shape), design.classes)
     assert sum(p.numel() for p in student.parameters() if p.requires_grad) == parameters(design)
-    weights = [layer.weight.numel() for layer in student.backend if isinstance(layer, torch.nn.Linear)]
-    assert operations(design).digital == sum(weights)
+    counted = []
+
+    def count(layer, inputs, outputs):
+        """Each weight is multiplied once a position: of the outputs, but of an up-convolution of the inputs."""
+        places = (inputs[0] if isinstance(layer, torch.nn.ConvTranspose2d) else outputs).shape[2:]
+        counted.append(layer.weight.numel() * places.numel())
+
+    for layer in student.backend.modules():
+        if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        logits = student.backend(torch.zeros(1, design.optic.maps, *design.image_shape))
+    assert operations(design).digital == sum(counted)
+    each_pixel = design.image_shape if design.measure == "miou" else ()
+    assert logits.shape == (1, design.classes, *each_pixel)
+
+
+def small_upconv():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make_backend(Backend(kind="upconv", pool=1, hidden=(3, 4, 5), scales=(1, 2)), (3, 8, 12), 2).double()
+
+
+def test_up_convolutions_read_each_kernel_at_its_scale_and_at_coarser_ones():
+    """The fine map's pixels can be told apart, the second scale's only as sums over squares of four."""
+    backend = small_upconv()
+    maps = torch.rand(2, 3, 8, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    swapped = maps.clone()
+    swapped[:, 1:, 0, 0], swapped[:, 1:, 1, 1] = maps[:, 1:, 1, 1], maps[:, 1:, 0, 0]
+    assert backend(maps).shape == (2, 2, 8, 12)
+    torch.testing.assert_close(backend(swapped), backend(maps))
+    swapped[:, 0, 0, 0] = maps[:, 0, 1, 1]
+    assert (backend(swapped) - backend(maps)).abs().max() > 1e-4
+    with pytest.raises(ConfigError, match=r"3 widths, one a scale, but maps of 6 x 12 cannot be halved 2 times"):
+        make_backend(Backend(kind="upconv", pool=1, hidden=(3, 4, 5)), (3, 6, 12), 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "channels"),
+    [(small_upconv, 3), (lambda: make_teacher(Teacher(kind="unet", width=2), (3, 8, 8), 2).double(), 3)],
+)
+def test_the_kernel_of_a_network_of_pixels_is_that_of_its_readouts(make, channels):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = make().eval()
+    images = torch.rand(3, channels, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    readouts = Readouts(2 * 8 * 8, 3, of=probabilities)
+    values = dict(network.named_parameters())
+    jacobians = torch.func.jacrev(
+        lambda named: readouts(torch.func.functional_call(network, named, (images,)))
+    )(values)  # fmt: skip
+    flat = torch.cat([jacobian.flatten(2) for jacobian in jacobians.values()], dim=2).flatten(1)
+    torch.testing.assert_close(empirical_ntk(network, images, outputs=readouts), flat @ flat.T, rtol=1e-8, atol=1e-10)
+    drawn = Readouts(2 * 8 * 8, 3)  # the same combinations of the logits
+    torch.testing.assert_close(readouts(network(images)), drawn(network(images).softmax(1)))
+    assert readouts.key != drawn.key
 
 
 def test_a_student_of_another_number_of_colours_is_refused():

@@ -10,7 +10,8 @@ from labonn.design import Training
 from labonn.errors import TrainingError
 from labonn.networks import hidden_and_logits
 from labonn.training import Lesson, LossWeights, distillation_loss
-from labonn.training.lessons import UNLABELLED, loss_weights, probabilities, some_labels
+from labonn.training.labels import UNLABELLED, some_labels
+from labonn.training.lessons import loss_weights, probabilities
 from labonn.training.methods import Distillation, Hints
 from labonn.training.relations import relational_loss
 

@@ -18,7 +18,9 @@ def test_the_embedding_is_scikit_learn_s_principal_components_up_to_their_signs(
         torch.manual_seed(0)
         student = Student(design, (1, 8, 8), CLASSES).eval()
         images = torch.rand(count, 1, 8, 8)
-    found = _embedded(student, images, 7)
+    labels = np.arange(count)
+    found, found_labels = _embedded(student, images, labels, 7)
+    np.testing.assert_array_equal(found_labels, labels)
     with torch.no_grad():
         hidden = hidden_and_logits(student.backend, student.frontend(images))[0].numpy()
     expected = PCA(2).fit_transform(hidden.astype(float))

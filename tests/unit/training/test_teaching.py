@@ -8,6 +8,7 @@ from torch import nn
 from torch.func import functional_call, jacrev
 
 from labonn.training import LossWeights, Teaching
+from labonn.training.labels import UNLABELLED, some_labels
 
 NTKD = LossWeights(ntkd=1.0)
 
@@ -54,6 +55,17 @@ def test_a_large_set_has_fixed_batches_in_changing_order():
     assert epochs[0] != epochs[1]
     assert sorted(chain.from_iterable(epochs[0])) == list(range(3100))
     check(teaching.lesson(batches[3], NTKD), model, images, labels, batches[3])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_images_without_labels_are_shown_only_where_a_teacher_knows_them(known):
+    images, labels = pupils(20)
+    some = some_labels(labels, 6, seed=3)
+    teaching = Teaching(teacher() if known else None, images, some, batch=4, cache=None)
+    batches = list(teaching.batches(30))
+    assert {len(indices) for indices in batches} == {4}  # as many steps, whatever is known
+    expected = set(range(20)) if known else set((some != UNLABELLED).nonzero().flatten().tolist())
+    assert set(torch.cat(batches).tolist()) == expected
 
 
 def test_of_some_of_the_images_it_says_the_same():
