@@ -29,6 +29,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = ("status", "pause", "resume", "abort"
 
 _SCHEMA = 1
 _LONGEST_LINE = 4096
+_LONGEST_NAME = 64
 _ANSWER_LIMIT_S = 30.0
 _CONNECT_LIMIT_S = 2.0
 _SILENT_LIMIT_S = 5.0
@@ -66,6 +67,7 @@ class Control:
         self._secret = secrets.token_urlsafe(32)
         self._server: _Server | None = None
         self._lit: Callable[[], bool] = bool
+        self._told: Callable[[], dict[str, Any]] = dict
         self._status: Callable[[], dict[str, Any]] = dict
         self._pause: Callable[[], None] | None = None
         self._resume: Callable[[], None] | None = None
@@ -75,6 +77,10 @@ class Control:
     ) -> None:
         """Say what is going on here, and how it is paused; each is called from another thread and must not wait."""
         self._status, self._pause, self._resume = status, pause, resume
+
+    def tell(self, told: Callable[[], dict[str, Any]]) -> None:
+        """Say how the bench is, besides what goes on there; called from another thread, and must not wait."""
+        self._told = told
 
     def start(self, lit: Callable[[], bool]) -> Door:
         """Answer from now on; `lit` says whether the bench was told to be.
@@ -107,6 +113,7 @@ class Control:
         try:
             request = json.loads(line)
             operation, secret = request["op"], str(request.get("secret", ""))
+            by = "".join(filter(str.isprintable, str(request.get("by", ""))[:_LONGEST_NAME]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         if operation not in OPERATIONS:
@@ -114,21 +121,21 @@ class Control:
         if operation != "dark" and not secrets.compare_digest(secret.encode(), self._secret.encode()):
             return {"ok": False, "error": "the secret is not the one of this bench's holder"}
         try:
-            return {"ok": True, **self._do(operation)}
+            return {"ok": True, **self._do(operation, by)}
         except LabonnError as error:
             return {"ok": False, "error": str(error)}
         except Exception as error:  # whoever asks must not end the run
             logger.exception("the request %r failed", operation)
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
 
-    def _do(self, operation: Operation) -> dict[str, Any]:
+    def _do(self, operation: Operation, by: str) -> dict[str, Any]:
         if operation == "status":
             tripped = self._guard.error
-            return {"tripped": None if tripped is None else str(tripped), **self._status()}
+            return {"tripped": None if tripped is None else str(tripped), **self._told(), **self._status()}
         if operation in ("abort", "dark"):
             why = "told to abort" if operation == "abort" else "told to make the bench dark"
             was_lit = self._lit()
-            self._guard.trip(Aborted(f"{why}, from another process"))
+            self._guard.trip(Aborted(f"{why}, {f'by {by}, ' if by else ''}from another process"))
             return {"dark": True, "was_lit": was_lit}
         change = self._pause if operation == "pause" else self._resume
         if change is None:
@@ -137,8 +144,21 @@ class Control:
         return self._status()
 
 
-def ask_holder(bench: str, operation: Operation, limit_s: float = _ANSWER_LIMIT_S) -> dict[str, Any]:
+def ask_holder(
+    bench: str, operation: Operation, limit_s: float = _ANSWER_LIMIT_S, *, by: str | None = None
+) -> dict[str, Any]:
     """Ask the process that holds a bench.
+
+    Parameters
+    ----------
+    bench
+        The bench's name.
+    operation
+        What to ask.
+    limit_s
+        How long to wait for an answer.
+    by
+        Who asks, for the record of a run that ends by it.
 
     Returns
     -------
@@ -157,6 +177,8 @@ def ask_holder(bench: str, operation: Operation, limit_s: float = _ANSWER_LIMIT_
     if holder.control is None:
         raise InstrumentError(f"bench {bench!r} is held by {holder}, which has no control channel")
     request = {"op": operation, "secret": "" if operation == "dark" else _read_secret(holder)}
+    if by:
+        request["by"] = by
     try:
         answer = _exchange(int(holder.control["port"]), request, limit_s)
     except (OSError, ValueError) as error:

@@ -54,6 +54,16 @@ def test_who_has_the_secret_sees_and_steers(held: Held) -> None:
     assert held.dark
 
 
+def test_the_status_says_how_the_bench_is_too(held: Held) -> None:
+    held.control.tell(lambda: {"lit": True, "readings": {"laser.power_mw": 15.0}})
+    assert ask_holder("trial", "status")["readings"] == {"laser.power_mw": 15.0}
+
+
+def test_a_run_that_somebody_ends_says_who(held: Held) -> None:
+    ask_holder("trial", "abort", by="anna\n")
+    assert str(held.guard.error) == "told to abort, by anna, from another process"
+
+
 def test_who_has_not_the_secret_can_do_nothing_but_darken(held: Held) -> None:
     for operation in ("status", "pause", "resume", "abort"):
         answer = json.loads(held.say(json.dumps({"op": operation, "secret": "guess"}).encode() + b"\n"))
