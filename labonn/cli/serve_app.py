@@ -15,9 +15,9 @@ User = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
 
 
 def serve(
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen; another than loopback needs a login.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; beyond loopback a login is needed.")
+    ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes a free one.")] = 8080,
     bench: Annotated[
         list[Path] | None,
@@ -28,7 +28,7 @@ def serve(
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option("--token-file", metavar="FILE", help="A file with a token that lets operators in; or LABONN_TOKEN."),
+        typer.Option("--token-file", metavar="FILE", help="A token that lets operators in; or LABONN_TOKEN."),
     ] = None,
     certificate: Annotated[Path | None, typer.Option("--certificate", metavar="PEM", help="For TLS.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="PEM", help="The certificate's key.")] = None,

@@ -88,9 +88,7 @@ def add_api(app: FastAPI, desk: Desk) -> None:
         return {"dark": True, "was_lit": done.was_lit, "seconds": done.seconds, "by": done.by, "words": done.words}
 
     @router.post("/api/benches/{bench}/control/{operation}")
-    async def control(
-        bench: Name, operation: Literal["pause", "resume", "abort"], request: Request
-    ) -> dict[str, Any]:
+    async def control(bench: Name, operation: Literal["pause", "resume", "abort"], request: Request) -> dict[str, Any]:
         """Pause, resume or abort the run that holds a bench."""
         return dict(plain(await desk.control(session_of(request), bench, operation)))
 
@@ -114,7 +112,13 @@ def add_api(app: FastAPI, desk: Desk) -> None:
             raise ConfigError(f"there is no protocol {new.protocol!r}")
         bench_sha256 = sha256_of(desk.bench(new.bench).path)
         launch = await desk.start_run(
-            session_of(request), new.protocol, protocol.sha256, new.bench, bench_sha256, new.settings, dry_run=new.dry_run
+            session_of(request),
+            new.protocol,
+            protocol.sha256,
+            new.bench,
+            bench_sha256,
+            new.settings,
+            dry_run=new.dry_run,
         )
         return {"started": launch.what, "pid": launch.process.pid}
 

@@ -15,10 +15,11 @@ from labonn.records.runs import RunRecord, read_run
 from labonn.report import readable_checks, readable_instruments, show
 from labonn.web.desk import Desk
 from labonn.web.run_control import run_control
-from labonn.web.shell import Visit, badge, button, card, facts, link, table, text, view
+from labonn.web.shell import STATUS_KINDS, Visit, badge, button, card, facts, link, table, text, view
 from labonn.web.states import PERIOD_S
 
 CHECK = "check_bench"
+_COLUMNS = ("check", "state", "measured", "must be", "remark")
 _UNITS = {"power_mw": "mW", "celsius": "\u00b0C", "wavelength_nm": "nm", "position_um": "\u00b5m"}
 
 
@@ -164,17 +165,14 @@ def _check(visit: Visit, found: LastCheck) -> None:
             if found.record.reason:
                 text("p", found.record.reason)
             if found.checks:
-                rows = [
-                    [one["check"], f":{_kind(one['state'])}:{one['state']}", one["measured"], one["must be"], one["remark"]]
-                    for one in found.checks
-                ]
-                table(["check", "state", "measured", "must be", "remark"], rows, "The last check")
+                rows = [[_plain(column, one[column]) for column in _COLUMNS] for one in found.checks]
+                table(list(_COLUMNS), rows, "The last check")
         if visit.may_move:
             button("Check the bench", lambda: ui.navigate.to(visit.to("/run", protocol=CHECK)), icon="fact_check")
 
 
-def _kind(state: str) -> str:
-    return {"ok": "good", "drifted": "warn", "failed": "bad"}.get(state, "neutral")
+def _plain(column: str, value: str) -> str:
+    return f":{STATUS_KINDS.get(value, 'neutral')}:{value}" if column == "state" else f" {value}"
 
 
 def _reading(name: str, value: Any) -> str:
@@ -193,13 +191,16 @@ def _first_steps(visit: Visit) -> None:
             ("Look round first, without instruments", f"labonn demo --lab {lab}"),
             ("Or begin with your own bench", f"labonn init {lab.parent} --lab {lab}"),
             ("List what this computer can open", f"labonn bench discover --write {lab.parent}/NAME.bench.toml"),
-            ("Open every instrument, and see what is wrong", f"labonn bench check {lab.parent}/NAME.bench.toml --lab {lab}"),
+            (
+                "Open every instrument, and see what is wrong",
+                f"labonn bench check {lab.parent}/NAME.bench.toml --lab {lab}",
+            ),
         )
         with ui.element("ol").classes("steps"):
             for what, command in steps:
                 with ui.element("li"):
                     text("span", what)
                     text("code", command)
-        text("p", "Benches appear here by themselves: those in this folder and beside it, and those of its runs.").classes(
-            "soft"
-        )
+        text(
+            "p", "Benches appear here by themselves: those in this folder and beside it, and those of its runs."
+        ).classes("soft")

@@ -49,7 +49,7 @@ def settings(record: RunRecord) -> dict[str, Any]:
 
 
 def differences(a: dict[str, Any], b: dict[str, Any], *, same: bool = False) -> list[list[str]]:
-    """List what differs, name by name: name, first, second, and the difference of numbers; equal ones, too, if `same`."""
+    """List what differs: name, first, second, and the difference of numbers; what is equal, too, if `same`."""
     flat_a, flat_b = flatten(a), flatten(b)
     rows = []
     for name in dict.fromkeys([*flat_a, *flat_b]):

@@ -1,4 +1,4 @@
-"""Dark, from the page: the holder is told at once; where nobody holds the bench, or nobody answers, a process does it."""
+"""Dark, from the page: the holder is told at once; where nobody holds the bench or answers, a process does it."""
 
 import asyncio
 import json

@@ -213,5 +213,3 @@ class Desk:
         person = self.operator(session, "roll back", bench=bench, force=force)
         words = ["releases", "rollback", str(self.bench(bench).path), *(["--set", "force=true"] if force else [])]
         return self.launcher.start(f"rollback on {bench}", words, person)
-
-

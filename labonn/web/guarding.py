@@ -41,8 +41,8 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
-# Exceptions: 'unsafe-eval', because NiceGUI compiles its templates and event handlers in the browser; style 'unsafe-inline',
-# because Quasar styles elements one by one. Inline scripts run only with the nonce of this very answer.
+# Exceptions: 'unsafe-eval', as NiceGUI compiles its templates and event handlers in the browser; 'unsafe-inline' for
+# styles, as Quasar styles elements one by one. Inline scripts run only with the nonce of this very answer.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "

@@ -102,7 +102,12 @@ class Launcher:
             self._clear()
             with out.open("wb") as stdout, out.with_suffix(".err").open("wb") as stderr:
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=_environment(person), **_apart()
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=_environment(person),
+                    **_apart(),
                 )
         except OSError as error:
             raise LabonnError(f"labonn {' '.join(words)}: cannot be started: {error}") from error

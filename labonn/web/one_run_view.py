@@ -50,7 +50,9 @@ class _Shown:
         with ui.element("div").classes("cards"):
             self._going_on = ui.element("div").classes("contents")
             with card("Log", wide=True):
-                self._log = ui.log(max_lines=400).props('role="log" tabindex="0" aria-label="Log of the run"').classes("log")
+                self._log = (
+                    ui.log(max_lines=400).props('role="log" tabindex="0" aria-label="Log of the run"').classes("log")
+                )
             self._found = ui.element("div").classes("contents")
         self._tail = LogTail(visit.desk.place.runs / record.id)
         self._show_head()
@@ -109,8 +111,7 @@ class _Shown:
         with self._found:
             if record.status != "running":
                 with card("Result"):
-                    single = {key: value for key, value in _single(record.result or {}).items()}
-                    facts(single) if single else text("p", "It has none.")
+                    facts(_single(record.result or {}))
                     with ui.element("div").classes("line"):
                         link("Open the report", f"/runs/{record.id}/report.html", new=True).classes("as-button")
                 if record.notes.get("in use") and record.protocol == "recalibrate" and self._visit.may_move:
@@ -140,7 +141,9 @@ class _Shown:
                         text("p", str(error)).classes("alert").props('role="alert"')
                     return
                 with outcome:
-                    waiting = text("p", "It goes on; this takes some minutes, and does not need the bench.").classes("soft")
+                    waiting = text("p", "It goes on; this takes some minutes, and does not need the bench.").classes(
+                        "soft"
+                    )
                 await visit.desk.launcher.ends(launch, _REPLAY_S)
                 waiting.delete()
                 with outcome:
@@ -158,9 +161,9 @@ def _replayed(launch: Launch) -> None:
     gained = methods.get("none", 0.0)
     rows = [[name, f"{value:.2f}", f"{value - gained:+.2f}"] for name, value in methods.items()]
     table(["method", "%", "points gained"], rows, "Methods")
-    text("p", f"{answer.get('captures')} captures for the fit, {answer.get('validation_captures')} for the comparison.").classes(
-        "soft"
-    )
+    text(
+        "p", f"{answer.get('captures')} captures for the fit, {answer.get('validation_captures')} for the comparison."
+    ).classes("soft")
 
 
 def _figure(run: str, number: int, name: str, caption: str) -> None:

@@ -5,6 +5,7 @@ from nicegui import ui
 from labonn.web.shell import Visit, button, card, link, text
 from labonn.web.states import PERIOD_S
 
+_BUTTONS = (("pause", "pause", ""), ("resume", "play_arrow", "main"), ("abort", "stop", "grave"))
 _WAYS = {"running": ("pause", "abort"), "pausing": ("resume", "abort"), "paused": ("resume", "abort")}
 
 
@@ -19,7 +20,11 @@ def run_control(visit: Visit) -> None:
             to_run = link("", "#")
             buttons = {}
             if visit.may_move:
-                for operation, icon, kind in (("pause", "pause", ""), ("resume", "play_arrow", "main"), ("abort", "stop", "grave")):
+                for operation, icon, kind in (
+                    ("pause", "pause", ""),
+                    ("resume", "play_arrow", "main"),
+                    ("abort", "stop", "grave"),
+                ):
 
                     async def act(operation: str = operation) -> None:
                         await visit.trying(
@@ -55,5 +60,7 @@ def _more(told: object) -> str:
     words = [f"by {told.get('operator')}", f"for {seconds // 60:.0f} min {seconds % 60:.0f} s"]
     checkpoint_s, script_line = told.get("checkpoint_s") or 0.0, told.get("line")
     if checkpoint_s > 5 and script_line:
-        words.append(f"no checkpoint for {checkpoint_s:.0f} s, in line {script_line} of the script: pause waits for the next")
+        words.append(
+            f"no checkpoint for {checkpoint_s:.0f} s, in line {script_line} of the script: pause waits for the next"
+        )
     return ", ".join(words)

@@ -59,9 +59,7 @@ class _Form:
         The protocol that is asked for.
     """
 
-    def __init__(
-        self, visit: Visit, protocols: Mapping[str, Protocol], bench_sha256: str, wanted: str | None
-    ) -> None:
+    def __init__(self, visit: Visit, protocols: Mapping[str, Protocol], bench_sha256: str, wanted: str | None) -> None:
         self._visit = visit
         self._protocols = protocols
         self._bench_sha256 = bench_sha256
@@ -71,11 +69,15 @@ class _Form:
         if first is None:
             text("p", "There are no protocols.")
             return
-        self._choice = ui.select(
-            {name: name.replace("_", " ") for name in names}, value=first, label="protocol", on_change=self._show
-        ).props("outlined options-dense").classes("choice")
-        self._body = ui.element("div").classes("form")
+        self._choice = (
+            ui.select(
+                {name: name.replace("_", " ") for name in names}, value=first, label="protocol", on_change=self._show
+            )
+            .props("outlined options-dense")
+            .classes("choice")
+        )
         self._outcome = ui.element("div").props('aria-live="polite"').classes("outcome")
+        self._body = ui.element("div").classes("form")
         self._show()
 
     @property
@@ -92,24 +94,25 @@ class _Form:
                 text("p", protocol.error).classes("alert").props('role="alert"')
                 return
             text("p", protocol.purpose)
+            if self._visit.may_move:
+                with ui.element("div").classes("line"):
+                    button("Start", lambda: self._start(dry_run=False), icon="play_arrow", kind="main")
+                    button("Dry run", lambda: self._start(dry_run=True), icon="checklist")
+            else:
+                text("p", "You may look, and not start anything.").classes("soft")
             with ui.element("div").classes("fields"):
                 for key in protocol.keys:
                     self._values[key.key] = _field(key)
-            if not self._visit.may_move:
-                text("p", "You may look, and not start anything.").classes("soft")
-                return
-            with ui.element("div").classes("line"):
-                button("Dry run", lambda: self._start(dry_run=True), icon="checklist")
-                button("Start", lambda: self._start(dry_run=False), icon="play_arrow", kind="main")
 
     async def _start(self, *, dry_run: bool) -> None:
         visit, protocol = self._visit, self._protocol
         values = {name: value() for name, value in self._values.items()}
         self._outcome.clear()
         try:
+            bench, seen = visit.bench or "", (protocol.sha256, self._bench_sha256)
             launch = await visit.desk.start_run(
-                visit.session, protocol.name, protocol.sha256, visit.bench or "", self._bench_sha256, values, dry_run=dry_run
-            )  # fmt: skip
+                visit.session, protocol.name, seen[0], bench, seen[1], values, dry_run=dry_run
+            )
         except LabonnError as error:
             self._say_error(str(error), stale=isinstance(error, ConfigError) and "look at it again" in str(error))
             return
@@ -163,7 +166,9 @@ def _field(key: Key) -> Callable[[], str]:
             select = ui.select(list(key.choices), value=key.begins or None, label=label).props("outlined dense")
             text("p", hint).classes("hint")
             return lambda: "" if select.value is None else str(select.value)
-        typed = ui.input(label, value=key.begins, validation=_validation(key)).props(f"outlined dense maxlength={LONGEST_VALUE}")
+        typed = ui.input(label, value=key.begins, validation=_validation(key)).props(
+            f"outlined dense hide-bottom-space maxlength={LONGEST_VALUE}"
+        )
         if key.kind in ("integer", "number"):
             typed.props('inputmode="decimal"')
         text("p", hint).classes("hint")
@@ -197,8 +202,8 @@ def _plan(answer: Mapping[str, Any]) -> None:
         which = "with these parameters" if found["same_parameters"] else "with other parameters"
         text(
             "p",
-            f"About {found['seconds']:.0f} s ({found['shortest_s']:.0f} to {found['longest_s']:.0f} s in {found['runs']}"
-            f" earlier runs {which}).",
+            f"About {found['seconds']:.0f} s ({found['shortest_s']:.0f} to {found['longest_s']:.0f} s in"
+            f" {found['runs']} earlier runs {which}).",
         )
         table(["step", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in found["steps"].items()], "Steps")
     else:

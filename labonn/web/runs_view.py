@@ -59,7 +59,9 @@ class _Search:
         self._limit = _A_PAGE
         self._picked: list[str] = []
         with ui.element("div").classes("search").props('role="search"'):
-            self._words = ui.input("search", on_change=self._again).props("outlined dense clearable maxlength=200 debounce=300")
+            self._words = ui.input("search", on_change=self._again).props(
+                "outlined dense clearable maxlength=200 debounce=300"
+            )
             self._protocol = self._choice("protocol", protocols)
             self._bench = self._choice("bench", benches)
             self._status = self._choice("status", _STATES)
@@ -107,7 +109,9 @@ class _Search:
     def _update_bar(self) -> None:
         self._bar.set_visibility(bool(self._picked))
         self._compare.set_enabled(len(self._picked) == 2)
-        self._said.text = "choose another one to compare with" if len(self._picked) == 1 else "compare the two that are chosen"
+        self._said.text = (
+            "choose another one to compare with" if len(self._picked) == 1 else "compare the two that are chosen"
+        )
 
     def _open_comparison(self) -> None:
         first, second = sorted(self._picked)
@@ -124,7 +128,12 @@ def _line(line: RunLine, picked: bool, pick: object) -> None:
             with ui.element("div").classes("line"):
                 link(line.protocol.replace("_", " "), f"/runs/{line.id}").classes("protocol")
                 badge(line.status, STATUS_KINDS.get(line.status, "neutral"))
-            said = [line.bench or "no bench", _when(line), f"{line.seconds:.0f} s" if line.seconds else "", line.operator or ""]
+            said = [
+                line.bench or "no bench",
+                _when(line),
+                f"{line.seconds:.0f} s" if line.seconds else "",
+                line.operator or "",
+            ]
             text("div", " \u00b7 ".join(part for part in said if part)).classes("soft")
             if line.reason:
                 text("div", line.reason.splitlines()[0][:200]).classes("reason")

@@ -63,7 +63,7 @@ def access_for(serving: Serving) -> Access:
     if not serving.loopback:
         raise ConfigError(
             f"--host {serving.host}: other computers could move the instruments without a login; give --users FILE"
-            f" (`labonn users add` makes one), --token-file FILE or the environment variable {TOKEN}, or leave --host out"
+            f" (`labonn users add` makes one), --token-file FILE or the variable {TOKEN}, or leave --host out"
         )
     return Access(local=Person(_this_user(), "operator"))
 
@@ -144,8 +144,8 @@ def _door(serving: Serving) -> socket.socket:
         door.bind(address)
     except OSError as error:
         raise ConfigError(
-            f"--host {serving.host} --port {serving.port}: cannot be served there: {error.strerror or error}; is another"
-            " page served there already? --port 0 takes a free one"
+            f"--host {serving.host} --port {serving.port}: cannot be served there: {error.strerror or error};"
+            " is another page served there already? --port 0 takes a free one"
         ) from error
     return door
 

@@ -115,8 +115,10 @@ def view(visit: Visit, path: str, title: str) -> Iterator[None]:
 def _top(visit: Visit) -> None:
     with ui.element("header").classes("top"):
         if visit.bench is not None and visit.may_move:
-            with ui.element("button").classes("dark-button").props(
-                f'type="button" data-dark="{visit.bench}" aria-label="Make bench {visit.bench} dark now"'
+            with (
+                ui.element("button")
+                .classes("dark-button")
+                .props(f'type="button" data-dark="{visit.bench}" aria-label="Make bench {visit.bench} dark now"')
             ):
                 ui.icon("power_settings_new").props('aria-hidden="true"')
                 text("span", "MAKE DARK")
@@ -126,21 +128,23 @@ def _top(visit: Visit) -> None:
                 _choose_bench(visit)
             person = visit.session.person
             text("span", f"{person.name}, {person.role}").classes("person")
-            with ui.element("button").props(
-                'type="button" data-theme aria-label="Light or dark theme" title="Light or dark theme"'
-            ).classes("quiet"):
+            with (
+                ui.element("button")
+                .props('type="button" data-theme aria-label="Light or dark theme" title="Light or dark theme"')
+                .classes("quiet")
+            ):
                 ui.icon("contrast").props('aria-hidden="true"')
             if visit.session.key:
-                with ui.element("form").props('method="post" action="/logout"'):
-                    with ui.element("button").props('type="submit"').classes("quiet"):
-                        text("span", "log out")
+                form = ui.element("form").props('method="post" action="/logout"')
+                with form, ui.element("button").props('type="submit"').classes("quiet"):
+                    text("span", "log out")
 
 
 def _choose_bench(visit: Visit) -> None:
     names = list(visit.desk.states.benches)
-    ui.select(names, value=visit.bench, label="bench", on_change=lambda event: ui.navigate.to(f"?bench={event.value}")).props(
-        "dense outlined"
-    ).classes("bench-choice")
+    ui.select(
+        names, value=visit.bench, label="bench", on_change=lambda event: ui.navigate.to(f"?bench={event.value}")
+    ).props("dense outlined").classes("bench-choice")
 
 
 def _state_of_the_bench(visit: Visit) -> None:
@@ -184,11 +188,10 @@ def card(title: str, *, wide: bool = False) -> ui.element:
     return box
 
 
-def button(words: str, act: Callable[..., object], *, icon: str = "", kind: str = "", enabled: bool = True) -> ui.button:
+def button(words: str, act: Callable[..., object], *, icon: str = "", kind: str = "") -> ui.button:
     """Make a button as large as a thumb; `kind` is ``main``, ``grave`` or nothing."""
-    made = ui.button(words, on_click=act, icon=icon or None).props("unelevated no-caps").classes(f"act {kind}")
-    made.set_enabled(enabled)
-    return made
+    made = ui.button(words, on_click=act, icon=icon or None, color=None)
+    return made.props("unelevated no-caps").classes(f"act {kind}")
 
 
 def link(words: str, target: str, *, new: bool = False) -> ui.link:
@@ -206,17 +209,18 @@ def facts(rows: dict[str, str]) -> None:
 
 def table(columns: list[str], rows: list[list[str]], caption: str) -> None:
     """Show a table of texts; a first cell that begins with ``/`` holds ``address|text`` of a link."""
-    with ui.element("div").classes("scroll").props(f'tabindex="0" role="region" aria-label="{caption}"'):
-        with ui.element("table"):
-            with ui.element("thead"), ui.element("tr"):
-                for column in columns:
-                    text("th", column).props('scope="col"')
-            with ui.element("tbody"):
-                for row in rows:
-                    with ui.element("tr"):
-                        for cell in row:
-                            with ui.element("td"):
-                                _cell(cell)
+    box = ui.element("div").classes("scroll").props('tabindex="0" role="region"')
+    box.props["aria-label"] = caption
+    with box, ui.element("table"):
+        with ui.element("thead"), ui.element("tr"):
+            for column in columns:
+                text("th", column).props('scope="col"')
+        with ui.element("tbody"):
+            for row in rows:
+                with ui.element("tr"):
+                    for cell in row:
+                        with ui.element("td"):
+                            _cell(cell)
 
 
 def _cell(cell: str) -> None:

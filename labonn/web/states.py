@@ -29,7 +29,7 @@ class BenchState:
     bench: BenchFile
     light: Light
     doing: str
-    """``idle``, ``running``, ``pausing``, ``paused``, ``held`` by a program that runs no protocol, ``left``, ``silent``."""
+    """``idle``, ``running``, ``pausing``, ``paused``; ``held`` by what runs no protocol; ``left``; ``silent``."""
     holder: str | None = None
     remark: str | None = None
     """What is wrong, in words."""
@@ -63,7 +63,11 @@ def look_at(bench: BenchFile) -> BenchState:
         return BenchState(bench, "dark", "idle")
     if not holder.lives:
         return BenchState(
-            bench, "unknown", "left", str(holder), f"left by {holder}, which ended without closing it: press dark, and look"
+            bench,
+            "unknown",
+            "left",
+            str(holder),
+            f"left by {holder}, which ended without closing it: press dark, and look",
         )
     try:
         told = ask_holder(bench.name, "status", _ANSWER_LIMIT_S)

@@ -1,10 +1,10 @@
 """Who may see the page, and who may move something: a file of users with hashed passwords, or one secret token.
 
-    schema = 1
-    [[users]]
-    name = "anna"
-    role = "operator"        # or "viewer", who cannot move anything
-    password = "scrypt$..."  # what `labonn users add` writes
+schema = 1
+[[users]]
+name = "anna"
+role = "operator"        # or "viewer", who cannot move anything
+password = "scrypt$..."  # what `labonn users add` writes
 """
 
 import hashlib
@@ -28,7 +28,7 @@ Role = Literal["viewer", "operator"]
 TOKEN = "LABONN_TOKEN"
 """Variable of the environment that may hold the token."""
 
-# OWASP, Password Storage Cheat Sheet: N = 2^15, r = 8, p = 3 is one of its equivalent choices; 32 MiB, a fifth of a second.
+# OWASP, Password Storage Cheat Sheet: N = 2^15, r = 8, p = 3 is one of its equal choices; 32 MiB, a fifth of a second.
 _N, _R, _P = 1 << 15, 8, 3
 _MEMORY = 64 << 20
 _SALT, _LENGTH = 16, 32
@@ -85,9 +85,7 @@ class Access:
         Whoever can reach the page without either, if anybody: on the loopback interface, the user of the computer.
     """
 
-    def __init__(
-        self, users: Iterable[UserEntry] = (), token: str | None = None, local: Person | None = None
-    ) -> None:
+    def __init__(self, users: Iterable[UserEntry] = (), token: str | None = None, local: Person | None = None) -> None:
         self._users = {user.name: user for user in users}
         self._token = token
         self.local = local
