@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 _KEPT = 200  # files of what earlier commands said
 _TAIL = 4_000
 _MOST_AT_ONCE = 4
+if sys.platform == "win32":
+    _PLEASE_STOP = signal.CTRL_BREAK_EVENT
+else:
+    _PLEASE_STOP = signal.SIGTERM
 
 
 @dataclass
@@ -156,7 +160,7 @@ def ask_to_stop(record: Mapping[str, Any]) -> bool:
     if not pid or not lives(pid, started_s):
         return False
     try:
-        os.kill(pid, signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGTERM)
+        os.kill(pid, _PLEASE_STOP)
     except ProcessLookupError:
         return False
     except OSError as error:

@@ -75,8 +75,8 @@ def newest_maps(desk: Desk, record: RunRecord, after: tuple[str, int]) -> Maps |
     largest = np.maximum(np.abs(simulated).max(axis=(1, 2)), np.abs(captured).max(axis=(1, 2)))
     difference = captured - simulated
     off = float(np.sqrt(np.mean(difference**2) / max(float(np.mean(simulated**2)), 1e-12)))
-    strips = (_png(maps_strip(maps, largest)) for maps in (simulated, captured, difference))
-    return Maps(count, group, *strips, 100 * off)
+    expected, seen, between = (_png(maps_strip(maps, largest)) for maps in (simulated, captured, difference))
+    return Maps(count, group, expected, seen, between, 100 * off)
 
 
 @lru_cache(maxsize=4)
