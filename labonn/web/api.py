@@ -110,7 +110,10 @@ def add_api(app: FastAPI, desk: Desk) -> None:
         protocol = (await desk.protocols.all()).get(new.protocol)
         if protocol is None:
             raise ConfigError(f"there is no protocol {new.protocol!r}")
-        bench_sha256 = sha256_of(desk.bench(new.bench).path)
+        try:
+            bench_sha256 = await asyncio.to_thread(sha256_of, desk.bench(new.bench).path)
+        except OSError as error:
+            raise ConfigError(f"the bench file cannot be read: {error}") from error
         launch = await desk.start_run(
             session_of(request),
             new.protocol,

@@ -179,7 +179,11 @@ class Desk:
         person = self.operator(session, what, protocol=protocol, bench=bench, settings=dict(settings))
         chosen = await self.protocols.current(protocol, sha256)
         file = self.bench(bench)
-        if await asyncio.to_thread(sha256_of, file.path) != bench_sha256:
+        try:
+            same = await asyncio.to_thread(sha256_of, file.path) == bench_sha256
+        except OSError as error:
+            raise ConfigError(f"{file.path}: cannot be read: {error.strerror or error}") from error
+        if not same:
             raise ConfigError(f"{file.path}: was changed since this form was opened; look at it again")
         words = ["run", chosen.word, str(file.path), *chosen.settings(settings), *(["--dry-run"] if dry_run else [])]
         return self.launcher.start(f"{protocol} on {bench}{' (dry run)' if dry_run else ''}", words, person)

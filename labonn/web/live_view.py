@@ -70,6 +70,7 @@ class _Camera:
                 self._picture.props('src="data:image/gif;base64,R0lGODlhAQABAAAAACw="')
         picture = visit.desk.cameras.of(visit.bench or "").picture
         self._nothing.set_visibility(picture is None)
+        self._outlines.set_visibility(picture is not None)
         if not held:
             self._nothing.text = "Nothing runs, so the camera takes no pictures."
         elif picture is None:

@@ -46,10 +46,11 @@ class _Shown:
     def __init__(self, visit: Visit, record: RunRecord) -> None:
         self._visit = visit
         self._record = record
+        self._apart: ui.element | None = None
         self._head = ui.element("div")
-        with ui.element("div").classes("cards"):
+        with ui.element("div").classes("cards") as self._cards:
             self._going_on = ui.element("div").classes("contents")
-            with card("Log", wide=True):
+            with card("Log", wide=True).classes("log-card"):
                 self._log = (
                     ui.log(max_lines=400).props('role="log" tabindex="0" aria-label="Log of the run"').classes("log")
                 )
@@ -62,9 +63,9 @@ class _Shown:
                 if visit.bench == record.bench:
                     run_control(visit)
                 if visit.may_move:
-                    with card("This run"):
+                    with card("Without the bench") as self._apart:
+                        text("p", "This run does not hold the bench now: it computes, or waits for it.").classes("soft")
                         button("Abort this run", self._abort, icon="stop", kind="grave")
-                        text("p", "A run that holds the bench is made dark at once.").classes("soft")
         self._push(self._tail.more())
         ui.timer(_LOOK_S, self._look)
 
@@ -75,12 +76,16 @@ class _Shown:
         self._push(await asyncio.to_thread(self._tail.more))
         if self._record.status != "running":
             return
+        if self._apart is not None:
+            held = self._visit.desk.states.benches.get(self._record.bench or "")
+            self._apart.set_visibility(held is None or held.run != self._record.id)
         try:
             record = await asyncio.to_thread(self._visit.desk.run, self._record.id)
         except LabonnError:
             return  # it is being written
         if record.status != self._record.status:
             self._record = record
+            self._apart = None
             self._going_on.clear()
             self._show_head()
         elif len(record.figures) != len(self._record.figures):
@@ -107,6 +112,7 @@ class _Shown:
 
     def _show_found(self) -> None:
         record = self._record
+        self._cards.classes(add="" if record.status == "running" else "ended")  # then the answer comes first
         self._found.clear()
         with self._found:
             if record.status != "running":
