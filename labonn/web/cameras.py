@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,21 +117,19 @@ class Source:
 def picture_of(seen: Seen) -> Picture:
     """Make a picture of a frame: 8 of its bits, the darkest half of them stretched as a square root does."""
     pixels, saturation = seen.pixels, seen.saturation
-    shown = _table(saturation)[np.minimum(pixels, saturation)]
+    greys, bins = _tables(saturation)
     buffer = io.BytesIO()
-    Image.fromarray(shown).save(buffer, "JPEG", quality=_QUALITY)
-    counts = np.bincount((pixels.ravel() * np.uint32(_BINS)) // np.uint32(saturation + 1), minlength=_BINS)[:_BINS]
+    Image.fromarray(np.take(greys, pixels)).save(buffer, "JPEG", quality=_QUALITY)
+    counts = np.bincount(np.take(bins, pixels).ravel(), minlength=_BINS)
     return Picture(
         seen, buffer.getvalue(), counts, int(np.count_nonzero(pixels >= saturation)), int(pixels.max(initial=0))
     )
 
 
-_tables: dict[int, NDArray[np.uint8]] = {}
-
-
-def _table(saturation: int) -> NDArray[np.uint8]:
-    """From counts to grey, (saturation + 1,): most of a frame is dim."""
-    if saturation not in _tables:
-        _tables[saturation] = np.sqrt(np.linspace(0, 1, saturation + 1)) * 255
-        _tables[saturation] = _tables[saturation].astype(np.uint8)
-    return _tables[saturation]
+@lru_cache(maxsize=8)
+def _tables(saturation: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """From any count to its grey, as most of a frame is dim, and to its place in the histogram; (65536,) each."""
+    share = np.minimum(np.arange(1 << 16) / saturation, 1.0)
+    greys = (255 * np.sqrt(share)).astype(np.uint8)
+    bins = np.minimum(np.arange(1 << 16) * _BINS // (saturation + 1), _BINS - 1).astype(np.uint8)
+    return greys, bins

@@ -47,13 +47,15 @@ class Laboratory:
 
 
 @contextmanager
-def laboratory(folder: Path, name: str, clock: str = "virtual", *changes: tuple[str, str]) -> Iterator[Laboratory]:
-    """Make a laboratory with a trained and deployed network, and keep its simulated bench alive."""
+def laboratory(
+    folder: Path, name: str, clock: str = "virtual", *changes: tuple[str, str], deployed: bool = True
+) -> Iterator[Laboratory]:
+    """Make a laboratory, by default with a trained and deployed network, and keep its simulated bench alive."""
     lab = folder / "lab"
     file = bench_of(folder, name, ('clock = "virtual"', f'clock = "{clock}"'), *changes)
     with simulated(file) as world:
         made = Laboratory(lab, world, name)
-        if not lab.exists():
+        if deployed and not lab.exists():
             _deploy(made, folder)
         yield made
 
