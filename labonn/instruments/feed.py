@@ -183,7 +183,7 @@ def _write(path: Path, frame: Seen) -> None:
     beside = path.with_suffix(f".{os.getpid()}.partial")
     with beside.open("wb") as file:
         file.write(json.dumps(header).encode() + b"\n")
-        file.write(memoryview(np.ascontiguousarray(frame.pixels, "<u2")).cast("B"))
+        file.write(np.ascontiguousarray(frame.pixels, "<u2").data)
     beside.replace(path)
 
 

@@ -176,9 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "## The operator's page",
             "",
             f"`python -m tests.benchmarks.web --minutes {chosen.minutes:g} --viewers {chosen.viewers} --repeats"
-            f" {chosen.repeats}`, {datetime.now(UTC):%Y-%m-%d}; Chromium, the page's server, the run and the simulated"
-            f" laboratory on one computer, {platform.machine()}, {psutil.cpu_count()} cores. Frames of 1080 x 1080 px in"
-            " real time, medians, with and without a viewer by turns; the soak with the shipped bench's binned frames,"
+            f" {chosen.repeats}`, {datetime.now(UTC):%Y-%m-%d}; Chromium, the server, the run and the simulated"
+            f" laboratory on one computer, {platform.machine()}, {psutil.cpu_count()} cores. Frames of 1080 x 1080 px"
+            " in real time, medians, with and without a viewer by turns; the soak with the shipped binned frames,"
             " as fast as they come.",
             "",
             "| | asked for | measured |",
