@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labonn.cli.answer import Answer
+from labonn.cli.answer import Answer, aligned
 from labonn.errors import ConfigError
 from labonn.records.catalogue import Catalogue, RunLine
 
@@ -55,8 +55,4 @@ def _columns(lines: list[RunLine]) -> list[str]:
         rows.append(
             (line.id, line.bench or "", line.status, "" if line.seconds is None else f"{line.seconds:.0f}", said)
         )
-    widths = [max(len(row[place]) for row in rows) for place in range(4)]
-    return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()
-        for row in rows
-    ]
+    return aligned(rows)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labonn.cli.answer import Answer
+from labonn.cli.answer import Answer, aligned
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,16 +18,12 @@ def list_command(lab: Path, bench: str | None) -> Answer:
     in_use = {name: release_in_use(lab, name) for name in {row["bench"] for row in rows} - {None}}
     rows = [row | {"current": row["bench"] is not None and in_use[row["bench"]] == row["release"]} for row in rows]
 
-    def show(console: "Console") -> None:
-        from rich.table import Table
-
-        table = Table("", "release", "bench", "made (UTC)", "run", "", box=None, padding=(0, 2, 0, 0))
-        for row in rows:
-            mark = "in use" if row["current"] else ""
-            table.add_row(mark, row["release"], row["bench"], row["made_utc"], row["run"], row["damage"])
-        console.print(table if rows else f"{lab}: has no releases yet")
-
-    return Answer({"releases": rows}, show)
+    table = [("", "release", "bench", "made (UTC)", "run", "")]
+    for row in rows:
+        mark, made = "in use" if row["current"] else "", (row["made_utc"] or "")[:19].replace("T", " ")
+        table.append((mark, row["release"], row["bench"] or "", made, row["run"] or "", row["damage"] or ""))
+    said = aligned(table) if rows else [f"{lab}: has no releases yet"]
+    return Answer({"releases": rows}, "\n".join(said))
 
 
 def show_command(lab: Path, release_id: str) -> Answer:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from labonn.config import Frozen, read_toml
+from labonn.errors import ConfigError
 from labonn.instruments.condition import Condition
 from labonn.instruments.schedule import Schedule
 
@@ -128,4 +129,6 @@ def read_bench(path: Path | str) -> BenchConfig:
     ConfigError
         If the file cannot be read or is wrong.
     """
+    if not Path(path).exists():
+        raise ConfigError(f"{path}: there is no such file; a bench is given by its file, as in NAME.bench.toml")
     return read_toml(Path(path), BenchConfig)

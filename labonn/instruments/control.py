@@ -1,7 +1,8 @@
 """The control channel: whoever holds a bench answers here, on the loopback interface only.
 
-One JSON object a line, `{"op": ..., "secret": ...}`; the answer has `ok`, and `error` where that is false. The secret
-lies in a file that its owner alone can read. `dark` needs no secret: an emergency stop has no key.
+One JSON object a line, `{"op": ..., "secret": ..., "by": ...}`; the answer has `ok`, and `error` where that is false.
+The secret lies in a file that its owner alone can read. `dark` needs no secret: an emergency stop has no key. Who
+asked, as they say themselves, is in the run's log, and in the reason of what ends it.
 """
 
 import json
@@ -20,7 +21,7 @@ import platformdirs
 
 from labonn.errors import Aborted, InstrumentError, LabonnError
 from labonn.instruments.guard import Guard
-from labonn.instruments.lock import Holder, holder_of
+from labonn.instruments.lock import Holder, holder_of, this_process
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = ("status", "pause", "resume", "abort"
 
 _SCHEMA = 1
 _LONGEST_LINE = 4096
-_LONGEST_NAME = 64
+_LONGEST_NAME = 300
 _ANSWER_LIMIT_S = 30.0
 _CONNECT_LIMIT_S = 2.0
 _SILENT_LIMIT_S = 5.0
@@ -113,7 +114,6 @@ class Control:
         try:
             request = json.loads(line)
             operation, secret = request["op"], str(request.get("secret", ""))
-            by = "".join(filter(str.isprintable, str(request.get("by", ""))[:_LONGEST_NAME]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         if operation not in OPERATIONS:
@@ -121,7 +121,7 @@ class Control:
         if operation != "dark" and not secrets.compare_digest(secret.encode(), self._secret.encode()):
             return {"ok": False, "error": "the secret is not the one of this bench's holder"}
         try:
-            return {"ok": True, **self._do(operation, by)}
+            return {"ok": True, **self._do(operation, _name(request.get("by")))}
         except LabonnError as error:
             return {"ok": False, "error": str(error)}
         except Exception as error:  # whoever asks must not end the run
@@ -135,11 +135,12 @@ class Control:
         if operation in ("abort", "dark"):
             why = "told to abort" if operation == "abort" else "told to make the bench dark"
             was_lit = self._lit()
-            self._guard.trip(Aborted(f"{why}, {f'by {by}, ' if by else ''}from another process"))
+            self._guard.trip(Aborted(f"{why} by {by}"))
             return {"dark": True, "was_lit": was_lit}
         change = self._pause if operation == "pause" else self._resume
         if change is None:
             raise InstrumentError(f"bench {self._name!r} is held by a program that cannot {operation}")
+        logger.info("told to %s by %s", operation, by)
         change()
         return self._status()
 
@@ -152,13 +153,13 @@ def ask_holder(
     Parameters
     ----------
     bench
-        The bench's name.
+        Its name.
     operation
-        What to ask.
+        What it is to do.
     limit_s
-        How long to wait for an answer.
+        How long its answer may take.
     by
-        Who asks, for the record of a run that ends by it.
+        Who asks, for the record; this process's user and command where None.
 
     Returns
     -------
@@ -176,9 +177,12 @@ def ask_holder(
         raise NotHeld(f"nobody holds bench {bench!r}")
     if holder.control is None:
         raise InstrumentError(f"bench {bench!r} is held by {holder}, which has no control channel")
-    request = {"op": operation, "secret": "" if operation == "dark" else _read_secret(holder)}
-    if by:
-        request["by"] = by
+    asking = this_process()
+    request = {
+        "op": operation,
+        "secret": "" if operation == "dark" else _read_secret(holder),
+        "by": by or f"{asking.user} ({asking.command}, process {asking.pid})",
+    }
     try:
         answer = _exchange(int(holder.control["port"]), request, limit_s)
     except (OSError, ValueError) as error:
@@ -186,6 +190,12 @@ def ask_holder(
     if not answer.pop("ok", False):
         raise InstrumentError(f"bench {bench!r}: {holder} refused to {operation}: {answer.get('error')}")
     return answer
+
+
+def _name(said: object) -> str:
+    """Who asks, as they say themselves, in one line."""
+    name = " ".join(str(said or "").split())[:_LONGEST_NAME]
+    return "".join(letter for letter in name if letter.isprintable()) or "another process"
 
 
 def _exchange(port: int, request: dict[str, str], limit_s: float) -> dict[str, Any]:

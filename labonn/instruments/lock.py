@@ -90,7 +90,7 @@ def bench_lock(name: str) -> Iterator[Holder | None]:
         if lost is not None:
             logger.warning("bench %r was held by %s, which ended without letting go of it", name, lost)
         holder_path = lock_folder() / f"{name}.json"
-        _write(holder_path, _this_process())
+        _write(holder_path, this_process())
         try:
             yield lost
         finally:
@@ -201,15 +201,18 @@ def take_note(name: str) -> str | None:
 
 def write_down_control(name: str, control: Mapping[str, Any]) -> None:
     """Say where this process, which holds the bench, can be reached."""
-    _write(lock_folder() / f"{name}.json", replace(holder_of(name) or _this_process(), control=dict(control)))
+    _write(lock_folder() / f"{name}.json", replace(holder_of(name) or this_process(), control=dict(control)))
 
 
-def _this_process() -> Holder:
+def this_process() -> Holder:
+    """Who this is."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):
         user = "unknown user"
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]).strip() or Path(sys.executable).name
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name  # python -m NAME
+    command = " ".join([name, *sys.argv[1:]]).strip() or Path(sys.executable).name
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return Holder(os.getpid(), user, command[:200], since, started_s=psutil.Process().create_time())
 

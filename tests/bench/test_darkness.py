@@ -175,7 +175,7 @@ def test_another_shell(real_time_world: Simulated, tmp_path: Path, words: tuple[
         answer = run.answer()
     assert dark_after_s(real_time_world, event_s) < WATCHDOG_S
     assert (answer["exit_code"], answer["status"]) == (130, "aborted")
-    assert "from another process" in answer["error"]
+    assert f"(labonn {' '.join(words)} " in answer["error"], "who asked"
 
 
 @posix

@@ -26,8 +26,8 @@ from tests.benchmarks.results import RESULTS, write_section
 CELLS = RESULTS.parent / "results" / "tuning.json"
 METHODS = ("e2e", "kd", "ntkd")
 CAPTURES = (8, 32, 200, 1000)
-STEPS = (100, 300, 1000, 3000)
-RATES = (3e-4, 1e-3, 3e-3)
+STEPS = (30, 100, 300, 1000, 3000)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 JUDGED_BY = slice(-3000, None)  # of the captured training images
 
 

@@ -114,7 +114,7 @@ def test_a_pause_taken_back_before_a_checkpoint_does_nothing(carry_out, bench):
 @pytest.mark.parametrize(
     ("error", "status", "exit_code"),
     [
-        (errors.Aborted("told to abort, from another process"), "aborted", 130),
+        (errors.Aborted("told to abort by root (labonn control abort)"), "aborted", 130),
         (errors.InterlockTripped("laser.power_mw <= 20: it read 23.1 at 12:00:05"), "failed", 3),
     ],
 )

@@ -225,7 +225,7 @@ def test_the_dark_button_makes_the_world_dark_at_once_and_ends_the_run(first_run
     truth = lab.world.truth()
     assert not truth["lit"]
     assert truth["dark_since_unix_s"] >= pressed_s - 0.1
-    page.get_by_text("told to make the bench dark, by anna", exact=False).first.wait_for()
+    page.get_by_text("told to make the bench dark by anna", exact=False).first.wait_for()
     until(lambda: record(lab, run)["status"] == "aborted")
     page.close()
 
@@ -257,7 +257,7 @@ def test_the_run_goes_on_without_the_server_and_is_found_again(after_the_server,
     page.goto(f"{origin(page)}/runs/{run}")
     page.locator(".state.is-lit").wait_for()
     page.get_by_role("button", name="Abort", exact=True).click()
-    page.get_by_text("told to abort, by anna", exact=False).first.wait_for()
+    page.get_by_text("told to abort by anna", exact=False).first.wait_for()
     until(lambda: record(lab, run)["status"] == "aborted")
 
 

@@ -59,9 +59,19 @@ def test_the_status_says_how_the_bench_is_too(held: Held) -> None:
     assert ask_holder("trial", "status")["readings"] == {"laser.power_mw": 15.0}
 
 
-def test_a_run_that_somebody_ends_says_who(held: Held) -> None:
-    ask_holder("trial", "abort", by="anna\n")
-    assert str(held.guard.error) == "told to abort, by anna, from another process"
+def test_who_asked_is_in_the_log_and_in_the_reason(held: Held, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    ask_holder("trial", "pause", by="mia,\non the\x1b[31m page")
+    assert "told to pause by mia, on the[31m page" in caplog.text
+    ask_holder("trial", "abort")
+    user = lock.this_process().user
+    assert str(held.guard.error).startswith(f"told to abort by {user} (")
+    assert f"process {os.getpid()}" in str(held.guard.error)
+
+
+def test_who_does_not_say_who_they_are_is_another_process(held: Held) -> None:
+    held.say(b'{"op": "dark", "by": " "}\n')
+    assert str(held.guard.error) == "told to make the bench dark by another process"
 
 
 def test_who_has_not_the_secret_can_do_nothing_but_darken(held: Held) -> None:
