@@ -114,7 +114,7 @@ class Desk:
         person = self.operator(session, "dark", bench=bench)
         file = self.bench(bench)
         try:
-            done = await darken(file.name, file.path, person.name)
+            done = await darken(file.name, file.path, f"{person.name} (on the page)")
         except LabonnError as error:
             self.actions.note(person, "dark failed", bench=bench, error=str(error))
             raise
@@ -134,7 +134,8 @@ class Desk:
         person = self.operator(session, operation, bench=bench)
         name = self.bench(bench).name
         try:
-            return await asyncio.to_thread(ask_holder, name, operation, _ANSWER_LIMIT_S, by=person.name)
+            by = f"{person.name} (on the page)"
+            return await asyncio.to_thread(ask_holder, name, operation, _ANSWER_LIMIT_S, by=by)
         except NotHeld as error:
             raise LabonnError(f"{error}: there is no run to {operation}; it may have ended just now") from error
 

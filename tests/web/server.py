@@ -15,7 +15,7 @@ from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 INSTALL = "apt-get install --no-install-recommends chromium"
-_READY_S = 60.0
+_READY_S = 180.0  # on a computer that does much else
 
 
 @dataclass
@@ -56,7 +56,8 @@ def served(lab: Path, *arguments: str, environment: dict[str, str] | None = None
                 server.address = found.group(1)
                 ready.set()
 
-    threading.Thread(target=listen, daemon=True).start()
+    listening = threading.Thread(target=listen, daemon=True)
+    listening.start()
     try:
         deadline = time.monotonic() + _READY_S
         while not ready.wait(0.05):
@@ -65,7 +66,10 @@ def served(lab: Path, *arguments: str, environment: dict[str, str] | None = None
         yield server
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
+        listening.join(10)
+        if process.stderr is not None:
+            process.stderr.close()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ pytestmark = [
 
 PASSWORD = "correct horse"
 PHONE = {"width": 390, "height": 844}
-LONG_MS = 120_000  # on a computer that does much else
+LONG_MS = 240_000  # on a computer that does much else
 MANY = "1000"  # captures: the run must not end while it is looked at
 VIEWS = ("/", "/live", "/run", "/runs", "/releases", "/drift", "/design")
 
@@ -240,7 +240,7 @@ def after_the_server(lab, users, server, visitor):
     run = start(page, "recalibrate", captures=MANY)
     page.locator(".state.is-lit").wait_for()
     server.process.terminate()
-    server.process.wait(20)
+    server.process.wait(60)
     page.locator("body.offline").wait_for()
     was = record(lab, run)["status"]
     with served(lab.lab, "--users", str(users), "--bench", str(lab.bench), "--port", str(server.port)) as again:
@@ -272,7 +272,7 @@ def anna(after_the_server):
 
 def test_a_release_is_rolled_back_after_saying_what_will_happen(anna, lab):
     second = lab.release_again()
-    first = sorted(path.name for path in (lab.lab / "releases").iterdir() if path.name[0] == "2")[0]
+    first = sorted(path.name for path in (lab.lab / "releases").iterdir() if path.name[0] == "2")[-2]
     anna.goto(f"{origin(anna)}/releases")
     anna.get_by_role("button", name="Roll back").click()
     dialog = anna.get_by_role("dialog")
