@@ -35,6 +35,21 @@
     try { localStorage.setItem("labonn-theme", light ? "light" : "dark"); } catch (error) { /* none is kept */ }
   }
 
+  // A session that has ended keeps the socket out for good, and only a new page leads to the login.
+  let asking = false;
+  async function comeBack() {
+    if (asking) return;
+    asking = true;
+    try {
+      const answer = await fetch("/api/benches");
+      if (answer.status === 401) window.location.reload();
+    } catch (error) {
+      /* the server is not there yet */
+    } finally {
+      asking = false;
+    }
+  }
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-dark]");
     if (button) dark(button);
@@ -49,7 +64,9 @@
     // What is shown is as old as the last word of the server: say so when it is silent.
     setInterval(() => {
       const socket = window.socket;
-      document.body.classList.toggle("offline", Boolean(socket) && !socket.connected);
+      const offline = Boolean(socket) && !socket.connected;
+      document.body.classList.toggle("offline", offline);
+      if (offline) comeBack();
     }, 1000);
   });
 })();
