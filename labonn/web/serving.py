@@ -2,8 +2,10 @@
 
 import ipaddress
 import logging
+import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
@@ -129,9 +131,25 @@ def serve(serving: Serving, ready: Callable[[str], None]) -> str:
             if self.started:
                 ready(address)
 
-    with door:
+    with door, _asked_to_stop():
         Server(config).run(sockets=[door])
     return address
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[None]:
+    """End well when the process is asked to: uvicorn closes the page, and passes the signal on."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.info("the page is closed; runs that were started from it go on")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _door(serving: Serving) -> socket.socket:
