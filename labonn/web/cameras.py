@@ -101,8 +101,10 @@ class Source:
             try:
                 seen = newest_frame(self._bench, after=number)
                 if seen is not None:
-                    number, came_s = seen.number, now_s
-                    picture = await asyncio.to_thread(picture_of, seen)
+                    number = seen.number
+                    if time.time() - seen.taken_unix_s < _STALE_S:  # else of a run that was killed
+                        came_s = now_s
+                        picture = await asyncio.to_thread(picture_of, seen)
             except ValueError as error:
                 logger.debug("%s", error)
             if picture is not None or (self.picture is not None and now_s - came_s > _STALE_S):
