@@ -158,8 +158,12 @@ def _door(serving: Serving) -> socket.socket:
             serving.host, serving.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         door = socket.socket(family, kind, protocol)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind(address)
+        try:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.bind(address)
+        except OSError:
+            door.close()
+            raise
     except OSError as error:
         raise ConfigError(
             f"--host {serving.host} --port {serving.port}: cannot be served there: {error.strerror or error};"
