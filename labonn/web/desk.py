@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 METHODS = ("all", "none", "e2e", "kd", "ntkd", "map", "twin+ce", "twin+kd", "twin+ntkd")
 _ANSWER_LIMIT_S = 5.0
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
 class NotAllowed(LabonnError):
@@ -95,10 +97,10 @@ class Desk:
             If there is no such run.
         """
         folder = self.place.runs / name
-        if folder.parent != self.place.runs or not name.isascii() or name.startswith(".") or "\\" in name:
+        if not _RUN.fullmatch(name) or not (folder / "run.json").is_file():
             raise ConfigError(f"there is no run {name[:80]!r} here")
-        if not (folder / "run.json").is_file() or not folder.resolve().is_relative_to(self.place.lab.resolve()):
-            raise ConfigError(f"there is no run {name[:80]!r} here")
+        if not folder.resolve().is_relative_to(self.place.lab.resolve()):
+            raise ConfigError(f"run {name!r} lies outside this laboratory's folder")
         return folder
 
     async def dark(self, session: Session, bench: str) -> Dark:

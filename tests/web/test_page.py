@@ -290,7 +290,8 @@ def test_a_camera_that_disconnects_while_live_ends_the_run_and_not_the_page(anna
     with lab.world.changed(camera__delivers=False):
         anna.get_by_text("Nothing runs, so the camera takes no pictures.").wait_for()
     run = sorted(path.name for path in (lab.lab / "runs").glob("*-look-*"))[-1]
-    assert until(lambda: record(lab, run)["status"]) == "failed"
+    until(lambda: record(lab, run)["status"] != "running")
+    assert record(lab, run)["status"] == "failed"
     assert "camera" in record(lab, run)["reason"]
     assert not lab.world.truth()["lit"]
 
@@ -307,10 +308,12 @@ def test_a_form_that_is_older_than_its_bench_file_is_refused(anna, lab):
         lab.bench.write_text(text, encoding="utf-8")
 
 
-def test_a_run_that_is_not_there_is_said_to_be_none(anna):
-    for run in ("20260101T000000Z-no-such", "..", "%2e%2e%2fmodels", "x" * 300):
-        anna.goto(f"{origin(anna)}/runs/{run}")
-        assert anna.get_by_text("there is no run", exact=False).count() or urlsplit(anna.url).path in ("/", "/runs")
+@pytest.mark.parametrize("run", ["20260101T000000Z-no-such", "%2e%2e%2fmodels", "..%5cmodels", "x" * 300])
+def test_a_run_that_is_not_there_is_said_to_be_none(anna, run):
+    answer = anna.goto(f"{origin(anna)}/runs/{run}")
+    assert answer.status in (200, 404)
+    if answer.status == 200:
+        anna.get_by_text("there is no run", exact=False).wait_for()
 
 
 def test_ten_megabytes_in_a_field_are_cut(anna):
