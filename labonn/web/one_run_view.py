@@ -7,6 +7,7 @@ from typing import Any
 from nicegui import ui
 
 from labonn.errors import LabonnError
+from labonn.instruments.processes import lives
 from labonn.records.runs import RunRecord
 from labonn.report import flatten, show
 from labonn.web.desk import METHODS
@@ -17,6 +18,7 @@ from labonn.web.shell import Visit, badge, button, card, facts, link, table, tex
 
 _LOOK_S = 0.5
 _REPLAY_S = 3600.0
+_GONE = "Its process is gone: it was killed, or the computer went off. The next command of labonn closes it as lost."
 _OWN = ("status", "reason", "exit_code", "seconds")
 
 
@@ -47,6 +49,7 @@ class _Shown:
         self._visit = visit
         self._record = record
         self._apart: ui.element | None = None
+        self._gone = False
         self._head = ui.element("div")
         with ui.element("div").classes("cards") as self._cards:
             self._going_on = ui.element("div").classes("contents")
@@ -83,9 +86,12 @@ class _Shown:
             record = await asyncio.to_thread(self._visit.desk.run, self._record.id)
         except LabonnError:
             return  # it is being written
+        if record.status == "running" and not self._gone and not lives(record.pid or 0, record.process_started or 0.0):
+            self._gone = True
+            self._show_head()
         if record.status != self._record.status:
             self._record = record
-            self._apart = None
+            self._apart, self._gone = None, False
             self._going_on.clear()
             self._show_head()
         elif len(record.figures) != len(self._record.figures):
@@ -108,6 +114,8 @@ class _Shown:
                 text("span", f"{record.start_utc:%Y-%m-%d %H:%M:%S} UTC, by {record.operator}").classes("soft")
             if record.reason:
                 text("p", record.reason).classes("alert" if record.status in ("failed", "lost") else "remark")
+            if self._gone:
+                text("p", _GONE).classes("alert").props('role="alert"')
             text("p", record.id).classes("soft mono")
 
     def _show_found(self) -> None:
