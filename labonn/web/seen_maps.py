@@ -71,7 +71,7 @@ def newest_maps(desk: Desk, record: RunRecord, after: tuple[str, int]) -> Maps |
     if tiles.ndim != 3 or len(tiles) != len(kernels):
         return None
     captured = signed(tiles)
-    simulated = signed(np.stack([correlate(image, kernel, mode="same") for kernel in kernels]))
+    simulated = signed(expected_tiles(image, kernels))
     largest = np.maximum(np.abs(simulated).max(axis=(1, 2)), np.abs(captured).max(axis=(1, 2)))
     difference = captured - simulated
     off = float(np.sqrt(np.mean(difference**2) / max(float(np.mean(simulated**2)), 1e-12)))
@@ -94,6 +94,11 @@ def kernels_of(lab: Path, model: str) -> Floats | None:
     sums = np.maximum(taps.sum(axis=(1, 2), keepdims=True), 1e-12)
     mean = np.repeat((sums[0::2] + sums[1::2]) / 2, 2, axis=0)
     return np.asarray(taps * (mean / sums), np.float32)
+
+
+def expected_tiles(image: Floats, kernels: Floats) -> Floats:
+    """Give what noiseless optics show of an image (h, w) through kernels (T, taps, taps): (T, h, w)."""
+    return np.stack([correlate(image, kernel, mode="same") for kernel in kernels])
 
 
 def signed(tiles: Floats) -> Floats:
