@@ -10,6 +10,7 @@ from labonn.cli.answer import Answer
 from labonn.cli.jobs_app import daemon, jobs_app
 from labonn.cli.options import DEFAULT_LAB, Bench, Json, LabDir, Settings
 from labonn.cli.releases_app import releases_app
+from labonn.cli.serve_app import serve, users_app
 from labonn.cli.train_app import train
 
 app = typer.Typer(
@@ -310,6 +311,8 @@ app.command()(daemon)
 app.command()(train)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(releases_app, name="releases")
+app.command()(serve)
+app.add_typer(users_app, name="users")
 
 
 control_app = typer.Typer(help="The run that holds a bench, from any shell.", no_args_is_help=True)

@@ -153,7 +153,7 @@ class Camera(Instrument):
         if self.trigger != "internal":
             return next(self.frames(1)).pixels
         raw = self._act("taking a frame", self._snap_hw, extra_ms=self._exposure_ms)
-        return self._checked(raw)
+        return self._offered(self._checked(raw))
 
     def frames(self, count: int, *, exposed: Callable[[], None] | None = None) -> Iterator[Frame]:
         """Take `count` frames without a pause, and give each as it comes; the camera stops when this is left.
@@ -225,7 +225,13 @@ class Camera(Instrument):
                     'trigger = "external": check that its trigger arrives, and that trigger_properties fit the camera'
                 )
             raise InstrumentError(f"{self}: delivered {come} of {count} frames of a sequence: {got}; {advice}")
-        return got._replace(pixels=self._checked(got.pixels))
+        return got._replace(pixels=self._offered(self._checked(got.pixels)))
+
+    def _offered(self, frame: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """Let whoever looks on see a frame, and give it back."""
+        if self.site.feed is not None:
+            self.site.feed.offer(frame, self._exposure_ms, self.saturation)
+        return frame
 
     def _prepare(self) -> None:
         trigger = self.table.trigger

@@ -68,6 +68,7 @@ class Control:
         self._secret = secrets.token_urlsafe(32)
         self._server: _Server | None = None
         self._lit: Callable[[], bool] = bool
+        self._told: Callable[[], dict[str, Any]] = dict
         self._status: Callable[[], dict[str, Any]] = dict
         self._pause: Callable[[], None] | None = None
         self._resume: Callable[[], None] | None = None
@@ -77,6 +78,10 @@ class Control:
     ) -> None:
         """Say what is going on here, and how it is paused; each is called from another thread and must not wait."""
         self._status, self._pause, self._resume = status, pause, resume
+
+    def tell(self, told: Callable[[], dict[str, Any]]) -> None:
+        """Say how the bench is, besides what goes on there; called from another thread, and must not wait."""
+        self._told = told
 
     def start(self, lit: Callable[[], bool]) -> Door:
         """Answer from now on; `lit` says whether the bench was told to be.
@@ -126,7 +131,7 @@ class Control:
     def _do(self, operation: Operation, by: str) -> dict[str, Any]:
         if operation == "status":
             tripped = self._guard.error
-            return {"tripped": None if tripped is None else str(tripped), **self._status()}
+            return {"tripped": None if tripped is None else str(tripped), **self._told(), **self._status()}
         if operation in ("abort", "dark"):
             why = "told to abort" if operation == "abort" else "told to make the bench dark"
             was_lit = self._lit()

@@ -14,6 +14,7 @@ from labonn.config import Frozen
 from labonn.errors import InstrumentError
 from labonn.instruments.calls import Caller
 from labonn.instruments.clock import Clock
+from labonn.instruments.feed import Feed
 from labonn.instruments.guard import Guard
 
 T = TypeVar("T")
@@ -60,6 +61,8 @@ class Site:
     clock: Clock
     shared: Shared = field(default_factory=Shared)
     guard: Guard = field(default_factory=Guard)
+    feed: Feed | None = None
+    """Where the camera's frames are offered to whoever looks on, if anywhere."""
     only_dark: bool = False
     """Whether the instruments here are connected for nothing but to make the bench dark."""
 

@@ -60,6 +60,8 @@ class Watch:
         self._silence_s = max(interlocks.silence_ms / 1e3, 2 * self._period_s)
         self._guard = guard
         self._ended = threading.Event()
+        self.readings: dict[str, object] = {}
+        """What each condition's reading was when it was last looked at: ``laser.power_mw`` -> 15.0."""
         by_name = sorted(interlocks.conditions, key=lambda condition: condition.instrument)
         self._watched = [
             (instruments[name], tuple(conditions)) for name, conditions in groupby(by_name, lambda c: c.instrument)
@@ -84,6 +86,7 @@ class Watch:
         for instrument, conditions in self._watched:
             for condition in conditions:
                 value = getattr(instrument, condition.reading)
+                self._note(condition, value)
                 if not condition.allows(value):
                     raise _tripped(condition, instrument, value)
         for thread in self._threads:
@@ -131,9 +134,13 @@ class Watch:
         names = ", ".join(dict.fromkeys(condition.reading for condition in conditions))
         values = caller.call(f"reading {names}", read, 1e3 * limit_s)
         for condition, value in zip(conditions, values, strict=True):
+            self._note(condition, value)
             if not condition.allows(value):
                 self._trip(_tripped(condition, instrument, value))
                 return
+
+    def _note(self, condition: Condition, value: object) -> None:
+        self.readings[f"{condition.instrument}.{condition.reading}"] = value
 
     def _trip(self, error: InterlockTripped) -> None:
         if self._ended.is_set():

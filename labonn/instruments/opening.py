@@ -1,7 +1,7 @@
 """Opening a bench: in order, for one process, watched; and leaving it dark on every way out."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from labonn.instruments.camera import Camera
 from labonn.instruments.clock import Clock, SystemClock, WorldClock
 from labonn.instruments.control import Control
 from labonn.instruments.display import Display
+from labonn.instruments.feed import Feed
 from labonn.instruments.guard import Guard
 from labonn.instruments.instrument import Instrument, Shared, Site
 from labonn.instruments.interlocks import Watch, check_interlocks
@@ -107,7 +108,9 @@ def open_bench(
         shared = Shared()
         held.callback(_close_shared, config.name, shared)
         guard = Guard()
-        site = Site(path.resolve().parent, clock, shared, guard)
+        feed = Feed(config.name)
+        held.callback(feed.stop)
+        site = Site(path.resolve().parent, clock, shared, guard, feed)
         control = Control(config.name, guard, control_folder)
         note = take_note(config.name)
         in_roles: dict[str, Any] = instruments_of(path, config, site, doors)
@@ -194,10 +197,16 @@ def _watchdog(bench: Bench, doors: Doors) -> AnyWatchdog:
 
 @contextmanager
 def _watched(bench: Bench, held: ExitStack) -> Iterator[None]:
+    def told(readings: Mapping[str, Any]) -> dict[str, Any]:
+        camera = {"exposure_ms": bench.camera.exposure_ms, "shape": list(bench.camera.shape)}
+        return {"lit": bench.shutter.told_open, "readings": dict(readings), "camera": camera}
+
     if bench.config.interlocks is None:
+        bench.control.tell(lambda: told({}))
         yield
         return
     watch = Watch(bench.config.interlocks, {one.name: one for one in bench.instruments}, bench.guard)
+    bench.control.tell(lambda: told(watch.readings))
     held.callback(watch.stop)
     try:
         watch.start()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from labonn.protocol.next_step import command_of, next_step
 from labonn.records import RunRecord, read_run
 from labonn.records.disk import write_atomically
 from labonn.report import Page, flatten
@@ -21,13 +22,7 @@ def write_report(run_folder: Path) -> Path:
     """
     record = read_run(run_folder)
     page = Page(f"{record.protocol} on {record.bench}" if record.bench else record.protocol)
-    _ending(page, record)
-    if facts := _facts(record.result or {}):
-        page.heading("Result")
-        page.facts(facts)
-    for table in record.tables:
-        page.heading(table.name)
-        page.table(table.rows)
+    _answer(page, record)
     if record.figures:
         page.heading("Pictures")
     for figure in record.figures:
@@ -35,13 +30,19 @@ def write_report(run_folder: Path) -> Path:
             page.figure((run_folder / figure.file).read_bytes(), figure.name, figure.caption)
         except OSError:
             page.banner("bad", f"The picture {figure.name!r} ({figure.file}) is missing from the run's folder.")
+    if facts := _facts(record.result or {}):
+        page.heading("Result")
+        page.facts(facts)
+    for table in record.tables:
+        page.heading(table.name)
+        page.table(table.rows)
     if record.notes:
         page.heading("Notes")
         page.facts(flatten(record.notes))
     if record.seconds:
         page.heading("Time")
         page.table([{"step": step, "seconds": round(seconds, 1)} for step, seconds in record.seconds.items()])
-    _circumstances(page, record)
+    _how_to_repeat(page, record)
     path = run_folder / REPORT
     write_atomically(path, page.html().encode("utf-8"))
     return path
@@ -57,13 +58,15 @@ def _is_rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
 
 
-def _ending(page: Page, record: RunRecord) -> None:
+def _answer(page: Page, record: RunRecord) -> None:
+    """Say what was done, whether it worked, and what to do next."""
     minutes = ""
     if record.stop_monotonic_s is not None:
         minutes = f" after {record.stop_monotonic_s - record.start_monotonic_s:.0f} s"
     kind = {"done": "good", "running": "neutral"}.get(record.status, "bad")
     reason = f": {record.reason}" if record.reason else ""
     page.banner(kind, f"{record.status}{minutes}{reason}")
+    page.text(f"Next: {next_step(record)}")
     page.facts(
         {
             "run": record.id,
@@ -74,8 +77,9 @@ def _ending(page: Page, record: RunRecord) -> None:
     )
 
 
-def _circumstances(page: Page, record: RunRecord) -> None:
-    page.heading("With what")
+def _how_to_repeat(page: Page, record: RunRecord) -> None:
+    page.heading("How to repeat it")
+    page.command(command_of(record))
     page.facts(
         {
             "script": record.script,

@@ -29,6 +29,8 @@ _CATALOGUED = frozenset({"bench", "status"})  # when these change, the catalogue
 
 RECORD = "run.json"
 FRAMES = "frames.h5"
+OPERATOR = "LABONN_OPERATOR"
+"""Variable of the environment that names the operator, where that is not the user of the computer."""
 SCHEMA = 2
 """2: `captured_with` and `continues`."""
 
@@ -243,6 +245,9 @@ def find_run(lab_dir: Path, run: str) -> Path:
 
 
 def _operator() -> str | None:
+    """Name who runs it: the page says who pressed its button; else the user of the computer."""
+    if told := os.environ.get(OPERATOR, "").strip():
+        return told[:64]
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no such user: a container, a service

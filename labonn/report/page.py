@@ -51,6 +51,10 @@ class Page:
         """Add a paragraph; line ends are kept."""
         self._parts.append(f"<p>{escape(text)}</p>")
 
+    def command(self, text: str) -> None:
+        """Add a line to be copied into a shell."""
+        self._parts.append(f"<pre>{escape(text)}</pre>")
+
     def banner(self, kind: str, text: str) -> None:
         """Add a line that stands out: `kind` is ``good``, ``bad`` or ``neutral``, and is not told by colour alone."""
         sign = {"good": _GOOD, "bad": _BAD}.get(kind, "\u2022")

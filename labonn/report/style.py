@@ -50,5 +50,14 @@ figcaption strong { color: var(--ink); }
 details { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .8rem; margin: .5rem 0; }
 summary { cursor: pointer; font-weight: 600; }
 pre { overflow-x: auto; font-size: .85rem; line-height: 1.4; }
-@media print { details > pre { white-space: pre-wrap; } main { max-width: none; } }
+main > pre { background: var(--card); padding: .6rem .9rem; border-radius: 6px; white-space: pre-wrap;
+             overflow-wrap: anywhere; }
+@page { margin: 1.6cm; }
+@media print {
+  :root { --ground: #fff; --ink: #000; --soft: #444; --line: #bbb; --card: #f3f3f3;
+          --good: #00664a; --bad: #a84300; --warn: #8a6100; }
+  body { font-size: 10.5pt; } main { max-width: none; padding: 0; }
+  figure, tr, .banner { break-inside: avoid; } h2 { break-after: avoid; } thead { display: table-header-group; }
+  figure img { max-height: 22cm; } .wide { overflow: visible; } details > pre { white-space: pre-wrap; }
+}
 """

@@ -54,6 +54,11 @@ def test_who_has_the_secret_sees_and_steers(held: Held) -> None:
     assert held.dark
 
 
+def test_the_status_says_how_the_bench_is_too(held: Held) -> None:
+    held.control.tell(lambda: {"lit": True, "readings": {"laser.power_mw": 15.0}})
+    assert ask_holder("trial", "status")["readings"] == {"laser.power_mw": 15.0}
+
+
 def test_who_asked_is_in_the_log_and_in_the_reason(held: Held, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     ask_holder("trial", "pause", by="mia,\non the\x1b[31m page")

@@ -129,3 +129,8 @@ def test_a_record_of_the_first_schema_is_read_and_written_on_as_one_of_this(tmp_
     Run(run.folder, record).note("gain", 2)
     assert json.loads((run.folder / "run.json").read_text())["schema"] == 2
     assert read_run(run.folder).notes == {"gain": 2}
+
+
+def test_the_operator_is_who_the_page_says_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABONN_OPERATOR", "anna")
+    assert Run.start(tmp_path, "try_it").record.operator == "anna"

@@ -33,6 +33,7 @@ def whole_page():
     page.heading("<b>heading")
     page.text("<img src=http://x>")
     page.banner("bad", "<i>")
+    page.command("<tt>")
     page.table([{"<u>": "</td>"}, {"b": 1.5}], caption="<s>")
     page.facts({"<k>": "<v>"})
     page.figure(b"\x89PNG", '"><a href="http://x">', "<em>")

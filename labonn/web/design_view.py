@@ -1,0 +1,157 @@
+"""The design that is in use on the bench: its layout, its kernels, and the PSFs that realise them."""
+
+import asyncio
+import base64
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from labonn.design import Design, lay_out, operations, parameters
+from labonn.errors import LabonnError
+from labonn.records.models import StoredModel, load_model, newest_model
+from labonn.records.releases import current_release
+from labonn.report import show
+from labonn.web.seen_maps import kernels_of
+from labonn.web.shell import Visit, card, facts, link, text, view
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 110
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of a model; pictures as data."""
+
+    model: str
+    design: Design
+    accuracy: dict[str, float]
+    correlations: tuple[float, ...]
+    """Of each PSF with what was asked for."""
+    layout: str
+    kernels: str | None
+    psfs: str | None
+    pattern: str | None
+
+
+async def design_view(visit: Visit) -> None:
+    """Show it."""
+    with view(visit, "/design", "Design"):
+        try:
+            model = await asyncio.to_thread(_model_of, visit)
+            if model is None:
+                with card("No network yet", wide=True):
+                    text("p", "The design is shown here when a network was trained for a bench.")
+                    link("Train and deploy one", visit.to("/run", protocol="train_and_deploy"))
+                return
+            waiting = text("p", "Drawing \u2026").classes("soft")
+            await ui.context.client.connected()
+            shown = await asyncio.to_thread(_shown, visit.desk.place.lab, model)
+        except LabonnError as error:
+            text("p", str(error)).classes("alert").props('role="alert"')
+            return
+        waiting.delete()
+        _show(shown)
+
+
+def _model_of(visit: Visit) -> str | None:
+    """Give the model of the release in use; else the newest for the bench, else the newest."""
+    lab, bench = visit.desk.place.lab, visit.bench
+    if bench is not None and (release := current_release(lab, bench)) is not None:
+        return release.model
+    return newest_model(lab, bench=bench) or newest_model(lab)
+
+
+@lru_cache(maxsize=4)
+def _shown(lab: Path, name: str) -> Shown:
+    """Read a model and draw it. A model never changes."""
+    from labonn.report import figures
+
+    model = load_model(lab, name)
+    design = Design.model_validate(model.description["design"])
+    arrays, kernels = model.arrays, kernels_of(lab, name)
+    correlations = arrays.get("psf_correlation")
+    psfs = _psf_arrays(model)
+    pattern = arrays.get("pattern_rad")
+    return Shown(
+        model=name,
+        design=design,
+        accuracy={key: float(value) for key, value in model.description.get("accuracy", {}).items()},
+        correlations=() if correlations is None else tuple(float(one) for one in correlations),
+        layout=_png(figures.layout(lay_out(design.optic))),
+        kernels=None
+        if kernels is None or len(kernels) < 2
+        else _png(figures.kernels(kernels[0::2] - kernels[1::2], kernels)),
+        psfs=None if psfs is None else _png(figures.psf_pairs(*psfs)),
+        pattern=None if pattern is None or pattern.ndim != 2 else _png(figures.phase_pattern(pattern)),
+    )
+
+
+def _psf_arrays(model: StoredModel) -> tuple[Any, Any, Any] | None:
+    names = ("psf_target", "psf_realised", "psf_correlation")
+    if any(name not in model.arrays or model.arrays[name].size == 0 for name in names):
+        return None
+    found = tuple(model.arrays[name] for name in names)
+    return found if found[0].ndim == 3 else None  # type: ignore[return-value]
+
+
+def _show(shown: Shown) -> None:
+    design, done = shown.design, operations(shown.design)
+    optic = design.optic
+    layout = lay_out(optic)
+    with ui.element("div").classes("cards"):
+        with card(design.name):
+            facts(
+                {
+                    "task": design.task,
+                    "optic": f"{optic.kind}, {optic.kernels} kernels of {optic.taps} x {optic.taps} taps",
+                    "sub-apertures": f"{len(layout.sub_apertures)} in a grid of {layout.rows} x {layout.columns}",
+                    "wavelengths": ", ".join(f"{one:g} nm" for one in optic.wavelengths_nm),
+                    "backend": f"{design.backend.kind}, pooled by {design.backend.pool}",
+                    "parameters": _count(parameters(design)),
+                }
+            )
+        with card("Accuracy, and work"):
+            digital = done.digital
+            share = "" if digital is None else f"{100 * done.optical / (done.optical + digital):.1f} % of all"
+            facts(
+                {
+                    **{f"accuracy, {name}": f"{value:.2f} %" for name, value in shown.accuracy.items()},
+                    "done by light": f"{done.optical:,} MACs {share}",
+                    "done digitally": f"{_count(digital)} MACs, and {done.elementwise:,} other operations",
+                    "exposures": str(design.exposures),
+                }
+            )
+            text("p", f"model {shown.model}").classes("soft")
+        if shown.correlations:
+            with card("PSFs"):
+                worst = min(shown.correlations)
+                place, mean = shown.correlations.index(worst), sum(shown.correlations) / len(shown.correlations)
+                rows = {"mean": show(mean), "worst": f"{show(worst)}, of sub-aperture {place}"}
+                text("p", "Correlation of what the pattern should give with what was asked for.").classes("soft")
+                facts(rows)
+        for title, picture in (
+            ("Layout", shown.layout),
+            ("Kernels", shown.kernels),
+            ("Point spread functions: asked for, and as the pattern should give them", shown.psfs),
+            ("Phase pattern", shown.pattern),
+        ):
+            if picture is not None:
+                with card(title, wide=title.startswith("Point")), ui.element("figure"):
+                    made = ui.element("img").props(f'src="{picture}"')
+                    made.props["alt"] = title
+
+
+def _count(value: int | None) -> str:
+    return "depends on the backend" if value is None else f"{value:,}"
+
+
+def _png(figure: "Figure") -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
