@@ -114,9 +114,7 @@ def test_taps_that_light_cannot_draw_apart_are_refused() -> None:
     """The first dark line of a square aperture stands lambda f / D from the middle: 12.99 um for mnist-mono."""
     optic = load_design("mnist-mono").optic
     assert diffraction_um(optic, focal_mm=50.0, tap_um=13.0) == pytest.approx(0.532 * 50 / 2.048)
-    with pytest.raises(
-        ConfigError, match=r"2\.048 mm at f = 50 mm blurs 532 nm over 13\.0 um, more than a tap of 12\.9"
-    ):
+    with pytest.raises(ConfigError, match=r"at f = 50 mm blurs 532 nm over 13\.0 um, more than a tap of 12\.9"):
         diffraction_um(optic, focal_mm=50.0, tap_um=12.9)
-    with pytest.raises(ConfigError, match="blurs 620 nm over 13.0 um"):
+    with pytest.raises(ConfigError, match=r"blurs 620 nm over 13\.0 um"):
         diffraction_um(load_design("cifar10-poly").optic, focal_mm=21.5, tap_um=12.9)
