@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labonn.cli.answer import Answer
-from labonn.design import lay_out, load_design, operations, parameters, sensor_room
+from labonn.design import diffraction_um, lay_out, load_design, operations, parameters, sensor_room
 from labonn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ def check_design_command(design: str, bench: Path | None, lab: Path) -> Answer:
     Raises
     ------
     ConfigError
-        If the file is wrong, its kernels do not fit its optic, or its tiles do not fit the bench's sensor.
+        If the file is wrong, its kernels do not fit its optic, or its tiles do not fit the bench's sensor or are
+        finer than light can draw them there.
     """
     checked = load_design(design)
     layout = lay_out(checked.optic)
@@ -78,8 +79,10 @@ def _on_bench(design: "Design", layout: "Layout", bench: Path) -> dict[str, Any]
         tile_pitch_um=geometry.tile_pitch_um,
         sensor_um=(height_px * geometry.camera_pixel_um, width_px * geometry.camera_pixel_um),
     )
+    blur_um = diffraction_um(design.optic, focal_mm=geometry.focal_mm, tap_um=geometry.tap_um)
     return {
         "bench": config.name,
+        "diffraction_um": round(blur_um, 1),
         "tile_taps": list(room.tile_taps),
         "tiles_per_frame": room.tiles_per_frame,
         "exposures_needed": room.exposures,

@@ -5,6 +5,7 @@ from labonn.design.digest import design_hash
 from labonn.design.layout import Layout, SubAperture, lay_out
 from labonn.design.operations import Operations, operations, parameters
 from labonn.design.reading import load_design
+from labonn.design.resolution import diffraction_um
 from labonn.design.sensor_room import SensorRoom, sensor_room
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Teacher",
     "Training",
     "design_hash",
+    "diffraction_um",
     "lay_out",
     "load_design",
     "operations",

@@ -17,7 +17,8 @@ def embedding(points: NDArray[Any], labels: NDArray[np.int64], classes: Sequence
     figure = sheet(5.6, 5.2)
     axes = figure.subplots()
     tidy(axes)
-    axes.scatter(points[:, 0], points[:, 1], c=labels, cmap="tab10" if len(classes) <= 10 else "turbo", s=3, alpha=0.5)
+    colours = {"cmap": "tab10", "vmin": 0, "vmax": 9} if len(classes) <= 10 else {"cmap": "turbo"}
+    axes.scatter(points[:, 0], points[:, 1], c=labels, s=3, alpha=0.5, **colours)
     for label, name in enumerate(classes):
         own = points[labels == label]
         if len(own):

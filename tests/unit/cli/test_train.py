@@ -163,7 +163,7 @@ def squares(count, seed):
 
 
 def test_masks_are_learnt_judged_by_their_overlap_and_drawn(tmp_path, capfd, monkeypatch):
-    parts = (squares(count, seed) for seed, count in enumerate((48, 17, 18)))
+    parts = (squares(count, seed) for seed, count in enumerate((24, 17, 6)))
     data = DataSet("carvana", ("background", "car"), *parts)
     monkeypatch.setitem(READERS, "carvana", lambda: data)
     shipped = resources.files("labonn.design") / "catalogue" / "carvana-poly.design.toml"
@@ -171,13 +171,14 @@ def test_masks_are_learnt_judged_by_their_overlap_and_drawn(tmp_path, capfd, mon
     for old, new in (
         ("width = 16\nepochs = 12\nbatch = 16", "width = 2\nepochs = 1\nbatch = 8"),
         ("epochs = 12", "epochs = 2"),
-        ("hidden = [24, 48, 96, 192]", "hidden = [4, 6, 8]"),
+        ("hidden = [24, 48, 96, 192]\nscales = [8, 16, 32]", "hidden = [4, 6, 8]\nscales = [1, 2, 3]"),
+        ("kernels = 56", "kernels = 6"),
     ):
         assert content.count(old) == 1
         content = content.replace(old, new)
     file = tmp_path / "masks.design.toml"
     file.write_text(content, encoding="utf-8")
-    train_it = (file, "--lab", tmp_path / "lab", "--device", "cpu", "--method", "ntkd+kd", "--labelled", 40)
+    train_it = (file, "--lab", tmp_path / "lab", "--device", "cpu", "--method", "ntkd+kd", "--labelled", 20)
     answer, said = train(capfd, *train_it)
     assert "kernels aligned" in said
     model = load_model(tmp_path / "lab", answer["model"])

@@ -6,7 +6,7 @@ import pytest
 
 import sim
 from labonn.cli import main
-from labonn.design import Backend, lay_out, load_design, operations, parameters, sensor_room
+from labonn.design import Backend, diffraction_um, lay_out, load_design, operations, parameters, sensor_room
 from labonn.errors import ConfigError
 
 BENCHES = Path(sim.__file__).parent / "benches"
@@ -108,3 +108,13 @@ def test_a_student_that_is_larger_than_its_design_allows_is_refused(tmp_path: Pa
     file.write_text(shipped.read_text().replace("hidden = 120", "hidden = 130"))
     with pytest.raises(ConfigError, match=r"backend: the student has 52,400 parameters, and max_parameters = 50,000"):
         load_design(file)
+
+
+def test_taps_that_light_cannot_draw_apart_are_refused() -> None:
+    """The first dark line of a square aperture stands lambda f / D from the middle: 12.99 um for mnist-mono."""
+    optic = load_design("mnist-mono").optic
+    assert diffraction_um(optic, focal_mm=50.0, tap_um=13.0) == pytest.approx(0.532 * 50 / 2.048)
+    with pytest.raises(ConfigError, match=r"at f = 50 mm blurs 532 nm over 13\.0 um, more than a tap of 12\.9"):
+        diffraction_um(optic, focal_mm=50.0, tap_um=12.9)
+    with pytest.raises(ConfigError, match=r"blurs 620 nm over 13\.0 um"):
+        diffraction_um(load_design("cifar10-poly").optic, focal_mm=21.5, tap_um=12.9)
