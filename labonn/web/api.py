@@ -176,6 +176,10 @@ def add_api(app: FastAPI, desk: Desk) -> None:
         media = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         return StreamingResponse(parts(), media_type=media, headers={"cache-control": "no-store"})
 
+    @router.api_route("/api/{rest:path}", methods=["GET", "POST"], include_in_schema=False)
+    async def nothing(rest: str) -> JSONResponse:
+        return JSONResponse({"detail": "there is nothing here; /api/openapi.json says what there is"}, 404)
+
     app.include_router(router)
 
 

@@ -71,6 +71,7 @@ def make_app(desk: Desk, *, over_tls: bool) -> Guarded:
         openapi_url="/api/openapi.json",
         docs_url=None,  # its page asks another server for scripts
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.mount("/static", StaticFiles(directory=_STATIC), name="labonn static")
     add_login(app, desk, over_tls=over_tls)

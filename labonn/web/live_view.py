@@ -17,7 +17,7 @@ from labonn.web.states import PERIOD_S
 
 LOOK = "look"
 _MAPS_S = 1.5
-_DARK_WITHIN_S = 20.0
+_STARTS_WITHIN_S = 120.0
 _GREY, _BLUE = "#7f8791", "#56B4E9"
 
 
@@ -168,7 +168,7 @@ def _exposure(visit: Visit) -> None:
             state = visit.state
             if state is not None and state.told.get("protocol") == LOOK:
                 await visit.trying(lambda: visit.desk.control(visit.session, visit.bench or "", "abort"))
-                for _ in range(int(_DARK_WITHIN_S / PERIOD_S)):
+                for _ in range(int(_STARTS_WITHIN_S / PERIOD_S)):
                     await asyncio.sleep(PERIOD_S)
                     if visit.state is None or visit.state.doing == "idle":
                         break
@@ -196,7 +196,7 @@ async def _start(visit: Visit, exposure_ms: float | None, brightness: float | No
     values = {"exposure_ms": "" if exposure_ms is None else f"{exposure_ms:g}", "brightness": f"{brightness or 0.0:g}"}
     sha256 = await asyncio.to_thread(sha256_of, desk.bench(bench).path)
     launch = await desk.start_run(visit.session, LOOK, protocol.sha256, bench, sha256, values)
-    for _ in range(int(_DARK_WITHIN_S / PERIOD_S)):
+    for _ in range(int(_STARTS_WITHIN_S / PERIOD_S)):
         await asyncio.sleep(PERIOD_S)
         if launch.exit_code not in (None, 0):
             raise LabonnError(launch.error or "it could not be started")

@@ -14,7 +14,7 @@ from labonn.web.charts import BLUE, GREEN, series_over_time
 from labonn.web.shell import Visit, badge, button, card, facts, link, tell, text, view
 
 _MOST = 200
-_FOUND_WITHIN_S = 60.0
+_FOUND_WITHIN_S = 300.0
 
 
 @dataclass(frozen=True)

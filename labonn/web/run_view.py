@@ -14,8 +14,8 @@ from labonn.web.protocols import LONGEST_VALUE, Key, Protocol
 from labonn.web.run_control import run_control
 from labonn.web.shell import Visit, button, card, facts, link, table, tell, text, view
 
-_FOUND_WITHIN_S = 60.0
-_DRY_WITHIN_S = 90.0
+_FOUND_WITHIN_S = 300.0
+_DRY_WITHIN_S = 300.0
 _FIRST = ("recalibrate", "watch_drift", "check_bench", "evaluate")  # what is done most often comes first
 
 
