@@ -6,12 +6,13 @@ import torch
 from pydantic import BaseModel, Field, PositiveInt, model_validator
 
 from labonn.data import DataSet, load
-from labonn.design import Design, lay_out, load_design
+from labonn.design import Design, load_design
 from labonn.design.design import Method
-from labonn.optics import Pupil, signed_maps, solve_phase_pattern
+from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
 from labonn.protocol.choices import DesignName
-from labonn.protocol.deployment import cache_of, describe, load_deployment, store, trained_before
+from labonn.protocol.deployment import cache_of, describe, load_deployment, trained_before
+from labonn.protocol.realising import realise
 from labonn.protocol.trained import Trained, trained_already
 from labonn.report import figures
 from labonn.training import Teaching, accuracy_percent, train_student, train_teacher
@@ -45,7 +46,9 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     data = load(design.task)
     lab.bench.settings()  # opened first: whoever trains for an hour wants to know before that the bench is there
     model = trained_before(lab, design, None if trained is None else trained.origin)
-    model = model or keep(lab, parameters, trained or train(lab, parameters, design, data))
+    if model is None:
+        trained = trained or train(lab, parameters, design, data)
+        model = realise(lab, trained, steps=parameters.pattern_steps, seed=parameters.seed)
     lab.note("model", model)
     network, known = load_deployment(lab.folder, model), describe(lab, model)
     accuracy, test = dict(known["accuracy"]), data.test.first(parameters.evaluation_images)
@@ -92,27 +95,3 @@ def train(lab: Lab, parameters: Parameters, design: Design, data: DataSet) -> Tr
         "simulated": accuracy_percent(trained.student, test, data.test.labels),
     }
     return Trained(design, teacher, trained.student, accuracy)
-
-
-def keep(lab: Lab, parameters: Parameters, trained: Trained) -> str:
-    """Search the phase pattern of a trained network, and keep all of it as a model; its id."""
-    bench = lab.bench
-    geometry = bench.config.geometry
-    pupil = Pupil(geometry.wavelength_nm, bench.slm.pitch_um, geometry.focal_mm, geometry.tap_um)
-    with lab.step("searching the phase pattern", total=parameters.pattern_steps) as step:
-        solution = solve_phase_pattern(
-            trained.student.frontend.kernels(),
-            lay_out(trained.design.optic),
-            pupil,
-            bench.slm.shape,
-            steps=parameters.pattern_steps,
-            seed=parameters.seed,
-            on_step=step.advance,
-        )
-    pattern = {
-        "psf_correlation": float(solution.correlation.mean()),
-        "psf_relative_error": float(solution.relative_error.mean()),
-        "psf_efficiency": float(solution.efficiency.mean()),
-    }
-    known = {"accuracy": trained.accuracy, "pattern": pattern, "seed": parameters.seed, **trained.origin}
-    return store(lab, trained.design, trained.teacher, trained.student, solution, known)

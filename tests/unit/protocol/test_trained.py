@@ -11,9 +11,10 @@ from labonn.design import design_hash, load_design
 from labonn.errors import ConfigError, RecordError
 from labonn.networks import Student, make_teacher
 from labonn.protocol.deployment import describe, load_deployment
+from labonn.protocol.realising import realise
 from labonn.protocol.trained import trained_already
 from labonn.records import load_model, save_model
-from protocols.train_and_deploy import Parameters, found, keep
+from protocols.train_and_deploy import Parameters, found
 
 DESIGN = load_design("digits-mono")
 
@@ -103,8 +104,8 @@ def test_what_was_trained_gets_its_phase_pattern_and_says_what_it_is_from(tmp_pa
         run_record=SimpleNamespace(id="20261126T100000Z-train_and_deploy-abcd"),
     )
     source = saved(tmp_path)
-    parameters = Parameters(model=source, pattern_steps=1)
-    kept = keep(lab, parameters, found(lab, parameters))
+    parameters = Parameters(model=source)
+    kept = realise(lab, found(lab, parameters), steps=1, seed=0)
     network = load_deployment(tmp_path, kept)
     images = torch.rand(3, 1, 28, 28)
     assert torch.equal(network.student(images), networks()[1].eval()(images))
