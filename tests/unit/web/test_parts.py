@@ -42,7 +42,7 @@ def test_benches_are_found_beside_the_laboratory_and_followed_when_they_are_edit
     shutil.copy(MONO, file)
     assert place.benches()["mono"].error is None
     file.unlink()
-    assert "cannot be read" in place.benches()["mono"].error
+    assert "there is no such file" in place.benches()["mono"].error
 
 
 def test_a_form_has_a_field_of_the_right_kind_for_each_parameter():
