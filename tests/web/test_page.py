@@ -68,7 +68,9 @@ def visitor(browser, server, complaints):
         key = (name, str(options))
         if key not in contexts:
             contexts[key] = browser.new_context(**options)
-            log_in(new_page(contexts[key], server, complaints), server, name).close()
+            page = log_in(new_page(contexts[key], server, complaints), server, name)
+            page.get_by_text(f"{name}, ").first.wait_for()  # not before the cookie has come
+            page.close()
         page = new_page(contexts[key], server, complaints)
         page.goto(server.address.rstrip("/") + path)
         return page
