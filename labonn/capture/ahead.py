@@ -37,7 +37,7 @@ class Screen:
     def __init__(self, bench: Bench, images: NDArray[np.float32]) -> None:
         self._bench = bench
         self.images = images
-        """(N, h, w) in [0, 1]."""
+        """(N, h, w) in [0, 1], in colour (N, C, h, w)."""
         self._shown_s = 0.0
 
     def show(self, index: int) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from labonn.capture.scene import shown_in
 from labonn.instruments import Bench
 
 # Where the discs stand, in taps from the image's centre; one is missing, so that a turned picture is none of them.
@@ -17,14 +18,17 @@ SCENE_OF_FIDUCIAL: NDArray[np.intp] = np.array([2 * (y % 12 != 0) + (x % 12 != 0
 FIDUCIAL_SCENES = 4
 
 
-def fiducial_scenes(bench: Bench) -> list[NDArray[np.float32]]:
-    """White discs on black at `FIDUCIALS_TAPS`, a part of them in each scene; antialiased, so that they are centred."""
+def fiducial_scenes(bench: Bench, colour: int | None = None) -> list[NDArray[np.float32]]:
+    """Discs on black at `FIDUCIALS_TAPS`, a part of them in each scene; antialiased, so that they are centred.
+
+    They are white, or of one colour.
+    """
     scale = bench.config.geometry.display_px_per_tap
-    height, width = bench.display.shape
+    height, width = bench.display.plane_shape
     y = np.arange(height)[:, None] - (height - 1) / 2
     x = np.arange(width)[None, :] - (width - 1) / 2
     scenes = [np.zeros((height, width), np.float32) for _ in range(FIDUCIAL_SCENES)]
     for number, (centre_y, centre_x) in zip(SCENE_OF_FIDUCIAL, FIDUCIALS_TAPS * scale, strict=True):
         distance = np.hypot(y - centre_y, x - centre_x)
         scenes[number] += np.clip(FIDUCIAL_RADIUS_TAPS * scale - distance + 0.5, 0, 1).astype(np.float32)
-    return scenes
+    return [shown_in(scene, bench, colour) for scene in scenes]

@@ -24,7 +24,7 @@ class CapturedImage:
     index: int
     """Which of the images that were asked for."""
     tiles: NDArray[np.float32]
-    """Optical maps in the student's units, (T, h, w)."""
+    """Optical maps in the student's units, (T, h, w), in colour (T, C, h, w)."""
     frame: NDArray[np.uint16] | None
     """The raw frame, (H, W), where frames are kept."""
     saturated_px: int
@@ -56,7 +56,7 @@ def capture(
     bench
         An open bench.
     images
-        (N, h, w) in [0, 1].
+        (N, h, w) in [0, 1], in colour (N, C, h, w).
     registration
         Made from the calibration of this bench and pattern.
     keep_frames
@@ -76,8 +76,12 @@ def capture(
         If an instrument fails, or the camera goes on delivering no frames or spoilt ones.
     """
     calibration = registration.calibration
-    if images.ndim != 3 or images.shape[1:] != calibration.image_shape:
-        raise CalibrationError(f"images of shape {images.shape} do not fit a calibration for {calibration.image_shape}")
+    if images.shape[1:] != calibration.picture_shape:
+        kind = "([colours,] height, width)" if calibration.colours else "(height, width)"
+        raise CalibrationError(
+            f"images of shape {images.shape[1:]} do not fit a calibration for {calibration.picture_shape} {kind};"
+            " recalibrate for this data set, or choose that of the network in use"
+        )
     if bench.camera.shape != calibration.dark.shape:
         raise CalibrationError(
             f"the camera's frames are {bench.camera.shape} (H, W), the calibration's {calibration.dark.shape};"

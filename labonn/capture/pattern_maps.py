@@ -13,7 +13,7 @@ from labonn.capture.gain import fit_gains
 from labonn.capture.light import choose_exposure, light, take_dark
 from labonn.capture.loop import take_images
 from labonn.capture.reference import take_reference
-from labonn.capture.registration import Registration
+from labonn.capture.registration import Registration, named
 from labonn.capture.retakes import CaptureCounts
 from labonn.capture.scene import scene_of
 from labonn.errors import CalibrationError
@@ -39,11 +39,19 @@ def measure_maps(bench: Bench, before: Before, say: Say) -> Measured:
     pattern = before.pattern
     if pattern is None:
         raise CalibrationError("maps: no network is in use on this bench; train and deploy one first")
-    one = np.ones(len(before.affine))
-    bench.slm.show(pattern.phase_rad)
+    one = np.ones(before.affine.shape[:-2])
+    if pattern.predicted_tiles.shape[1:-2] != one.shape:
+        raise CalibrationError(
+            f"maps: the network in use has maps of {pattern.predicted_tiles.shape[1:-2]} (tiles, and colours if any),"
+            f" and the bench is calibrated for {one.shape}; a network in colour needs a bench in colour, and the other"
+            " way round"
+        )
+    if pattern.phase_rad is not None:
+        bench.slm.show(pattern.phase_rad)
     with light(bench):
         say("exposure for captures")
-        brightest = pattern.probe_images[int(np.argmax(pattern.predicted_tiles.max(axis=(1, 2, 3))))]
+        images = pattern.predicted_tiles.reshape(len(pattern.probe_images), -1)
+        brightest = pattern.probe_images[int(np.argmax(images.max(axis=1)))]
         choose_exposure(bench, scene_of(brightest, bench), "the brightest probe image")
         for _ in range(_EXPOSURES_TRIED):
             say("dark frame for captures")
@@ -81,11 +89,19 @@ def assembled(bench: str, before: Before, maps: Measured, made_utc: str = "") ->
         gain=np.asarray(maps.arrays["gain"], np.float64),
         background=np.asarray(maps.arrays["background"], np.float64),
         gain_residual=np.asarray(maps.arrays["gain_residual"], np.float64),
+        **_in_colour(before),
     )
 
 
+def _in_colour(before: Before) -> dict[str, Any]:
+    if "colour" not in before.arrays:
+        return {}
+    unmixing = np.asarray(before.arrays["colour"]["unmixing"], np.float64)
+    return {"filters": str(before.values["colour"]["filters"]), "unmixing": unmixing}
+
+
 def _capture(bench: Bench, registration: Registration, images: Floats) -> Floats | None:
-    """Capture the probe images; give their maps in counts, (N, T, h, w), or None where any of them saturated."""
+    """Capture the probe images; give their maps in counts, (N, T, [C,] h, w), or None where any of them saturated."""
     captured = []
     for shot in take_images(bench, images, registration, CaptureCounts(), most_saturated=1.0):
         if saturated_px(shot.frame, bench.camera.saturation) > _MOST_SATURATED * shot.frame.size:
@@ -95,13 +111,13 @@ def _capture(bench: Bench, registration: Registration, images: Floats) -> Floats
 
 
 def _with_gains(bench: Bench, blank: Measured, captured: Floats, pattern: Pattern) -> Measured:
-    swing = captured.max(axis=(0, 2, 3)) - captured.min(axis=(0, 2, 3))
+    swing = captured.max(axis=(0, -2, -1)) - captured.min(axis=(0, -2, -1))
     # A cell averages many pixels, so a swing of one pixel's noise is already well above a cell's own.
     if (weak := swing < blank.values["dark_noise"]).any():
-        tile = int(np.flatnonzero(weak)[0])
+        place = tuple(np.argwhere(weak)[0])
         raise CalibrationError(
-            f"tile {tile}: the probe images move its map by {swing[tile]:.2g} counts, no more than noise does; check"
-            " the SLM's pattern, the display and the light"
+            f"{named(place)}: the probe images move its map by {swing[place]:.2g} counts, no more than noise does;"
+            " check the SLM's pattern, the display and the light"
         )
     gains = fit_gains(captured, pattern.predicted_tiles)
     arrays: dict[str, NDArray[Any]] = {**blank.arrays, "reference": take_reference(bench)}
