@@ -84,7 +84,7 @@ class Deployment:
         """Give the laboratory's calibrations of the bench, for this network."""
         probes = self.data.train.images[:PROBE_IMAGES]
         phase_rad = self.pattern_rad if lab.bench.has_slm else None
-        pattern = Pattern(phase_rad, _pictures(probes), self.ideal_tiles(torch.from_numpy(probes)).numpy())
+        pattern = Pattern(phase_rad, pictures_of(probes), self.ideal_tiles(torch.from_numpy(probes)).numpy())
         shape = (probes.shape[2], probes.shape[3])
         return Calibrator(lab.bench, lab.folder, lab.run_record.id, self.layout, shape, pattern)
 
@@ -145,7 +145,7 @@ class Deployment:
         CalibrationError, InstrumentError
             As `labonn.capture.capture` does.
         """
-        tiles = capture_group(lab, group, _pictures(images), calibration, self.optics, keep_frames=keep_frames)
+        tiles = capture_group(lab, group, pictures_of(images), calibration, self.optics, keep_frames=keep_frames)
         return torch.from_numpy(tiles)
 
     def draw(self, lab: "Lab", calibration: Calibration, group: str) -> None:
@@ -317,7 +317,7 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
     return release, *load_released(lab.folder, release)
 
 
-def _pictures(images: NDArray[np.float32]) -> NDArray[np.float32]:
+def pictures_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Images (N, C, H, W) as captures take them: (N, H, W) where they are grey."""
     return images[:, 0] if images.shape[1] == 1 else images
 
