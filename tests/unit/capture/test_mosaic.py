@@ -17,14 +17,11 @@ SHAPE = (90, 100)
 
 
 def seen(colours: np.ndarray, filters: str, matrix: np.ndarray | None = None) -> np.ndarray:
-    """A frame (H, W) of light (3, H, W), one filter a pixel; written pixel by pixel, not as the mosaic is."""
-    matrix = np.eye(3) if matrix is None else matrix
-    frame = np.empty(colours.shape[1:])
-    for row in range(frame.shape[0]):
-        for column in range(frame.shape[1]):
-            sees = matrix["RGB".index(filters[2 * (row % 2) + column % 2])]
-            frame[row, column] = sees @ colours[:, row, column]
-    return frame
+    """A frame (H, W) of light (3, H, W), one filter a pixel; `matrix`: a row for each filter, R, G, B."""
+    rows, columns = np.indices(colours.shape[1:])
+    filter_of = np.array(["RGB".index(one) for one in filters]).reshape(2, 2)[rows % 2, columns % 2]
+    behind = colours if matrix is None else np.einsum("fc,chw->fhw", matrix, colours)
+    return np.asarray(np.take_along_axis(behind, filter_of[None], axis=0)[0])
 
 
 @pytest.mark.parametrize("filters", MOSAICS)
