@@ -55,22 +55,32 @@ class ColourMatrix:
 
 
 def mosaic_of(bench: Bench) -> Mosaic | None:
-    """Give the filters of a bench in colour, None for a grey one.
+    """Give the camera's filters, None where it has none.
 
     Raises
     ------
     ConfigError
-        If its camera has filters and its display is grey, or the other way round.
+        If it has filters and the display is grey.
     """
-    filters, planes = bench.camera.filters, bench.display.planes
-    if (filters is None) != (planes is None):
-        missing, key = ("display", "planes") if planes is None else ("camera", "filters")
+    filters = bench.camera.filters
+    if filters is None:
+        return None
+    if not in_colour(bench):
         raise ConfigError(
-            f"{bench.path}: one of display and camera is in colour and the other is not: [instruments."
-            f'{getattr(bench, missing).name}] has no {key}; say {key} = "{"RGB" if planes is None else "RGGB"}" there,'
-            " or what it is, or take the other's key away"
+            f"{bench.path}: [instruments.{bench.camera.name}] has filters, and [instruments.{bench.display.name}] has"
+            ' no planes; say planes = "RGB" there, or what they are, or take the filters away'
         )
-    return None if filters is None else Mosaic(filters)
+    return Mosaic(filters)
+
+
+def in_colour(bench: Bench) -> bool:
+    """Whether a bench shows and captures colours: at once behind filters, else one after another."""
+    return bench.display.planes is not None
+
+
+def in_turn(bench: Bench) -> bool:
+    """Whether colours are shown one after another."""
+    return in_colour(bench) and bench.camera.filters is None
 
 
 def responses(picture: Floats, boxes: list[tuple[slice, slice]]) -> Doubles:

@@ -48,7 +48,7 @@ def conditions(
     """
     geometry, optic = bench.config.geometry, bench.config.optic
     centres_um = layout.tile_centres_um(geometry.tile_pitch_um).round(3).tolist()
-    filters = [bench.camera.filters, bench.display.planes] if bench.camera.filters else None
+    colours = [bench.camera.filters, bench.display.planes]
     where = [geometry.model_dump(mode="json"), centres_um, list(image_shape)]
     return {
         **camera_conditions(bench),
@@ -57,8 +57,8 @@ def conditions(
         "display": bench.display.identify(),
         "slm": bench.slm.identify() if bench.has_slm else None,
         "wavelength_nm": geometry.wavelength_nm,
-        "tiles": hash_of(where if filters is None else [*where, filters]),
-        "filters": filters,
+        "tiles": hash_of([*where, colours] if any(colours) else where),
+        "filters": colours if bench.camera.filters else None,
         "pattern": None if pattern is None else hash_of(_of_pattern(pattern, bench)),
     }
 

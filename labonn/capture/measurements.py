@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from labonn.capture.before import Before, Measured, Say
 from labonn.capture.calibration import middle_colour
-from labonn.capture.colour import NAMES, colour_matrix, mosaic_of, responses
+from labonn.capture.colour import NAMES, colour_matrix, in_colour, in_turn, mosaic_of, responses
 from labonn.capture.fiducials import FIDUCIAL_SCENES, fiducial_scenes
 from labonn.capture.flat_field import flat_field, flat_field_behind
-from labonn.capture.geometry import TileGeometry, find_geometry, nominal_affine
+from labonn.capture.geometry import TileGeometry, find_tiles, infer_missing, nominal_affine
 from labonn.capture.light import choose_exposure, light, take_dark, take_stack
 from labonn.capture.mosaic import Mosaic
 from labonn.capture.pattern_maps import measure_maps
@@ -31,6 +31,7 @@ _FRAMES = 16
 _LEAST_SIGNAL = 10.0  # times the noise of a dark frame
 _PSF_SCENES = 16
 _STEP_POINTS = 24
+_MOST_INFERRED = 0.5  # of the tiles, in one colour: a sub-aperture may make very little of one
 _STEP_EXPOSURE_MS = 2.0
 _TRANSFER_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 
@@ -64,11 +65,14 @@ def measure_flat(bench: Bench, before: Before, say: Say) -> Measured:
         found = flat_field(white - black, nominal, before.image_shape, least)
     else:
         found = flat_field_behind(mosaic, white - black, nominal, before.image_shape, least)
+    transmission = found.transmission
+    if in_turn(bench):
+        transmission = np.repeat(transmission[:, None], len(COLOURS), axis=1)
     lit = found.flat != 1
     signal = float((white - black)[lit].mean())
     gain_guess = noise**2 + max(signal, 0.0)  # variance in counts if a count were an electron: an upper bound
     error = float(np.sqrt(2 * gain_guess / _FRAMES) / signal)
-    values = {"transmission": found.transmission.tolist(), "signal_counts": signal}
+    values = {"transmission": transmission.tolist(), "signal_counts": signal}
     return Measured(values, {"flat": found.flat}, error, "share, at most, standard error of a pixel")
 
 
@@ -104,10 +108,12 @@ def measure_geometry(bench: Bench, before: Before, say: Say) -> Measured:
     """Find every tile by discs on the display: shift, rotation, scale and shear; in colour for each colour."""
     _show_flat_phase(bench)
     bench.camera.exposure_ms = before.exposure_ms
-    if (mosaic := mosaic_of(bench)) is not None:
-        return _geometry_in_colour(bench, before, say, mosaic)
+    if in_colour(bench):
+        return _geometry_in_colour(bench, before, say, mosaic_of(bench))
     with light(bench):
-        found, seen = _find_tiles(bench, before)
+        found, failures, seen = _find_tiles(bench, before)
+    if failures:
+        raise next(iter(failures.values()))
     nominal = nominal_affine(before.layout, bench.config.geometry, bench.camera.shape)
     parts = [decompose(affine, reference) for affine, reference in zip(found.affine, nominal, strict=True)]
     values = {"tiles": parts, "rms_px": found.rms_px.tolist()}
@@ -116,23 +122,35 @@ def measure_geometry(bench: Bench, before: Before, say: Say) -> Measured:
     return Measured(values, arrays, rms_px, "px rms of the discs from an affine map")
 
 
-def _geometry_in_colour(bench: Bench, before: Before, say: Say, mosaic: Mosaic) -> Measured:
-    found = []
+def _geometry_in_colour(bench: Bench, before: Before, say: Say, mosaic: Mosaic | None) -> Measured:
+    found, inferred = [], {}
     with light(bench):
         for colour, letter in enumerate(COLOURS):
             say(f"geometry in {NAMES[letter]}")
-            try:
-                found.append(_find_tiles(bench, before, mosaic, colour)[0])
-            except CalibrationError as error:
-                raise CalibrationError(f"in {NAMES[letter]}: {error}") from error
+            geometry, failures, _ = _find_tiles(bench, before, mosaic, colour)
+            if len(failures) > _MOST_INFERRED * len(before.layout.sub_apertures):
+                error = next(iter(failures.values()))
+                raise CalibrationError(
+                    f"in {NAMES[letter]} {len(failures)} of {len(before.layout.sub_apertures)} tiles are not found;"
+                    f" the first of them: {error}"
+                ) from error
+            found.append(geometry)
+            inferred[NAMES[letter]] = list(failures)
         reference = take_reference(bench)
     affine, rms = (np.stack([getattr(one, name) for one in found], axis=1) for name in ("affine", "rms_px"))
+    if (lost := np.isnan(rms).all(axis=1)).any():
+        raise CalibrationError(
+            f"tile {int(np.flatnonzero(lost)[0])}: is found in no colour; check that sub-aperture, the focus and the"
+            " exposure"
+        )
+    affine, rms = infer_missing(affine), np.where(np.isnan(rms), np.nanmean(rms), rms)
     middle = middle_colour(affine)
     nominal = nominal_affine(before.layout, bench.config.geometry, bench.camera.shape)
     parts = [decompose(one, reference_place) for one, reference_place in zip(middle, nominal, strict=True)]
     values = {
         "tiles": parts,
         "rms_px": rms.tolist(),
+        "inferred": inferred,
         "chromatic": {NAMES[letter]: _mean_parts(affine[:, colour], middle) for colour, letter in enumerate(COLOURS)},
     }
     arrays = {"affine": affine, "reference": reference}
@@ -147,7 +165,7 @@ def _mean_parts(affine: NDArray[np.float64], middle: NDArray[np.float64]) -> dic
 
 def _find_tiles(
     bench: Bench, before: Before, mosaic: Mosaic | None = None, colour: int | None = None
-) -> tuple[TileGeometry, NDArray[np.float32]]:
+) -> tuple[TileGeometry, dict[int, CalibrationError], NDArray[np.float32]]:
     """Show the discs, white or in one colour, and find the tiles; gives the pictures, too, (scenes, H, W)."""
     stacks = []
     for scene in fiducial_scenes(bench, colour):
@@ -159,7 +177,7 @@ def _find_tiles(
     pictures = seen - before.arrays["dark"]["mean"]
     if mosaic is not None and colour is not None:
         pictures = np.stack([mosaic.picture(picture, COLOURS[colour]) for picture in pictures])
-    return find_geometry(pictures, nominal, noise, seen >= bench.camera.saturation), seen
+    return *find_tiles(pictures, nominal, noise, seen >= bench.camera.saturation), seen
 
 
 def decompose(affine: NDArray[np.float64], nominal: NDArray[np.float64]) -> dict[str, float]:
@@ -181,8 +199,10 @@ def decompose(affine: NDArray[np.float64], nominal: NDArray[np.float64]) -> dict
 
 def measure_tile_gain(bench: Bench, before: Before, say: Say) -> Measured:
     """Compare the tiles' light for a white and a black display, each within its own outline."""
-    white, black = _white_and_black(bench, before)
     dark = before.arrays["dark"]["mean"]
+    if in_turn(bench):
+        return _tile_gain_in_turn(bench, before)
+    white, black = _white_and_black(bench, before)
     if (mosaic := mosaic_of(bench)) is not None:
         return _tile_gain_in_colour(before, mosaic, white - black, black - dark)
     gains, backgrounds, errors = [], [], []
@@ -212,6 +232,26 @@ def _tile_gain_in_colour(
             gains[tile, colour] = unmixing[colour] @ [part.mean() for part in behind]
             backgrounds[tile, colour] = unmixing[colour] @ [part.mean() for part in stray]
             variance[tile, colour] = unmixing[colour] ** 2 @ [part.var() / part.size for part in behind]
+    return _gains_in_colour(gains, backgrounds, variance)
+
+
+def _tile_gain_in_turn(bench: Bench, before: Before) -> Measured:
+    """Do the same for colours that are shown one after another."""
+    gains, backgrounds = np.empty(before.affine.shape[:2]), np.empty(before.affine.shape[:2])
+    variance = np.empty(before.affine.shape[:2])
+    for colour in range(len(COLOURS)):
+        plain, black = _white_and_black(bench, before, colour)
+        for tile, affine in enumerate(before.affine[:, colour]):
+            box = _inner_half(affine, before.image_shape)
+            lit = (plain - black)[box]
+            gains[tile, colour], variance[tile, colour] = lit.mean(), lit.var() / lit.size
+            backgrounds[tile, colour] = (black - before.arrays["dark"]["mean"])[box].mean()
+    return _gains_in_colour(gains, backgrounds, variance)
+
+
+def _gains_in_colour(
+    gains: NDArray[np.float64], backgrounds: NDArray[np.float64], variance: NDArray[np.float64]
+) -> Measured:
     mean = gains.mean(axis=0)
     values = {
         "gain": (gains / mean).tolist(),
@@ -235,8 +275,8 @@ def measure_psf(bench: Bench, before: Before, say: Say) -> Measured:
     """Measure every sub-aperture's PSF under a flat phase; in colour for each colour."""
     _show_flat_phase(bench)
     bench.camera.exposure_ms = before.exposure_ms
-    if (mosaic := mosaic_of(bench)) is not None:
-        return _psf_in_colour(bench, before, say, mosaic)
+    if in_colour(bench):
+        return _psf_in_colour(bench, before, say, mosaic_of(bench))
     found = measure_psfs(bench, before.affine, scenes=_PSF_SCENES, on_scene=lambda n: say(f"scene {n}"))
     values = {
         "pixel_um": found.pixel_um,
@@ -246,11 +286,12 @@ def measure_psf(bench: Bench, before: Before, say: Say) -> Measured:
     return Measured(values, {"psf": found.psf}, float(found.residual.mean()), "share, rms of what is not explained")
 
 
-def _psf_in_colour(bench: Bench, before: Before, say: Say, mosaic: Mosaic) -> Measured:
+def _psf_in_colour(bench: Bench, before: Before, say: Say, mosaic: Mosaic | None) -> Measured:
     psfs, residuals = [], []
     for colour, letter in enumerate(COLOURS):
         say(f"PSF in {NAMES[letter]}")
-        found = measure_psfs(bench, before.affine[:, colour], scenes=_PSF_SCENES, filters=(mosaic, colour))
+        own = before.affine[:, colour]
+        found = measure_psfs(bench, own, scenes=_PSF_SCENES, colour=colour, mosaic=mosaic)
         psfs.append(found.psf)
         residuals.append(found.residual)
     psf, residual = np.stack(psfs, axis=1), np.stack(residuals, axis=1)
@@ -338,11 +379,13 @@ MEASUREMENTS: dict[str, Callable[[Bench, Before, Say], Measured]] = {
 """By the names of `characterisation.KINDS`."""
 
 
-def _white_and_black(bench: Bench, before: Before) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _white_and_black(
+    bench: Bench, before: Before, colour: int | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     _show_flat_phase(bench)
     bench.camera.exposure_ms = before.exposure_ms
     with light(bench):
-        bench.display.show(plain_scene(1.0, bench))
+        bench.display.show(plain_scene(1.0, bench, colour))
         white = take_stack(bench, _FRAMES).mean
         # Stray light of the source itself arrives whatever the display shows.
         bench.display.show(plain_scene(0.0, bench))

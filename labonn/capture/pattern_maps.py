@@ -1,13 +1,16 @@
 """Exposure, dark frame, and each tile's gain and background behind a student's own phase pattern."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labonn.capture.alignment import shifts_taps
 from labonn.capture.before import Before, Measured, Pattern, Say
 from labonn.capture.calibration import Calibration
+from labonn.capture.colour import in_turn
 from labonn.capture.frame_check import saturated_px
 from labonn.capture.gain import fit_gains
 from labonn.capture.light import choose_exposure, light, take_dark
@@ -25,6 +28,7 @@ _DARK_FRAMES = 16
 # When a probe image saturates although the one that should be brightest did not.
 _EXPOSURES_TRIED = 4
 _SHORTER = 0.7
+_ALIGNED = 2  # times
 _MOST_SATURATED = 1e-4  # of a frame: hot pixels
 
 
@@ -52,7 +56,7 @@ def measure_maps(bench: Bench, before: Before, say: Say) -> Measured:
         say("exposure for captures")
         images = pattern.predicted_tiles.reshape(len(pattern.probe_images), -1)
         brightest = pattern.probe_images[int(np.argmax(images.max(axis=1)))]
-        choose_exposure(bench, scene_of(brightest, bench), "the brightest probe image")
+        choose_exposure(bench, _brightest_scene(brightest, bench), "the brightest probe image")
         for _ in range(_EXPOSURES_TRIED):
             say("dark frame for captures")
             dark = take_dark(bench, _DARK_FRAMES)
@@ -64,6 +68,9 @@ def measure_maps(bench: Bench, before: Before, say: Say) -> Measured:
             )
             registration = Registration(assembled(bench.name, before, blank))
             captured = _capture(bench, registration, pattern.probe_images)
+            if captured is not None and not bench.has_slm:
+                say("where the maps lie")
+                blank, captured = _aligned(bench, before, blank, captured, pattern)
             if captured is not None:
                 return _with_gains(bench, blank, captured, pattern)
             bench.camera.exposure_ms *= _SHORTER
@@ -83,7 +90,7 @@ def assembled(bench: str, before: Before, maps: Measured, made_utc: str = "") ->
         dark=np.asarray(maps.arrays["dark"], np.float32),
         dark_noise=float(maps.values["dark_noise"]),
         flat=np.asarray(before.arrays["flat"]["flat"], np.float32),
-        affine=before.affine,
+        affine=np.asarray(maps.arrays.get("affine", before.affine), np.float64),
         geometry_rms_px=np.asarray(before.values["geometry"]["rms_px"], np.float64),
         transmission=np.asarray(before.values["flat"]["transmission"], np.float64),
         gain=np.asarray(maps.arrays["gain"], np.float64),
@@ -93,11 +100,22 @@ def assembled(bench: str, before: Before, maps: Measured, made_utc: str = "") ->
     )
 
 
+def _brightest_scene(image: Floats, bench: Bench) -> Floats:
+    """Give the brightest scene that an image is shown as: of one colour, where they are shown one after another."""
+    if not in_turn(bench):
+        return scene_of(image, bench)
+    alone, brightest = np.zeros_like(image), int(np.argmax(image.max(axis=(1, 2))))
+    alone[brightest] = image[brightest]
+    return scene_of(alone, bench)
+
+
 def _in_colour(before: Before) -> dict[str, Any]:
-    if "colour" not in before.arrays:
-        return {}
-    unmixing = np.asarray(before.arrays["colour"]["unmixing"], np.float64)
-    return {"filters": str(before.values["colour"]["filters"]), "unmixing": unmixing}
+    if "colour" in before.arrays:
+        unmixing = np.asarray(before.arrays["colour"]["unmixing"], np.float64)
+        return {"filters": str(before.values["colour"]["filters"]), "unmixing": unmixing}
+    if before.affine.ndim == 4:  # colours that are shown one after another do not mix
+        return {"unmixing": np.eye(before.affine.shape[1])}
+    return {}
 
 
 def _capture(bench: Bench, registration: Registration, images: Floats) -> Floats | None:
@@ -108,6 +126,22 @@ def _capture(bench: Bench, registration: Registration, images: Floats) -> Floats
             return None
         captured.append(shot.tiles)
     return np.stack(captured)
+
+
+def _aligned(
+    bench: Bench, before: Before, blank: Measured, captured: Floats, pattern: Pattern
+) -> tuple[Measured, Floats | None]:
+    """Move tiles to where the expected maps are, and capture the probe images there: behind a fixed optic."""
+    affine: NDArray[np.float64] = before.affine.copy()
+    found: Floats | None = captured
+    for _ in range(_ALIGNED):
+        if found is None:
+            break
+        shift = shifts_taps(found, pattern.predicted_tiles)
+        affine[..., 2] += np.einsum("...ij,...j->...i", affine[..., :2], shift)
+        blank = replace(blank, arrays={**blank.arrays, "affine": affine.copy()})
+        found = _capture(bench, Registration(assembled(bench.name, before, blank)), pattern.probe_images)
+    return blank, found
 
 
 def _with_gains(bench: Bench, blank: Measured, captured: Floats, pattern: Pattern) -> Measured:

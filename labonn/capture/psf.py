@@ -51,7 +51,8 @@ def measure_psfs(
     scenes: int = 8,
     psf_taps: float = 9.0,
     seed: int = 0,
-    filters: tuple[Mosaic, int] | None = None,
+    colour: int | None = None,
+    mosaic: Mosaic | None = None,
     on_scene: Callable[[int], None] | None = None,
 ) -> MeasuredPsfs:
     """Measure every tile's PSF with the phase pattern that is on the SLM.
@@ -68,8 +69,10 @@ def measure_psfs(
         Side of the window in which a PSF is looked for; what is left of a tile's pitch is the scene's.
     seed
         Of the scenes.
-    filters
-        A colour camera's, and the colour in which the scenes are shown and that is looked at.
+    colour
+        In which the scenes are shown.
+    mosaic
+        A colour camera's filters, of which that of the colour is looked at.
     on_scene
         Told how many scenes are done, after each.
 
@@ -89,7 +92,6 @@ def measure_psfs(
     pictures = _random_scenes(bench, scene_taps, scenes, np.random.default_rng(seed))
     half_px = int(pitch_taps * geometry.pixels_per_tap / 2)
     frames = []
-    mosaic, colour = filters or (None, None)
     with light(bench):
         bench.display.show(plain_scene(0.0, bench))
         black = take_stack(bench, _FRAMES)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from labonn.capture.calibration import middle_colour
-from labonn.capture.colour import mosaic_of
+from labonn.capture.colour import in_turn, mosaic_of
 from labonn.capture.fiducials import FIDUCIALS_TAPS, SCENE_OF_FIDUCIAL, fiducial_scenes
 from labonn.capture.light import light, take_dark, take_stack
 from labonn.capture.point_image import compare, fit_copies, width_px
@@ -46,9 +46,10 @@ class Change:
 def take_reference(bench: Bench) -> Floats:
     """Take the first of the fiducial scenes, (H, W), counts, with light, exposure and pattern as they are.
 
-    Behind filters it is the sum of its colours, so that they are not taken for its details.
+    Behind filters it is the sum of its colours, so that they are not taken for its details; without filters a colour
+    display shows it in one.
     """
-    bench.display.show(fiducial_scenes(bench)[0])
+    bench.display.show(fiducial_scenes(bench, len(COLOURS) // 2 if in_turn(bench) else None)[0])
     picture = take_stack(bench, FRAMES).mean
     mosaic = mosaic_of(bench)
     if mosaic is None:

@@ -29,7 +29,8 @@ class Registration:
 
         A_c = sum_f U_cf A_cf,
 
-    all colours still in one matrix.
+    all colours still in one matrix. Where colours are shown one after another, a frame is cut at the places of all of
+    them; only those of the colour that it shows mean anything.
 
     Parameters
     ----------
@@ -89,9 +90,14 @@ def _cells(calibration: Calibration) -> sparse.csr_array:
     affine, image_shape, frame_shape = calibration.affine, calibration.image_shape, calibration.dark.shape
     if not calibration.colours:
         return tap_cells(affine, image_shape, frame_shape)
-    mosaic, colours = Mosaic(calibration.filters), []
+    colours = []
     for colour, shares in enumerate(calibration.unmixing):
-        of_filters = (mosaic.cells(affine[:, colour], image_shape, frame_shape, one) for one in COLOURS)
+        own = affine[:, colour]
+        if not calibration.filters:
+            colours.append(tap_cells(own, image_shape, frame_shape))
+            continue
+        mosaic = Mosaic(calibration.filters)
+        of_filters = (mosaic.cells(own, image_shape, frame_shape, one) for one in COLOURS)
         colours.append(sum(share * cells for share, cells in zip(shares, of_filters, strict=True)))
     by_colour = np.arange(affine.shape[0] * affine.shape[1] * image_shape[0] * image_shape[1])
     by_tile = by_colour.reshape(affine.shape[1], affine.shape[0], -1).swapaxes(0, 1).ravel()

@@ -13,6 +13,7 @@ from labonn.errors import CalibrationError, ConfigError, InstrumentError
 
 from ..instruments.stand_ins import BareCamera, BareDisplay, connected
 from .eyes import BLACK, SHAPE, Eye, Screen, seeing_bench
+from .test_loop import one_by_one  # noqa: F401 - a fixture
 from .test_mosaic import seen
 from .test_registration import affine_of, calibration
 
@@ -27,7 +28,7 @@ class ColourScreen(Screen):
 
 
 class ColourEye(Eye):
-    """Its display's planes are blue, green, red from the top; a tap is 8 pixels."""
+    """Its display's planes are blue, green, red from the top; a tap is 8 pixels. Without filters it sees all alike."""
 
     def _sees(self, picture: np.ndarray) -> np.ndarray:
         light = np.zeros((3, *SHAPE))
@@ -35,20 +36,21 @@ class ColourEye(Eye):
             for plane, colour in enumerate((2, 1, 0)):
                 shown = picture[plane * PLANE[0] :][: PLANE[0]][2:18:2, 1:17:2] / 255
                 light[colour, 13:77, 18:82] = GAINS[colour] * np.kron(shown, np.ones((8, 8)))
-        frame = BLACK + seen(light, "GRBG", MATRIX) + self._noise.normal(size=SHAPE)
+        behind = seen(light, "GRBG", MATRIX) if self.filters else light.sum(axis=0)
+        frame = BLACK + behind + self._noise.normal(size=SHAPE)
         return np.clip(np.rint(frame), 0, 4095).astype(np.uint16)
 
 
-def bench_in_colour(wrongs: dict[int, str] | None = None) -> Any:
+def bench_in_colour(wrongs: dict[int, str] | None = None, filters: str | None = "GRBG") -> Any:
     bench = seeing_bench()
     bench.display = connected(ColourScreen, pitch_um=8.0, settle_ms=16.7, planes="BGR")
-    eye = connected(ColourEye, filters="GRBG")
+    eye = connected(ColourEye, filters=filters)
     eye.screen, eye.shutter, eye.wrongs = bench.display, bench.shutter, wrongs or {}
     bench.camera = eye
     return bench
 
 
-def registration() -> Registration:
+def registration(filters: str = "GRBG") -> Registration:
     noise = np.random.default_rng(9).normal(scale=0.25, size=SHAPE)
     zeros = np.zeros((1, 3))
     return Registration(
@@ -56,8 +58,8 @@ def registration() -> Registration:
             affine=np.repeat(affine_of(8.0, 0.0, (44.5, 49.5))[:, None], 3, axis=1),
             dark=(BLACK + noise).astype(np.float32),
             gain=GAINS[None],
-            filters="GRBG",
-            unmixing=np.linalg.inv(MATRIX),
+            filters=filters,
+            unmixing=np.linalg.inv(MATRIX) if filters else np.eye(3),
             **dict.fromkeys(("geometry_rms_px", "gain_residual", "transmission", "background"), zeros),
         )
     )
@@ -116,6 +118,24 @@ def test_images_are_captured_unmixed_and_fresh() -> None:
             # Where an edge between taps cuts what a pixel stands for, a sixteenth is the next tap's.
             np.testing.assert_allclose(shot.tiles[0, colour], image[colour], atol=0.2)
             assert np.corrcoef(shot.tiles[0, colour].ravel(), image[colour].ravel())[0, 1] > 0.98
+
+
+@pytest.mark.usefixtures("one_by_one")
+@pytest.mark.parametrize("wrongs", [{}, {5: "stale"}, {0: "stale"}, {4: "dropped", 8: "duplicated"}])
+def test_colours_one_after_another_take_three_frames_an_image(wrongs: dict[int, str]) -> None:
+    """A stale frame is one of another colour of the same image, mostly: they are as like as planes of a photograph."""
+    counts, bench = CaptureCounts(), bench_in_colour(wrongs, filters=None)
+    grey = np.random.default_rng(4).uniform(0, 0.8, (3, 1, 8, 8))
+    images = (grey + 0.2 * np.random.default_rng(5).uniform(size=(3, 3, 8, 8))).astype(np.float32)
+    shots = list(capture(bench, images, registration(filters=""), keep_frames=True, counts=counts))
+    summary = counts.summary()
+    assert (summary.pop("asked"), summary.pop("delivered")) == (9, 9)
+    assert sum(summary.values()) == len(wrongs)
+    assert [shot.index for shot in shots] == [0, 1, 2]
+    for shot, image in zip(shots, images, strict=True):
+        np.testing.assert_allclose(shot.tiles[0], image, atol=0.01)
+        assert shot.frame.shape == (3, *SHAPE)
+    assert sorted(fault for shot in shots for fault in shot.retakes) == sorted(wrongs.values())
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 8), (2, 3, 9, 8), (2, 1, 8, 8)])
