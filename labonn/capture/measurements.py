@@ -31,7 +31,8 @@ _FRAMES = 16
 _LEAST_SIGNAL = 10.0  # times the noise of a dark frame
 _PSF_SCENES = 16
 _STEP_POINTS = 24
-_MOST_INFERRED = 0.5  # of the tiles, in one colour: a sub-aperture may make very little of one
+# Of the tiles, in one colour: a sub-aperture may make very little of one. Any two colours have tiles in common then.
+_MOST_INFERRED = 0.4
 _STEP_EXPOSURE_MS = 2.0
 _TRANSFER_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 
@@ -123,7 +124,8 @@ def measure_geometry(bench: Bench, before: Before, say: Say) -> Measured:
 
 
 def _geometry_in_colour(bench: Bench, before: Before, say: Say, mosaic: Mosaic | None) -> Measured:
-    found, inferred = [], {}
+    found: list[TileGeometry] = []
+    inferred: dict[str, list[int]] = {}
     with light(bench):
         for colour, letter in enumerate(COLOURS):
             say(f"geometry in {NAMES[letter]}")
@@ -137,7 +139,8 @@ def _geometry_in_colour(bench: Bench, before: Before, say: Say, mosaic: Mosaic |
             found.append(geometry)
             inferred[NAMES[letter]] = list(failures)
         reference = take_reference(bench)
-    affine, rms = (np.stack([getattr(one, name) for one in found], axis=1) for name in ("affine", "rms_px"))
+    affine = np.stack([one.affine for one in found], axis=1)
+    rms = np.stack([one.rms_px for one in found], axis=1)
     if (lost := np.isnan(rms).all(axis=1)).any():
         raise CalibrationError(
             f"tile {int(np.flatnonzero(lost)[0])}: is found in no colour; check that sub-aperture, the focus and the"

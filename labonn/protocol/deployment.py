@@ -152,6 +152,7 @@ class Deployment:
         """Put layout, pattern, PSFs, and the first frame of a group of captures into the report."""
         psfs = (self.psf_target, self.psf_realised, self.psf_correlation)
         frame = read_kept(lab.frames_path, group, stop=1)[1][0]
+        frame = frame if frame.ndim == 2 else frame[len(frame) // 2]  # of colours one after another, the middle one
         lab.figure("layout", figures.layout(self.layout), "Where the sub-apertures stand on the optic.")
         lab.figure("phase pattern", figures.phase_pattern(self.pattern_rad), "What the SLM shows.")
         lab.figure(
