@@ -98,7 +98,7 @@ def infer_missing(affine: Doubles) -> Doubles:
         (T, C, 2, 3), not numbers where a tile was not found in a colour; every tile is found in one, every colour on
         some tile that is found in another, too.
     """
-    whole, found = affine.copy(), np.isfinite(affine).all(axis=(2, 3))
+    whole, found = affine.copy(), np.asarray(np.isfinite(affine).all(axis=(2, 3)))
     for tile, colour in np.argwhere(~found):
         guesses = []
         for other in np.flatnonzero(found[tile]):

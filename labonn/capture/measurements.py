@@ -156,7 +156,7 @@ def _geometry_in_colour(bench: Bench, before: Before, say: Say, mosaic: Mosaic |
         "inferred": inferred,
         "chromatic": {NAMES[letter]: _mean_parts(affine[:, colour], middle) for colour, letter in enumerate(COLOURS)},
     }
-    arrays = {"affine": affine, "reference": reference}
+    arrays: dict[str, NDArray[Any]] = {"affine": affine, "reference": reference}
     return Measured(values, arrays, float(np.sqrt(np.mean(rms**2))), "px rms of the discs from an affine map")
 
 

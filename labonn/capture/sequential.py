@@ -67,7 +67,7 @@ class ShownInTurn(Shown):
         """Give the plane at the places of every colour, in its units, (C, h, w)."""
         image, colour = divmod(frame, self.frames_per_image)
         plane = np.asarray(self._images[image, colour], np.float32)
-        return self._as_others[colour][:, None, None] * plane
+        return np.asarray(self._as_others[colour][:, None, None] * plane, np.float32)
 
     def name(self, frame: int) -> str:
         """Name a frame in messages."""
