@@ -162,7 +162,7 @@ def _differences(earlier: RunRecord, record: RunRecord) -> list[str]:
 
 def _with_captures(folder: Path, record: RunRecord) -> EarlierRun | None:
     """Look for captures of a run that can be taken over."""
-    if record.captured_with is None:
+    if record.captured_with is None or not any(folder.glob(f"{FRAMES}*")):  # it ended before its first frame
         return None
     frames = folder / FRAMES
     try:

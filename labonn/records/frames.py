@@ -170,7 +170,8 @@ class FrameFile:
         """Give a table that these rows fit; the first ones make it."""
         where = f"{self.path}: {name}"
         if name not in self._tables:
-            legal_name(name.removesuffix(f"/{SELDOM}"), "a group of frames")
+            # a folder, where they are exported; a blank between words is welcome there
+            legal_name(name.removesuffix(f"/{SELDOM}").replace(" ", "_"), "a group of frames")
             check_kinds(where, rows)
             self._tables[name] = Table.new(self._open().create_group(name), rows)
         self._tables[name].check(where, rows)

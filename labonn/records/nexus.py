@@ -134,7 +134,7 @@ def _kept(entry: Any, frames: Path, kind: str, name: str) -> None:
 
 
 def _data(entry: Any, name: str, quantities: tuple[str, ...]) -> Any:
-    node = _group(entry, name, "NXdata")
+    node = _group(entry, name.replace(" ", "_"), "NXdata")  # names in NeXus have no blanks
     signal = next((one for one in _SIGNALS if one in quantities), next(iter(quantities), None))
     if signal is not None:
         node.attrs["signal"] = signal

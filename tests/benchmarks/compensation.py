@@ -32,7 +32,7 @@ from labonn.protocol.deployment import Deployment, load_deployment
 from labonn.records import newest_model
 from labonn.training import accuracy_percent, logits_of
 from tests.benchmarks import random_worlds
-from tests.benchmarks.compensation_table import table
+from tests.benchmarks.compensation_table import draw, table
 from tests.benchmarks.results import RESULTS, write_section
 
 CELLS = RESULTS.parent / "results" / "compensation.json"
@@ -217,6 +217,7 @@ def main() -> None:
         write_section("compensation", table(cells))
     if cells:
         write_section("compensation", table(cells))
+        draw(cells, "mono", RESULTS.parent / "pictures" / "captures.png")
 
 
 def _bench(work: Path, bench: str, seed: int) -> Path:

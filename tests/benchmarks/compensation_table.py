@@ -1,9 +1,13 @@
-"""The tables of the compensation benchmark, from its cells."""
+"""The tables of the compensation benchmark, and its picture, from its cells."""
 
 import statistics
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
+from labonn.report.style import BLUE, GREEN, GREY, ORANGE, VERMILLION
 from tests.benchmarks.random_worlds import switched_on
 
 MUST = {("mono", 32): (0.3, 0.1), ("mono", 8): (0.6, 0.3), ("hostile", 32): (0.5, 0.2)}
@@ -16,6 +20,13 @@ NAMES = {
     "twin+ce": "twin+ce",
     "twin+kd": "twin+kd",
     "twin+ntkd": "twin+ntkd",
+}
+DRAWN = {  # method -> colour, and how it is called beside its line
+    "twin+ntkd": (BLUE, "twin+ntkd, no labels"),
+    "kd": (VERMILLION, "kd"),
+    "ntkd": (ORANGE, "ntkd, as published"),
+    "map": (GREEN, "map, no labels"),
+    "e2e": (GREY, "e2e"),
 }
 Cells = Mapping[str, Mapping[str, Any]]
 
@@ -40,6 +51,32 @@ def table(cells: Cells) -> str:
             lines += _bench(bench, cells)
     lines += _worlds([bench for bench in benches if bench.startswith("random")], cells)
     return "\n".join(lines).rstrip()
+
+
+def draw(cells: Cells, bench: str, path: Path) -> None:
+    """Draw accuracy against the number of captures, means over seeds with their spread."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    counts = sorted({int(n.split("/")[3]) for n in cells if n.split("/")[0] == bench and n.split("/")[2] in DRAWN})
+    for method, (colour, called) in DRAWN.items():
+        columns = {count: list(_column(cells, bench, method, count).values()) for count in counts}
+        columns = {count: column for count, column in columns.items() if column}
+        means = [statistics.mean(column) for column in columns.values()]
+        spread = [statistics.stdev(column) if len(column) > 1 else 0.0 for column in columns.values()]
+        axes.errorbar(list(columns), means, spread, fmt="o-", color=colour, capsize=2, lw=1.6, ms=4, label=called)
+    most = max((int(n.split("/")[3]) for n in cells if n.startswith(f"{bench}/") and "/ceiling/" in n), default=0)
+    for method, said, style in (("ceiling", f"ceiling: {most:,} labelled captures", "--"), ("none", "none", ":")):
+        if found := list(_column(cells, bench, method).values()):
+            axes.axhline(statistics.mean(found), color="black", lw=0.9, ls=style, label=said)
+    axes.set_xscale("log")
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    axes.minorticks_off()
+    axes.set_xlabel("images captured for the fit")
+    axes.set_ylabel("accuracy on 10,000 test images (%)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e3e6ea", lw=0.6)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.savefig(path, dpi=110)
 
 
 def _worlds(worlds: list[str], cells: Cells) -> list[str]:

@@ -50,7 +50,7 @@ def measure(work: Path, bench: str, seed: int, start: str, taught: int, steps: i
     begin_s = time.perf_counter()
     recipe = Recipe(True, LOSSES[loss], steps, 2e-3)
     with patch.dict(RECIPES, {"twin+ce": recipe}):  # type: ignore[dict-item]
-        found = rematch(backend, "twin+ce", _material(work, bench, seed, taught), seed=seed)
+        found = rematch(backend, "twin+ce", material_taught(work, bench, seed, taught), seed=seed)
     seconds = time.perf_counter() - begin_s
     labels = ours.test_labels
     answers = answers_of(found, ours.test_maps, labels)
@@ -72,7 +72,7 @@ def moved(maps: Tensor) -> Tensor:
     return 0.9 * nn.functional.avg_pool2d(padded, 2, stride=1)
 
 
-def _material(work: Path, bench: str, seed: int, taught: int) -> Material:
+def material_taught(work: Path, bench: str, seed: int, taught: int) -> Material:
     ours, whole = sets(work, bench, seed), material_of(work, bench, seed, CAPTURES, with_twin=True)
     if taught >= len(ours.lecture.images):
         return whole

@@ -112,6 +112,12 @@ def test_no_runs_and_damaged_ones_are_nothing_to_continue(lab, begin):
     assert runs_to_continue(lab, record) == runs_to_continue(lab / "none", record)
 
 
+def test_a_run_that_ended_before_its_first_frame_is_passed_over_without_a_word(lab, begin, caplog):
+    (begin("lost").folder / "frames.h5").unlink()
+    assert runs_to_continue(lab, begin("running").record).runs == ()
+    assert not caplog.text
+
+
 def test_who_names_a_run_may_continue_an_aborted_one_and_what_that_had_taken_over(lab, begin):
     before = begin(captures=20)
     named = begin("aborted", continues=[before.id, "20260101T000000Z-recalibrate-gone"])

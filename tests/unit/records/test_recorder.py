@@ -50,6 +50,14 @@ def test_large_and_small_rows_of_several_kinds_come_back_in_order(path):
     np.testing.assert_array_equal(read_frames(path, "notes")["value"], np.arange(0, 70, 3) / 2)
 
 
+def test_a_kind_may_be_of_several_words_but_is_no_path(path):
+    with Recorder(path) as recorder:
+        recorder.append("moved by -1", value=3.0)
+    assert frame_counts(path) == {"moved by -1": 1}
+    with pytest.raises(RecordError, match=r"'moved/by'"), FrameFile(path.with_name("other.h5")) as file:
+        file.extend("moved/by", value=np.zeros(1))
+
+
 def test_what_is_kept_of_some_rows_is_read_with_its_rows(path):
     with Recorder(path) as recorder:
         for number in range(250):
