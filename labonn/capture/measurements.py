@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from labonn.capture.before import Before, Measured, Say
 from labonn.capture.calibration import middle_colour
 from labonn.capture.colour import NAMES, colour_matrix, in_colour, in_turn, mosaic_of, responses
-from labonn.capture.fiducials import FIDUCIAL_SCENES, fiducial_scenes
+from labonn.capture.fiducials import FIDUCIAL_SCENES, fiducial_scenes, in_units, unit_taps
 from labonn.capture.flat_field import flat_field, flat_field_behind
 from labonn.capture.geometry import TileGeometry, find_tiles, infer_missing, nominal_affine
 from labonn.capture.light import choose_exposure, light, take_dark, take_stack
@@ -180,7 +180,10 @@ def _find_tiles(
     pictures = seen - before.arrays["dark"]["mean"]
     if mosaic is not None and colour is not None:
         pictures = np.stack([mosaic.picture(picture, COLOURS[colour]) for picture in pictures])
-    return *find_tiles(pictures, nominal, noise, seen >= bench.camera.saturation), seen
+    unit = unit_taps(bench)
+    found, failures = find_tiles(pictures, in_units(nominal, unit), noise, seen >= bench.camera.saturation)
+    found.affine[..., :2] /= unit
+    return found, failures, seen
 
 
 def decompose(affine: NDArray[np.float64], nominal: NDArray[np.float64]) -> dict[str, float]:

@@ -81,7 +81,14 @@ def measure_maps(bench: Bench, before: Before, say: Say) -> Measured:
 
 
 def assembled(bench: str, before: Before, maps: Measured, made_utc: str = "") -> Calibration:
-    """Put together what captures need: of the flat phase what was kept, and of the pattern what was measured."""
+    """Put together what captures need: of the flat phase what was kept, and of the pattern what was measured.
+
+    Behind a fixed optic a white display is no flat field: what its kernels scatter, into their neighbours' tiles too, is
+    in the picture, and is no gain of pixels.
+    """
+    flat = np.asarray(before.arrays["flat"]["flat"], np.float32)
+    if before.pattern is not None and before.pattern.phase_rad is None:
+        flat = np.ones_like(flat)
     return Calibration(
         bench=bench,
         made_utc=made_utc or datetime.now(UTC).isoformat(timespec="seconds"),
@@ -89,7 +96,7 @@ def assembled(bench: str, before: Before, maps: Measured, made_utc: str = "") ->
         exposure_ms=float(maps.values["exposure_ms"]),
         dark=np.asarray(maps.arrays["dark"], np.float32),
         dark_noise=float(maps.values["dark_noise"]),
-        flat=np.asarray(before.arrays["flat"]["flat"], np.float32),
+        flat=flat,
         affine=np.asarray(maps.arrays.get("affine", before.affine), np.float64),
         geometry_rms_px=np.asarray(before.values["geometry"]["rms_px"], np.float64),
         transmission=np.asarray(before.values["flat"]["transmission"], np.float64),

@@ -8,7 +8,7 @@ from scipy import fft
 
 from labonn.capture.calibration import middle_colour
 from labonn.capture.colour import in_turn, mosaic_of
-from labonn.capture.fiducials import FIDUCIALS_TAPS, SCENE_OF_FIDUCIAL, fiducial_scenes
+from labonn.capture.fiducials import FIDUCIALS_TAPS, SCENE_OF_FIDUCIAL, fiducial_scenes, in_units, unit_taps
 from labonn.capture.light import light, take_dark, take_stack
 from labonn.capture.point_image import compare, fit_copies, width_px
 from labonn.instruments import COLOURS, Bench
@@ -71,7 +71,7 @@ def look_again(bench: Bench, exposure_ms: float, dark: Floats, reference: Floats
     affine
         Where the tiles were then, (T, 2, 3), in colour (T, C, 2, 3).
     """
-    affine = middle_colour(affine)
+    affine = in_units(middle_colour(affine), unit_taps(bench))
     bench.camera.exposure_ms = exposure_ms
     darker = float(take_dark(bench, _DARK_FRAMES).mean.mean() - dark.mean())
     with light(bench):

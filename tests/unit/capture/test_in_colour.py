@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labonn.capture import CaptureCounts, Registration, capture, scene_of
-from labonn.capture.fiducials import fiducial_scenes
+from labonn.capture.fiducials import fiducial_scenes, unit_taps
 from labonn.capture.gain import fit_gains
 from labonn.capture.scene import levels_of_scene, plain_scene
 from labonn.errors import CalibrationError, ConfigError, InstrumentError
@@ -89,6 +89,17 @@ def test_plain_fields_and_discs_are_white_or_of_one_colour() -> None:
     np.testing.assert_array_equal(blue[:20], white[:20])
     np.testing.assert_array_equal(white[20:40], white[:20])
     assert not blue[20:].any()
+
+
+@pytest.mark.parametrize(("pitch_um", "rows", "unit"), [(96.0, 120, 1), (800.0, 120, 2), (800.0, 1200, 3)])
+def test_discs_grow_with_the_room_of_a_tile(pitch_um: float, rows: int, unit: int) -> None:
+    bench = seeing_bench()
+    bench.display._shape = (rows, rows)
+    bench.config.geometry.tile_pitch_um = pitch_um
+    assert unit_taps(bench) == unit
+    lit = np.argwhere(sum(fiducial_scenes(bench)) > 0.5)
+    radius_px, reach_px = 0.9 * 2 * unit, 12 * 2 * unit
+    np.testing.assert_allclose(lit.max(axis=0) - lit.min(axis=0), 2 * (reach_px + radius_px), atol=2.0)
 
 
 @pytest.mark.parametrize(
