@@ -83,8 +83,8 @@ def measure_maps(bench: Bench, before: Before, say: Say) -> Measured:
 def assembled(bench: str, before: Before, maps: Measured, made_utc: str = "") -> Calibration:
     """Put together what captures need: of the flat phase what was kept, and of the pattern what was measured.
 
-    Behind a fixed optic a white display is no flat field: what its kernels scatter, into their neighbours' tiles too, is
-    in the picture, and is no gain of pixels.
+    Behind a fixed optic a white display is no flat field: what its kernels scatter, into their neighbours' tiles too,
+    is in the picture, and is no gain of pixels.
     """
     flat = np.asarray(before.arrays["flat"]["flat"], np.float32)
     if before.pattern is not None and before.pattern.phase_rad is None:
