@@ -8,7 +8,7 @@ from labonn.capture.alignment import MOST_TAPS, shifts_taps
 from labonn.capture.geometry import infer_missing
 
 
-def maps(count: int = 6, tiles: tuple[int, ...] = (3,)) -> np.ndarray:
+def maps(count: int = 3, tiles: tuple[int, ...] = (3,)) -> np.ndarray:
     rng = np.random.default_rng(0)
     return gaussian_filter(rng.normal(size=(count, *tiles, 32, 32)), (0,) * (1 + len(tiles)) + (1.5, 1.5))
 
@@ -28,7 +28,7 @@ def test_shifts_are_found_to_a_fiftieth_of_a_tap(tiles: tuple[int, ...]) -> None
 
 
 def test_what_is_no_copy_is_not_moved_far() -> None:
-    noise = np.random.default_rng(2).normal(size=(6, 3, 32, 32)).astype(np.float32)
+    noise = np.random.default_rng(2).normal(size=(3, 3, 32, 32)).astype(np.float32)
     assert np.abs(shifts_taps(noise, maps().astype(np.float32))).max() <= MOST_TAPS
 
 

@@ -91,7 +91,7 @@ def test_plain_fields_and_discs_are_white_or_of_one_colour() -> None:
     assert not blue[20:].any()
 
 
-@pytest.mark.parametrize(("pitch_um", "rows", "unit"), [(96.0, 120, 1), (800.0, 120, 2), (800.0, 1200, 3)])
+@pytest.mark.parametrize(("pitch_um", "rows", "unit"), [(96.0, 120, 1), (800.0, 120, 2), (800.0, 200, 3)])
 def test_discs_grow_with_the_room_of_a_tile(pitch_um: float, rows: int, unit: int) -> None:
     bench = seeing_bench()
     bench.display._shape = (rows, rows)
