@@ -21,7 +21,7 @@ from pydantic import Field, PositiveInt
 from drivers.display_process import ScreenGone, WindowProcess, check_installed
 from labonn.config import Frozen
 from labonn.errors import ConfigError
-from labonn.instruments import SLM, Display, InstrumentTable, Modulator, ModulatorTable, SLMTable
+from labonn.instruments import SLM, Display, DisplayTable, InstrumentTable, Modulator, SLMTable
 from labonn.instruments.lock import lock_folder
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class ScreenTable(Frozen):
     reconnect_ms: float = Field(3_000.0, ge=0, description="how long a screen that has gone is waited for")
 
 
-class WindowDisplayTable(ScreenTable, ModulatorTable):
+class WindowDisplayTable(ScreenTable, DisplayTable):
     """The table of a screen that shows pictures."""
 
 

@@ -18,9 +18,9 @@ from drivers.micromanager_core import Device, Place
 from labonn.instruments import (
     SLM,
     Display,
+    DisplayTable,
     InstrumentTable,
     Modulator,
-    ModulatorTable,
     Shutter,
     ShutterTable,
     SLMTable,
@@ -31,7 +31,7 @@ from labonn.instruments import (
 logger = logging.getLogger(__name__)
 
 
-class MicroManagerDisplayTable(Place, ModulatorTable):
+class MicroManagerDisplayTable(Place, DisplayTable):
     """The table of a Micro-Manager SLM device that shows pictures."""
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, PositiveInt
 
-from labonn.capture.characterisation import KINDS
+from labonn.capture.characterisation import KINDS, why_not_on
 from labonn.protocol import Lab, Result
 from labonn.protocol.characterising import calibrator_of, draw, history, summary
 from labonn.protocol.choices import Calibrations, DesignName, calibrations
@@ -25,14 +25,13 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     rows: list[dict[str, Any]] = []
     calibrator = calibrator_of(lab, parameters.design, parameters.image_taps)
     for name in calibrations(parameters.only):
-        kind = KINDS[name]
-        if kind.needs_slm and not lab.bench.has_slm:
-            rows.append({"calibration": name, "is": "not on this bench: it has a fixed optic"})
+        if why_not := why_not_on(name, lab.bench):
+            rows.append({"calibration": name, "is": f"not on this bench: {why_not}"})
             continue
         if name == "maps" and calibrator.pattern is None and parameters.only.strip() == "all":
             rows.append({"calibration": name, "is": "no network is in use on this bench yet"})
             continue
-        with lab.step(kind.title) as step:
+        with lab.step(KINDS[name].title) as step:
             measured = calibrator.make(name, step.say)
         draw(lab, name, measured, calibrator)
         rows.append(summary(name, measured))

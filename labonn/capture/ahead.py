@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labonn.capture.scene import levels_of_scene, plain_scene
+from labonn.capture.sequential import Shown
 from labonn.errors import InstrumentError
 from labonn.instruments import Bench
 
@@ -34,10 +35,9 @@ Frame = NDArray[np.uint16]
 class Screen:
     """The display, which settles while other things are done."""
 
-    def __init__(self, bench: Bench, images: NDArray[np.float32]) -> None:
+    def __init__(self, bench: Bench, shown: Shown) -> None:
         self._bench = bench
-        self.images = images
-        """(N, h, w) in [0, 1]."""
+        self.shown = shown
         self._shown_s = 0.0
 
     def show(self, index: int) -> None:
@@ -47,7 +47,7 @@ class Screen:
 
     def load(self, index: int) -> None:
         """Send an image to the display, which goes on showing another."""
-        self._bench.display.load_levels(levels_of_scene(self.images[index], self._bench))
+        self._bench.display.load_levels(levels_of_scene(self.shown[index], self._bench))
 
     def show_loaded(self) -> None:
         """Show the image that was loaded, without waiting."""
@@ -130,7 +130,7 @@ class Ahead:
             self._thread.join(_ENDING_S + self._bench.camera.exposure_ms / 1e3)
 
     def _run(self, first: int) -> None:
-        count = len(self._screen.images)
+        count = len(self._screen.shown)
         shown = first
         following: Future[None]
 

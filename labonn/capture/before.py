@@ -16,16 +16,16 @@ Say = Callable[[str], None]
 class Pattern:
     """A student's phase pattern, and images by which the light behind it is measured."""
 
-    phase_rad: NDArray[np.float32]
-    """(H, W) of the SLM."""
+    phase_rad: NDArray[np.float32] | None
+    """(H, W) of the SLM; None where the optic is fixed."""
     probe_images: NDArray[np.float32]
-    """(N, h, w) in [0, 1]."""
+    """(N, h, w) in [0, 1], in colour (N, C, h, w)."""
     predicted_tiles: NDArray[np.float32]
-    """The student's optical maps of them, (N, T, h, w)."""
+    """The student's optical maps of them, (N, T, h, w), in colour (N, T, C, h, w)."""
 
     def __post_init__(self) -> None:
         shape, images = self.predicted_tiles.shape, self.probe_images.shape
-        if len(shape) != 4 or (shape[0], *shape[2:]) != images:
+        if len(shape) not in (4, 5) or (shape[0], *shape[2:]) != images:
             raise ValueError(f"predicted_tiles of shape {shape} do not fit the probe images: {images}")
 
 
@@ -49,7 +49,7 @@ class Before:
 
     @property
     def affine(self) -> NDArray[np.float64]:
-        """Calibrated geometry, (T, 2, 3)."""
+        """Calibrated geometry, (T, 2, 3), in colour (T, C, 2, 3)."""
         return np.asarray(self.arrays["geometry"]["affine"], np.float64)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from labonn.capture.before import Before, Measured, Pattern, Say
 from labonn.capture.calibration import Calibration
-from labonn.capture.characterisation import KINDS, why_unusable
+from labonn.capture.characterisation import needs_of, why_unusable
 from labonn.capture.made_for import conditions, made_for
 from labonn.capture.measurements import MEASUREMENTS
 from labonn.capture.pattern_maps import assembled
@@ -63,7 +63,7 @@ class Calibrator:
             table = self.current["phase-table"]
             bench.slm.phase_of_levels = PhaseOfLevels(table.arrays()["phase_rad"].astype(np.float64), table.id)
         if pattern is not None:
-            self._now = conditions(bench, layout, image_shape, pattern.phase_rad)
+            self._now = conditions(bench, layout, image_shape, pattern)
 
     def why_unusable(self, kind: str) -> str | None:
         """Why what is kept of a kind may not be used, and the command that renews it; None where it may."""
@@ -78,7 +78,7 @@ class Calibrator:
         CalibrationError
             If any of it may not be used.
         """
-        needs = KINDS[kind].needs
+        needs = self.needs(kind)
         for needed in needs:
             if (why := self.why_unusable(needed)) is not None:
                 raise CalibrationError(why)
@@ -89,6 +89,10 @@ class Calibrator:
             {needed: self.current[needed].arrays() for needed in needs},
             self.pattern,
         )
+
+    def needs(self, kind: str) -> tuple[str, ...]:
+        """Which kinds one needs on this bench, in the right order."""
+        return needs_of(kind, self._now)
 
     def kept_for_captures(self) -> Calibration | None:
         """Give what the latest captures with this pattern were made with, however old it is, and measure nothing.
@@ -101,7 +105,7 @@ class Calibrator:
         then = maps.made  # what was fresh then is asked for, not what is fresh now
         if why_unusable("maps", self.current, then, str(self.bench.path), self._conditions()) is not None:
             return None
-        needs = {needed: self.current[needed] for needed in ("exposure", "dark", *KINDS["maps"].needs)}
+        needs = {needed: self.current[needed] for needed in ("exposure", "dark", *self.needs("maps"))}
         before = Before(
             self.layout,
             self.image_shape,
@@ -128,7 +132,7 @@ class Calibrator:
             "bench": self.bench.name,
             "kind": kind,
             "run": self._run,
-            "made_with": {needed: self.current[needed].id for needed in KINDS[kind].needs},
+            "made_with": {needed: self.current[needed].id for needed in self.needs(kind)},
             "made_for": made_for(kind, self._conditions()),
         }
         with restoring(self.bench) as state:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from labonn.capture.made_for import made_for, misfit
+from labonn.instruments import Bench
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Kind:
     holds_h: float
     """Hours after which it is stale."""
     needs_slm: bool = False
+    in_colour: bool = False
+    """Whether there is any only where the camera has filters."""
     outlives: bool = False
     """Whether it holds although those that it was made with were renewed: they served to measure it, no more."""
 
@@ -28,17 +31,32 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind("exposure", "exposure and signal", (), 7 * 24),
         Kind("dark", "dark frame", ("exposure",), 24),
+        Kind("colour", "colour matrix of display and camera", ("exposure", "dark"), 30 * 24, in_colour=True),
         Kind("flat", "flat field", ("exposure", "dark"), 7 * 24),
         Kind("geometry", "display-to-camera geometry", ("exposure", "dark"), 24),
-        Kind("tile-gain", "gain and background of each tile", ("exposure", "dark", "geometry"), 24),
+        Kind("tile-gain", "gain and background of each tile", ("exposure", "dark", "colour", "geometry"), 24),
         Kind("psf", "PSF of each sub-aperture", ("exposure", "dark", "geometry"), 7 * 24),
         Kind("phase-table", "phase table of the SLM", ("exposure", "dark", "geometry"), 30 * 24, True, outlives=True),
         Kind("settling", "settle time and latency", ("exposure",), 30 * 24, outlives=True),
         Kind("photon-transfer", "photon transfer of the camera", ("exposure",), 90 * 24, outlives=True),
-        Kind("maps", "exposure, gain and background for the network in use", ("flat", "geometry"), 24, needs_slm=True),
+        Kind("maps", "exposure, gain and background for the network in use", ("colour", "flat", "geometry"), 24),
     )
 }
 """In the one right order."""
+
+
+def needs_of(kind: str, here: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the kinds that a calibration needs on a bench; `here` as of `why_unusable`."""
+    return tuple(needed for needed in KINDS[kind].needs if here.get("filters") or not KINDS[needed].in_colour)
+
+
+def why_not_on(kind: str, bench: Bench) -> str | None:
+    """Say why there is no calibration of a kind on a bench; None where there may be one."""
+    if KINDS[kind].needs_slm and not bench.has_slm:
+        return "it has a fixed optic"
+    if KINDS[kind].in_colour and bench.camera.filters is None:
+        return "its camera has no filters"
+    return None
 
 
 class Kept(Protocol):
@@ -84,7 +102,7 @@ def why_unusable(
     Which it is, why, and the command that renews it; None where it may be used.
     """
     if not KINDS[kind].outlives:
-        for needed in KINDS[kind].needs:
+        for needed in needs_of(kind, here):
             if (why := why_unusable(needed, current, now, bench, here)) is not None:
                 return why
     found = current.get(kind)

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
+from labonn.capture.mosaic import PLACES, Mosaic, on_grid
 from labonn.errors import CalibrationError
+from labonn.instruments import COLOURS
 
 # The edge of a plain scene is blurred by the PSF; this much of it, in taps, is left out.
 _EDGE_TAPS = 1.0
@@ -21,7 +23,7 @@ class FlatField:
     flat: NDArray[np.float32]
     """(H, W), 1 in the mean of each tile, 1 where nothing is lit."""
     transmission: NDArray[np.float64]
-    """(T,), 1 in the mean."""
+    """(T,), 1 in the mean; behind filters (T, C), in each colour of them."""
 
 
 def flat_field(
@@ -62,6 +64,25 @@ def flat_field(
         levels[tile] = lit[whole][inner].mean(dtype=np.float64)
         flat[whole][inner] = lit[whole][inner] / levels[tile]
     return FlatField(flat, levels / levels.mean())
+
+
+def flat_field_behind(
+    mosaic: Mosaic,
+    lit: NDArray[np.float32],
+    affine: NDArray[np.float64],
+    image_shape: tuple[int, int],
+    least_signal: float,
+) -> FlatField:
+    """Do the same for each of the filters alone: the pixels of one filter are 1 in the mean of each tile."""
+    flat = np.ones_like(lit)
+    of_place = {}
+    for place in PLACES:
+        every_second = (slice(place[0], None, 2), slice(place[1], None, 2))
+        found = flat_field(lit[every_second], on_grid(affine, place), image_shape, least_signal)
+        flat[every_second] = found.flat
+        of_place[place] = found.transmission
+    colours = [np.mean([of_place[place] for place in mosaic.places(colour)], axis=0) for colour in COLOURS]
+    return FlatField(flat, np.stack(colours, axis=1))
 
 
 def _box(

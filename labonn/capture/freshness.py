@@ -48,7 +48,8 @@ class Freshness:
     """
 
     def __init__(self, calibration: Calibration, saturation: int) -> None:
-        self._dark = float(np.mean(-calibration.background / calibration.gain))
+        dark = np.mean(-calibration.background / calibration.gain, axis=0)
+        self._dark = np.asarray(dark, np.float32)[..., None, None]  # of each colour
         self._first_ratio = _FIRST_RATIO * saturation * float(np.mean(1 / calibration.gain))
         self._seen: deque[tuple[str, Floats, Floats]] = deque(maxlen=_REMEMBERED)
         self._ratios: deque[float] = deque(maxlen=_RATIOS)
@@ -61,12 +62,13 @@ class Freshness:
         name
             The image, as messages name it.
         image
-            What is shown, (h, w) in [0, 1].
+            What is shown, (h, w) in [0, 1], in colour (C, h, w).
         tiles
-            What was captured, (T, h, w).
+            What was captured, (T, h, w), in colour (T, C, h, w).
         """
-        blurred = np.asarray(gaussian_filter(image, _BLUR_TAPS, mode="constant").ravel(), np.float32)
-        picture = np.asarray(tiles.mean(axis=0).ravel() - np.float32(self._dark), np.float32)
+        widths = (0.0, _BLUR_TAPS, _BLUR_TAPS)[-image.ndim :]
+        blurred = np.asarray(gaussian_filter(image, widths, mode="constant").ravel(), np.float32)
+        picture = np.asarray((tiles.mean(axis=0) - self._dark).ravel(), np.float32)
         ratio = median(self._ratios) if self._ratios else self._first_ratio
         brightness = float(np.linalg.norm(blurred))
         if float(np.linalg.norm(picture)) < _NEAR * ratio * brightness:

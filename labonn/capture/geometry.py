@@ -66,13 +66,47 @@ def find_geometry(
     CalibrationError
         If a tile's discs are not found, are saturated, or do not lie as an affine map puts them.
     """
-    affine, rms_px = np.zeros_like(nominal), np.zeros(len(nominal))
+    found, failures = find_tiles(pictures, nominal, noise, saturated)
+    if failures:
+        raise next(iter(failures.values()))
+    return found
+
+
+def find_tiles(
+    pictures: NDArray[np.float32], nominal: Doubles, noise: float, saturated: NDArray[np.bool_]
+) -> tuple[TileGeometry, dict[int, CalibrationError]]:
+    """Do the same, and give those that are not found as not numbers, with what each failed with."""
+    affine, rms_px = np.full_like(nominal, np.nan), np.full(len(nominal), np.nan)
+    failures: dict[int, CalibrationError] = {}
     together = pictures.sum(axis=0)
     for tile, start in enumerate(nominal):
-        moved = start.copy()
-        moved[:, 2] += _coarse_shift_px(together, start, tile)
-        affine[tile], rms_px[tile] = _find_tile(pictures, moved, noise, saturated, tile)
-    return TileGeometry(affine, rms_px)
+        try:
+            moved = start.copy()
+            moved[:, 2] += _coarse_shift_px(together, start, tile)
+            affine[tile], rms_px[tile] = _find_tile(pictures, moved, noise, saturated, tile)
+        except CalibrationError as error:
+            failures[tile] = error
+    return TileGeometry(affine, rms_px), failures
+
+
+def infer_missing(affine: Doubles) -> Doubles:
+    """Fill in what was not found of tiles in colour: from the tile's other colours, and how these lie elsewhere.
+
+    Parameters
+    ----------
+    affine
+        (T, C, 2, 3), not numbers where a tile was not found in a colour; every tile is found in one, every colour on
+        some tile that is found in another, too.
+    """
+    whole, found = affine.copy(), np.asarray(np.isfinite(affine).all(axis=(2, 3)))
+    for tile, colour in np.argwhere(~found):
+        guesses = []
+        for other in np.flatnonzero(found[tile]):
+            both = found[:, colour] & found[:, other]
+            if both.any():
+                guesses.append(affine[tile, other] + np.median(affine[both, colour] - affine[both, other], axis=0))
+        whole[tile, colour] = np.mean(guesses, axis=0)
+    return whole
 
 
 def _find_tile(

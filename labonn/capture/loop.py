@@ -1,6 +1,7 @@
 """The capture loop: show an image, wait until it has settled, take a frame, cut it into maps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ from labonn.capture.freshness import Freshness
 from labonn.capture.light import light
 from labonn.capture.registration import Registration
 from labonn.capture.retakes import CaptureCounts, Fault, Finding, Frame, Taker
+from labonn.capture.sequential import Shown, shown_for
 from labonn.errors import CalibrationError
 from labonn.instruments import Bench
 
@@ -24,16 +26,16 @@ class CapturedImage:
     index: int
     """Which of the images that were asked for."""
     tiles: NDArray[np.float32]
-    """Optical maps in the student's units, (T, h, w)."""
+    """Optical maps in the student's units, (T, h, w), in colour (T, C, h, w)."""
     frame: NDArray[np.uint16] | None
-    """The raw frame, (H, W), where frames are kept."""
+    """The raw frame, (H, W), where frames are kept; where colours are shown one after another, theirs: (C, H, W)."""
     saturated_px: int
-    """Pixels of the frame at the camera's limit."""
+    """Pixels of the frame, or of all of them, at the camera's limit."""
     retakes: tuple[Fault, ...]
     """What was wrong with the frames that were thrown away for this one; mostly nothing."""
     taken_utc: str
     taken_s: float
-    """The bench's clock when the frame had arrived."""
+    """The bench's clock when the frame, or the last of them, had arrived."""
 
 
 def capture(
@@ -56,7 +58,7 @@ def capture(
     bench
         An open bench.
     images
-        (N, h, w) in [0, 1].
+        (N, h, w) in [0, 1], in colour (N, C, h, w).
     registration
         Made from the calibration of this bench and pattern.
     keep_frames
@@ -64,7 +66,8 @@ def capture(
     on_frame
         Told how many images are done, after each.
     counts
-        Is kept up to date: frames asked for, delivered, and taken again.
+        Is kept up to date: frames asked for, delivered, and taken again. Where colours are shown one after another,
+        that is one for each of them.
 
     Raises
     ------
@@ -76,8 +79,12 @@ def capture(
         If an instrument fails, or the camera goes on delivering no frames or spoilt ones.
     """
     calibration = registration.calibration
-    if images.ndim != 3 or images.shape[1:] != calibration.image_shape:
-        raise CalibrationError(f"images of shape {images.shape} do not fit a calibration for {calibration.image_shape}")
+    if images.shape[1:] != calibration.picture_shape:
+        kind = "([colours,] height, width)" if calibration.colours else "(height, width)"
+        raise CalibrationError(
+            f"images of shape {images.shape[1:]} do not fit a calibration for {calibration.picture_shape} {kind};"
+            " recalibrate for this data set, or choose that of the network in use"
+        )
     if bench.camera.shape != calibration.dark.shape:
         raise CalibrationError(
             f"the camera's frames are {bench.camera.shape} (H, W), the calibration's {calibration.dark.shape};"
@@ -101,7 +108,7 @@ def capture(
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame of an image, known to be of it."""
+    """A frame of an image, known to be of it; or the frames of its colours, (C, H, W)."""
 
     index: int
     frame: Frame
@@ -121,18 +128,34 @@ def take_images(
 
     While a frame is looked at, here and by whoever asked for it, the next images are shown and exposed.
     """
+    shown = shown_for(images, registration.calibration)
+    parts: list[Shot] = []
+    with closing(_take_frames(bench, shown, registration, counts, most_saturated)) as frames:
+        for shot in frames:
+            parts.append(shot)
+            if len(parts) == shown.frames_per_image:
+                frame, tiles = shown.join([part.frame for part in parts], [part.tiles for part in parts])
+                retakes = tuple(fault for part in parts for fault in part.retakes)
+                yield Shot(shot.index // shown.frames_per_image, frame, tiles, retakes, shot.taken_s)
+                parts.clear()
+
+
+def _take_frames(
+    bench: Bench, shown: Shown, registration: Registration, counts: CaptureCounts, most_saturated: float
+) -> Generator[Shot, None, None]:
+    """Take the frames, one after another, each of them known to be of what was shown for it."""
     saturation = bench.camera.saturation
     freshness = Freshness(registration.calibration, saturation)
     taker = Taker(bench, FrameCheck(saturation, most_saturated, registration.calibration), counts)
-    screen = Screen(bench, images)
+    screen = Screen(bench, shown)
     # Whatever the camera and the display still hold of the past is black from here on, and known to be.
     screen.blacken()
     taker.flush()
     index = 0
-    while index < len(images):
+    while index < len(shown):
         ahead = Ahead(bench, screen, index)
         try:
-            for shot in _until_one_is_wrong(range(index, len(images)), screen, ahead, taker, registration, freshness):
+            for shot in _until_one_is_wrong(range(index, len(shown)), screen, ahead, taker, registration, freshness):
                 index = shot.index + 1
                 yield shot
         except BaseException:
@@ -150,7 +173,7 @@ def _until_one_is_wrong(
 
         def examine(frame: Frame, index: int = index, maps: list[NDArray[np.float32]] = maps) -> Finding | None:
             maps[:] = [registration.tiles(frame)]
-            return freshness.examine(f"image {index}", screen.images[index], maps[0])
+            return freshness.examine(screen.shown.name(index), screen.shown.expected(index), maps[0])
 
         def show_again(tries: int, index: int = index) -> None:
             if tries == 1:
@@ -167,7 +190,7 @@ def _until_one_is_wrong(
             screen.show(index)
             screen.wait()
         first = taken if taken.steady else None
-        frame, retakes = taker.take(f"image {index}", examine=examine, again=show_again, first=first)
+        frame, retakes = taker.take(screen.shown.name(index), examine=examine, again=show_again, first=first)
         as_planned = taken.steady and not retakes
         yield Shot(index, frame, maps[0], retakes, taken.taken_s if as_planned else screen.now_s())
         if not as_planned:

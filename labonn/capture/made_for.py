@@ -6,8 +6,8 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labonn.capture.before import Pattern
 from labonn.design import Layout
 from labonn.instruments import Bench
 
@@ -16,6 +16,7 @@ _TILES = (*_CAMERA, "optic", "tiles", "exposure_ms")
 DEPENDS_ON: dict[str, tuple[str, ...]] = {
     "exposure": (*_CAMERA, "optic", "light_mw"),
     "dark": (*_CAMERA, "exposure_ms"),
+    "colour": (*_TILES, "display", "filters"),
     "flat": _TILES,
     "geometry": _TILES,
     "tile-gain": _TILES,
@@ -29,7 +30,7 @@ DEPENDS_ON: dict[str, tuple[str, ...]] = {
 
 
 def conditions(
-    bench: Bench, layout: Layout, image_shape: tuple[int, int], pattern: NDArray[np.floating[Any]] | None = None
+    bench: Bench, layout: Layout, image_shape: tuple[int, int], pattern: Pattern | None = None
 ) -> dict[str, Any]:
     """Say how a bench is set up now, ready for JSON.
 
@@ -42,10 +43,13 @@ def conditions(
     image_shape
         Taps of an image, (h, w).
     pattern
-        Phase pattern, (H, W) of the SLM, radians; the levels that it becomes count, with the table that is in use.
+        What captures are made with: the levels that its phase becomes count, with the table that is in use; where the
+        optic is fixed, the maps that are expected of it.
     """
     geometry, optic = bench.config.geometry, bench.config.optic
     centres_um = layout.tile_centres_um(geometry.tile_pitch_um).round(3).tolist()
+    colours = [bench.camera.filters, bench.display.planes]
+    where = [geometry.model_dump(mode="json"), centres_um, list(image_shape)]
     return {
         **camera_conditions(bench),
         "optic": None if optic is None else optic.serial_number,
@@ -53,9 +57,15 @@ def conditions(
         "display": bench.display.identify(),
         "slm": bench.slm.identify() if bench.has_slm else None,
         "wavelength_nm": geometry.wavelength_nm,
-        "tiles": hash_of([geometry.model_dump(mode="json"), centres_um, list(image_shape)]),
-        "pattern": None if pattern is None else hash_of(sha256(bench.slm.levels_of(pattern).tobytes()).hexdigest()),
+        "tiles": hash_of([*where, colours] if any(colours) else where),
+        "filters": colours if bench.camera.filters else None,
+        "pattern": None if pattern is None else hash_of(_of_pattern(pattern, bench)),
     }
+
+
+def _of_pattern(pattern: Pattern, bench: Bench) -> str:
+    told = bench.slm.levels_of(pattern.phase_rad) if pattern.phase_rad is not None else pattern.predicted_tiles
+    return sha256(np.ascontiguousarray(told).tobytes()).hexdigest()
 
 
 def camera_conditions(bench: Bench) -> dict[str, Any]:

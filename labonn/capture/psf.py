@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from labonn.capture.light import light, take_stack
-from labonn.capture.scene import plain_scene
+from labonn.capture.mosaic import Mosaic
+from labonn.capture.scene import plain_scene, shown_in
 from labonn.errors import CalibrationError
-from labonn.instruments import Bench
+from labonn.instruments import COLOURS, Bench
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -50,6 +51,8 @@ def measure_psfs(
     scenes: int = 8,
     psf_taps: float = 9.0,
     seed: int = 0,
+    colour: int | None = None,
+    mosaic: Mosaic | None = None,
     on_scene: Callable[[int], None] | None = None,
 ) -> MeasuredPsfs:
     """Measure every tile's PSF with the phase pattern that is on the SLM.
@@ -66,6 +69,10 @@ def measure_psfs(
         Side of the window in which a PSF is looked for; what is left of a tile's pitch is the scene's.
     seed
         Of the scenes.
+    colour
+        In which the scenes are shown.
+    mosaic
+        A colour camera's filters, of which that of the colour is looked at.
     on_scene
         Told how many scenes are done, after each.
 
@@ -89,8 +96,9 @@ def measure_psfs(
         bench.display.show(plain_scene(0.0, bench))
         black = take_stack(bench, _FRAMES)
         for number, picture in enumerate(pictures, start=1):
-            bench.display.show(picture)
-            frames.append(take_stack(bench, _FRAMES).mean - black.mean)
+            bench.display.show(shown_in(picture, bench, colour))
+            frame = take_stack(bench, _FRAMES).mean - black.mean
+            frames.append(frame if mosaic is None or colour is None else mosaic.picture(frame, COLOURS[colour]))
             if on_scene is not None:
                 on_scene(number)
     side = 2 * int(psf_taps * geometry.pixels_per_tap / 2) + 1
@@ -110,11 +118,11 @@ def measure_psfs(
 
 def _random_scenes(bench: Bench, scene_taps: float, count: int, chance: np.random.Generator) -> list[Floats]:
     squares = int(scene_taps * bench.config.geometry.display_px_per_tap / _SQUARE_PX)
-    height, width = bench.display.shape
+    height, width = bench.display.plane_shape
     top, left = (height - squares * _SQUARE_PX) // 2, (width - squares * _SQUARE_PX) // 2
     pictures = []
     for _ in range(count):
-        picture = plain_scene(0.0, bench)
+        picture = np.zeros((height, width), np.float32)
         random = chance.integers(0, 2, (squares, squares)).astype(np.float32)
         grown = random.repeat(_SQUARE_PX, axis=0).repeat(_SQUARE_PX, axis=1)
         picture[top : top + len(grown), left : left + len(grown)] = grown

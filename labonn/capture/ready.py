@@ -11,8 +11,6 @@ from labonn.capture.pattern_maps import assembled
 from labonn.capture.reference import look_again
 from labonn.capture.restoring import restoring
 
-# In the one right order; `maps` come after them, and are always made, since light and pattern are not what they were.
-_BASIS = ("exposure", "dark", "flat", "geometry")
 MOVED_TAPS = 0.02  # a fifth of what geometry may be off is 0.1 px; what is above it is a bench that moved
 DARKER = 5e-4  # of the camera's range
 BRIGHTER = 0.2
@@ -36,7 +34,7 @@ class Used:
 
 
 def ready_for_captures(calibrator: Calibrator, say: Say) -> tuple[Calibration, list[Used]]:
-    """Give the calibration for captures with the calibrator's pattern, which is on the SLM when this ends.
+    """Give the calibration for captures with the calibrator's pattern, which is on the SLM, if any, when this ends.
 
     What is kept and may be used is looked at first: a dark frame and one picture of discs say whether something has
     moved, or become brighter or dimmer, since. What does not hold any more is made again, in the right order, with
@@ -49,12 +47,14 @@ def ready_for_captures(calibrator: Calibrator, say: Say) -> tuple[Calibration, l
     InstrumentError
         If an instrument fails.
     """
+    # In the one right order; `maps` come after them, and are always made: light and pattern are not what they were.
+    basis = ("exposure", "dark", *calibrator.needs("maps"))
     changed: dict[str, str] = {}
-    if all(calibrator.why_unusable(kind) is None for kind in _BASIS):
+    if all(calibrator.why_unusable(kind) is None for kind in basis):
         say("do kept calibrations hold?")
         changed = _what_changed(calibrator)
     made: dict[str, str] = {}
-    for kind in _BASIS:
+    for kind in basis:
         if why := calibrator.why_unusable(kind) or changed.get(kind):
             say(kind)
             calibrator.make(kind, say)
@@ -62,7 +62,7 @@ def ready_for_captures(calibrator: Calibrator, say: Say) -> tuple[Calibration, l
     made["maps"] = "it is measured before every use"
     maps = calibrator.make("maps", say)
     current = calibrator.current
-    used = [Used(kind, current[kind].id, current[kind].made_utc, made.get(kind, "")) for kind in (*_BASIS, "maps")]
+    used = [Used(kind, current[kind].id, current[kind].made_utc, made.get(kind, "")) for kind in (*basis, "maps")]
     if calibrator.bench.has_slm and (table := calibrator.bench.slm.phase_of_levels) is not None:
         used.append(Used("phase-table", table.source, current["phase-table"].made_utc, ""))
     name, made_utc = calibrator.bench.name, current["maps"].made_utc
@@ -80,9 +80,9 @@ def _what_changed(calibrator: Calibrator) -> dict[str, str]:
     affine = np.asarray(geometry["affine"], np.float64)
     with restoring(bench):
         if bench.has_slm:
-            pattern = calibrator.pattern
+            phase_rad = None if calibrator.pattern is None else calibrator.pattern.phase_rad
             flat = np.zeros(bench.slm.shape, np.float32)
-            bench.slm.show(pattern.phase_rad if behind_pattern and pattern is not None else flat)
+            bench.slm.show(phase_rad if behind_pattern and phase_rad is not None else flat)
         change = look_again(bench, exposure_ms, dark, arrays["reference"], affine)
     found: dict[str, str] = {}
     if not abs(1 - np.median(change.gain)) <= BRIGHTER:

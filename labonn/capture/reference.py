@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from labonn.capture.fiducials import FIDUCIALS_TAPS, SCENE_OF_FIDUCIAL, fiducial_scenes
+from labonn.capture.calibration import middle_colour
+from labonn.capture.colour import in_turn, mosaic_of
+from labonn.capture.fiducials import FIDUCIALS_TAPS, SCENE_OF_FIDUCIAL, fiducial_scenes, in_units, unit_taps
 from labonn.capture.light import light, take_dark, take_stack
 from labonn.capture.point_image import compare, fit_copies, width_px
-from labonn.instruments import Bench
+from labonn.instruments import COLOURS, Bench
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -42,9 +44,17 @@ class Change:
 
 
 def take_reference(bench: Bench) -> Floats:
-    """Take the first of the fiducial scenes, (H, W), counts, with light, exposure and pattern as they are."""
-    bench.display.show(fiducial_scenes(bench)[0])
-    return take_stack(bench, FRAMES).mean
+    """Take the first of the fiducial scenes, (H, W), counts, with light, exposure and pattern as they are.
+
+    Behind filters it is the sum of its colours, so that they are not taken for its details; without filters a colour
+    display shows it in one.
+    """
+    bench.display.show(fiducial_scenes(bench, len(COLOURS) // 2 if in_turn(bench) else None)[0])
+    picture = take_stack(bench, FRAMES).mean
+    mosaic = mosaic_of(bench)
+    if mosaic is None:
+        return picture
+    return np.asarray(sum(mosaic.picture(picture, colour) for colour in COLOURS), np.float32)
 
 
 def look_again(bench: Bench, exposure_ms: float, dark: Floats, reference: Floats, affine: Doubles) -> Change:
@@ -59,8 +69,9 @@ def look_again(bench: Bench, exposure_ms: float, dark: Floats, reference: Floats
     dark, reference
         (H, W), counts.
     affine
-        Where the tiles were then, (T, 2, 3).
+        Where the tiles were then, (T, 2, 3), in colour (T, C, 2, 3).
     """
+    affine = in_units(middle_colour(affine), unit_taps(bench))
     bench.camera.exposure_ms = exposure_ms
     darker = float(take_dark(bench, _DARK_FRAMES).mean.mean() - dark.mean())
     with light(bench):

@@ -61,13 +61,14 @@ def compare(before: Floats, again: Floats, background: NDArray[np.float64]) -> S
     Parameters
     ----------
     before
-        (K, T, h, w).
+        (K, T, h, w), in colour (K, T, C, h, w).
     again
         Captured twice, (2, K, T, h, w).
     background
-        Of each tile in the maps' units, (T,): what the maps leave out of the counts above the dark frame.
+        Of each tile in the maps' units, (T,), in colour (T, C): what the maps leave out of the counts above the dark
+        frame.
     """
-    lift = background[:, None, None].astype(np.float32)
+    lift = background[..., None, None].astype(np.float32)
     then, first, second = before + lift, again[0] + lift, again[1] + lift
     to_first, to_second, repeat = _factors(first, then), _factors(second, then), _factors(first, second)
     changed = (_squares(first - to_first * then) + _squares(second - to_second * then)) / 2
@@ -80,10 +81,11 @@ def compare(before: Floats, again: Floats, background: NDArray[np.float64]) -> S
 
 def _factors(now: Floats, then: Floats) -> Floats:
     """Light of each frame relative to another of the same image, (K, 1, 1, 1)."""
-    axes = (1, 2, 3)
+    axes = tuple(range(1, now.ndim))
     return np.asarray((now * then).sum(axes, keepdims=True) / (then * then).sum(axes, keepdims=True), np.float32)
 
 
 def _squares(difference: Floats) -> NDArray[np.float64]:
     """Mean square of each tile, (T,)."""
-    return np.asarray((difference.astype(np.float64) ** 2).mean(axis=(0, 2, 3)))
+    axes = (0, *range(2, difference.ndim))
+    return np.asarray((difference.astype(np.float64) ** 2).mean(axis=axes))

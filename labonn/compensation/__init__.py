@@ -12,13 +12,16 @@ from labonn.compensation.methods import CANDIDATES, Method, check_methods, steps
 from labonn.compensation.movement import require_still
 from labonn.compensation.rematch import rematch
 from labonn.compensation.twin import Twin
+from labonn.compensation.twin_colour import AnyTwin, ColourTwin, twin_of
 from labonn.compensation.twin_fit import fit_twin
 
 __all__ = [
     "CANDIDATES",
     "Answers",
+    "AnyTwin",
     "Attribution",
     "Captured",
+    "ColourTwin",
     "ControlLimit",
     "Cost",
     "Decision",
@@ -43,4 +46,5 @@ __all__ = [
     "rematch",
     "require_still",
     "steps_of",
+    "twin_of",
 ]

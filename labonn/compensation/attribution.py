@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from labonn.compensation.departures import Anatomy, FocusSeries, dissect, line_of
 from labonn.compensation.twin import Twin
 from labonn.compensation.twin_basis import TAPS, Part
+from labonn.compensation.twin_colour import AnyTwin, parts_of, put_together
 from labonn.compensation.twin_prior import centre
 from labonn.compensation.twin_sensor import straight
 
@@ -66,7 +67,7 @@ class Attribution:
     costs
         One for each fault.
     anatomy
-        The numbers behind them.
+        The numbers behind them; in colour of the middle colour.
     as_it_is, as_designed
         Accuracy of the backend on the twin, and on a twin with everything restored, per cent.
     images
@@ -92,7 +93,7 @@ class Attribution:
 
 
 def attribute(
-    twin: Twin,
+    twin: AnyTwin,
     designed: Tensor,
     backend: nn.Module,
     images: Tensor,
@@ -100,28 +101,33 @@ def attribute(
     *,
     series: FocusSeries | None = None,
 ) -> Attribution:
-    """Restore each departure in the twin, and see how much better a backend reads it.
+    """Restore each departure in the twin, in all its colours, and see how much better a backend reads it.
 
     Parameters
     ----------
     twin
         Fitted to captures.
     designed
-        (T, taps, taps), the student's kernels.
+        (T, taps, taps), in colour (T, C, taps, taps), the student's kernels.
     backend
         The one that was trained for the optics as designed.
     images, labels
-        (N, 1, H, W) and (N,), to measure the accuracy on; the first 400 are used.
+        (N, C, H, W) and (N,), to measure the accuracy on; the first 400 are used.
     series
         The kernels that the optic's pattern gives out of focus; without it, defocus counts as kernel error.
     """
     images, labels = images[:IMAGES], labels[:IMAGES]
     few = images[:LINE_IMAGES]
-    anatomy = dissect(twin, designed, few, series)
+    kernels = (designed,) if designed.ndim == 3 else designed.unbind(dim=1)
+    colours = [(part, kernels[c], few[:, c : c + 1]) for c, part in enumerate(parts_of(twin))]
+    anatomies = [dissect(part, mine, seen, series) for part, mine, seen in colours]
 
     def accuracy(*restored: Fault, calibrated: bool = True) -> float:
-        mended = restore(twin, anatomy, restored, designed, few, calibrated=calibrated)
-        return _accuracy(mended, backend, images, labels)
+        mended = [
+            restore(part, anatomy, restored, mine, seen, calibrated=calibrated)
+            for (part, mine, seen), anatomy in zip(colours, anatomies, strict=True)
+        ]
+        return _accuracy(put_together(twin, mended), backend, images, labels)
 
     as_it_is, as_designed = accuracy(), accuracy(*FAULTS)
     costs = []
@@ -133,7 +139,7 @@ def attribute(
         costs.append(Cost(fault, restored - as_it_is, alone, ADVICE[fault]))
     # Of two that would mend as much, a line's fault is the other's consequence.
     ordered = sorted(costs, key=lambda cost: (-cost.points, cost.fault in OF_THE_LINE, -cost.alone_points))
-    return Attribution(tuple(ordered), anatomy, as_it_is, as_designed, len(images))
+    return Attribution(tuple(ordered), anatomies[len(anatomies) // 2], as_it_is, as_designed, len(images))
 
 
 def restore(
@@ -197,7 +203,7 @@ def _on_line(twin: Twin, wanted: Tensor, found: Tensor) -> Twin:
 
 
 @torch.no_grad()
-def _accuracy(twin: Twin, backend: nn.Module, images: Tensor, labels: Tensor) -> float:
+def _accuracy(twin: AnyTwin, backend: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Per cent of the images that a backend reads right from the twin's maps, with the twin's noise."""
     generator = torch.Generator().manual_seed(SEED)
     maps = twin.noisy(twin.maps(images), images, generator)

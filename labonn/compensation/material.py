@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from labonn.compensation.twin import Twin
+from labonn.compensation.twin_colour import AnyTwin
 from labonn.networks import Student
 from labonn.training import Teaching
 
@@ -35,7 +35,7 @@ class Captured:
 class Lecture:
     """The training set as a backend is taught it: images, what the teacher says of them, the student as trained."""
 
-    images: Tensor  # (N, 1, H, W)
+    images: Tensor  # (N, C, H, W)
     teaching: Teaching
     student: Student
 
@@ -61,7 +61,7 @@ class Material:
     """
 
     def __init__(
-        self, backend: nn.Module, captured: Captured, twin: Twin | None, lecture: Lecture, *, seed: int
+        self, backend: nn.Module, captured: Captured, twin: AnyTwin | None, lecture: Lecture, *, seed: int
     ) -> None:
         self.captured, self.lecture = captured, lecture
         self._twin, self._seed = twin, seed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from labonn.compensation.twin import Twin
+from labonn.compensation.twin_colour import AnyTwin
 from labonn.errors import CalibrationError
 
 ROUNDS = 3
@@ -36,9 +36,9 @@ class Movement:
         return float(self.all_taps.norm())
 
 
-def movement(twin: Twin, images: Tensor, tiles: Tensor) -> Movement:
-    """Measure it on images (N, 1, H, W) and what was captured of them, (N, T, H, W); a few are enough."""
-    predicted = twin.tiles(images)
+def movement(twin: AnyTwin, images: Tensor, tiles: Tensor) -> Movement:
+    """Measure it on images (N, C, H, W) and what was captured of them, (N, T, [C,] H, W); a few are enough."""
+    predicted, tiles = (maps.flatten(1, -3) for maps in (twin.tiles(images), tiles))
     moved = torch.zeros(tiles.shape[1], 2)
     for _ in range(ROUNDS):
         shifted = _shifted(predicted, moved)
@@ -52,7 +52,7 @@ def movement(twin: Twin, images: Tensor, tiles: Tensor) -> Movement:
     return Movement(moved, moved.median(dim=0).values)
 
 
-def require_still(twin: Twin, images: Tensor, tiles: Tensor) -> Movement:
+def require_still(twin: AnyTwin, images: Tensor, tiles: Tensor) -> Movement:
     """Measure the movement, and refuse captures that have moved too far since the fit.
 
     Raises

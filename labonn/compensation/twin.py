@@ -12,6 +12,7 @@ from torch.nn import functional
 from labonn.compensation.twin_basis import KERNEL_TAPS, Basis, Part
 from labonn.compensation.twin_noise import Noise
 from labonn.compensation.twin_sensor import Sensor
+from labonn.optics import signed_maps
 
 CHUNK_IMAGES = 500
 LARGEST_MATRIX_PIXELS = 1024
@@ -99,15 +100,14 @@ class Twin:
 
     def mapping(self, count: int) -> Callable[[Tensor], Tensor]:
         """What predicts the signed maps of images, as `maps` does; made ready for so many of them, in any parts."""
-        signed = self.weights[:, 0::2] - self.weights[:, 1::2]  # subtracting first: half the work, the same maps
+        signed = signed_maps(self.weights)  # subtracting first: half the work, the same maps
         linear = self._predictor(signed if self.sensor.straight else self.weights, count)
 
         def predict(images: Tensor) -> Tensor:
             seen = linear(self.light(images))
             if self.sensor.straight:
                 return seen
-            tiles = self.sensor.read(seen)
-            return tiles[:, 0::2] - tiles[:, 1::2]
+            return signed_maps(self.sensor.read(seen))
 
         return predict
 
@@ -146,7 +146,9 @@ class Twin:
         mean = (cut.sum(dim=0) / gathered.sum().clamp_min(1e-12))[None, None]
         light = functional.conv2d(self.light(images), mean, padding=NOISE_TAPS // 2)
         slope, dark = self.noise.slope * gathered, self.noise.dark
-        slope, dark = ((half[0::2] + half[1::2])[:, None, None] for half in (slope, dark))
+        if len(slope) > 1:  # a plain lens has no second half
+            slope, dark = (half[0::2] + half[1::2] for half in (slope, dark))
+        slope, dark = slope[:, None, None], dark[:, None, None]
         return torch.addcmul(dark, light, slope).sqrt_()
 
     def noisy(

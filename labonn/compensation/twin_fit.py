@@ -10,6 +10,7 @@ from labonn.compensation.twin_display import Display, Fitted, fit_display, fit_k
 from labonn.compensation.twin_noise import fit_noise
 from labonn.compensation.twin_selection import Selection, select
 from labonn.compensation.twin_sensor import Sensor, fit_sensor, straight
+from labonn.optics import signed_maps
 
 FOLDS = 4
 # Part of the left-out residual that a part must take away to be believed: with many captures, with one.
@@ -62,7 +63,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor, *, parts: 
     weights = whole.solve(selection.precision, selection.prior)
     readings = len(tiles) * tiles[0, 0].numel()
     variance = whole.error(weights) / readings
-    signed = residual[:, 0::2] - residual[:, 1::2]
+    signed = signed_maps(residual)
     kernels = selection.basis.kernels(weights)[:, 0]
     check_likeness(kernels, designed_kernels)
     return Twin(

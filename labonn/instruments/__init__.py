@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from labonn.instruments.clock import Clock, SystemClock, WorldClock
     from labonn.instruments.control import NotHeld, ask_holder
     from labonn.instruments.darkness import Darkened, darken_bench
-    from labonn.instruments.display import Display
+    from labonn.instruments.display import COLOURS, Display, DisplayTable
     from labonn.instruments.guard import Guard
     from labonn.instruments.instrument import Instrument, InstrumentTable, Shared, Site
     from labonn.instruments.light import Light, LightTable
@@ -35,7 +35,9 @@ _HOMES = {
     "CameraTable": "camera",
     "Clock": "clock",
     "Darkened": "darkness",
+    "COLOURS": "display",
     "Display": "display",
+    "DisplayTable": "display",
     "Frame": "camera",
     "Geometry": "bench_config",
     "Guard": "guard",
@@ -70,6 +72,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "COLOURS",
     "SLM",
     "Bench",
     "BenchConfig",
@@ -78,6 +81,7 @@ __all__ = [
     "Clock",
     "Darkened",
     "Display",
+    "DisplayTable",
     "Frame",
     "Geometry",
     "Guard",

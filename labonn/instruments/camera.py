@@ -52,13 +52,18 @@ class CameraTable(InstrumentTable):
     trigger_latency_ms: float = Field(
         0.1, ge=0, description="from the command to the exposure that a software trigger begins, at most"
     )
+    filters: Literal["RGGB", "GRBG", "GBRG", "BGGR"] | None = Field(
+        None,
+        description="a colour sensor's filters: of the frame's first row its first two pixels, then of its second row;"
+        " none where missing",
+    )
     rolling_ms: float = Field(
         0.0, ge=0, description="from the first row's exposure to the last's, where the shutter rolls; 0: a global one"
     )
 
 
 class Camera(Instrument):
-    """A monochrome camera that takes one frame when asked, or a sequence of them."""
+    """A camera that takes one frame when asked, or a sequence of them; a colour camera's frames are not demosaiced."""
 
     kind: ClassVar[str] = "camera"
     table_model: ClassVar[type[InstrumentTable]] = CameraTable
@@ -94,6 +99,11 @@ class Camera(Instrument):
     @binning.setter
     def binning(self, binning: int) -> None:
         self._frame_within(self._roi, binning)
+
+    @property
+    def filters(self) -> str | None:
+        """The colours of each 2 x 2 pixels of a frame, row by row; None where the sensor has no filters."""
+        return self.table.filters
 
     @property
     def trigger(self) -> Trigger:
@@ -245,6 +255,11 @@ class Camera(Instrument):
         """Read out a part of the sensor, in larger pixels, and check that the camera does just that."""
         if binning < 1:
             raise ConfigError(f"{self}: binning = {binning}: must be 1 or more")
+        if self.filters is not None and (binning > 1 or any(side % 2 for side in roi or ())):
+            raise ConfigError(
+                f"{self}: binning = {binning}, roi = {list(roi) if roi else None}: with filters, binning must be 1, or"
+                " it would mix colours, and every number of roi even, or the filters would be others"
+            )
         wanted = None if roi is None else self._in_frame_pixels(roi, binning)
 
         def set_and_read() -> tuple[Roi, tuple[int, int]]:

@@ -20,6 +20,11 @@ def signed_maps(tiles: Tensor) -> Tensor:
     return tiles[:, 0::2] - tiles[:, 1::2]
 
 
+def joined(each: list[Tensor], *, summed: bool) -> Tensor:
+    """Join each colour's maps (N, K, H, W): summed, (N, K, H, W), or apart, colour by colour, (N, C K, H, W)."""
+    return torch.stack(each).sum(dim=0) if summed else torch.cat(each, dim=1)
+
+
 class Frontend(nn.Module):
     r"""Incoherent convolution of the scene by pairs of non-negative kernels.
 
@@ -44,6 +49,7 @@ class Frontend(nn.Module):
         self.taps = optic.taps
         self.tiles = optic.sub_apertures
         self.colours = len(optic.wavelengths_nm)
+        self.summed = optic.colours == "summed"
         self.sensor = sensor
         self._optic = optic
         shape: tuple[int, ...] = (self.tiles, self.taps, self.taps)
@@ -65,7 +71,7 @@ class Frontend(nn.Module):
         taps = self.free_taps.abs()  # not a square: taps that fade would become denormal numbers, which are slow
         if self.tiles == 1 or self._optic.pairs == "free":
             return taps
-        each_colour = self.colours == 1 or self._optic.colours == "separate"
+        each_colour = self.colours == 1 or not self.summed
         sums = taps.sum(dim=(-2, -1) if each_colour else (-3, -2, -1), keepdim=True).clamp_min(1e-12)
         pair_mean = (sums[0::2] + sums[1::2]) / 2
         return taps * (pair_mean.repeat_interleave(2, dim=0) / sums)
@@ -82,6 +88,11 @@ class Frontend(nn.Module):
             return self._convolve(images, kernels[:, None])
         tiles = self._by_colour(images, kernels)
         return tiles.reshape(len(images), self.colours, self.tiles, *images.shape[2:]).transpose(1, 2)
+
+    def maps_of(self, tiles: Tensor) -> Tensor:
+        """Feature maps (N, M, H, W), as `forward` gives them, of tiles as `ideal_tiles` does."""
+        maps = signed_maps(tiles)
+        return maps if self.colours == 1 else joined(list(maps.unbind(dim=2)), summed=self.summed)
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature maps (N, M, H, W) of images (N, C, H, W); noisy in training mode.
@@ -102,7 +113,7 @@ class Frontend(nn.Module):
         shot = kernels * (gain * white_e * scale)
         dark = _added(gain.square() * dark_e2 * scale)
         if self.colours > 1:
-            dark = dark.transpose(0, 1).flatten() if self._optic.colours == "separate" else dark.sum(dim=1)
+            dark = dark.transpose(0, 1).flatten() if not self.summed else dark.sum(dim=1)
         variance = self._read(images, _added(shot)).add_(dark.reshape(-1, 1, 1))
         return variance.sqrt_().mul_(torch.randn_like(variance))
 
@@ -110,7 +121,7 @@ class Frontend(nn.Module):
         """Convolve with kernels (K, [C,] taps, taps), and sum over the colours or keep them apart: (N, M, H, W)."""
         if self.colours == 1:
             return self._convolve(images, kernels[:, None])
-        if self._optic.colours == "separate":
+        if not self.summed:
             return self._by_colour(images, kernels)
         return self._convolve(images, kernels)
 

@@ -34,7 +34,7 @@ def capture_group(
     group
         The kind of capture: the group in the run's file of frames.
     images
-        (N, h, w) in [0, 1].
+        (N, h, w) in [0, 1], in colour (N, C, h, w).
     calibration
         Of the bench, with this pattern; kept in the run's folder before the first capture.
     optics
@@ -44,7 +44,7 @@ def capture_group(
 
     Returns
     -------
-    Optical maps in the student's units, (N, T, h, w).
+    Optical maps in the student's units, (N, T, h, w), in colour (N, T, C, h, w).
 
     Raises
     ------
@@ -84,7 +84,7 @@ def record_shot(
     index
         Which of the group's images it is.
     image
-        What was shown, (h, w).
+        What was shown, (h, w), in colour (C, h, w).
     every_frame
         Whether to keep the raw frame of every image, or of every hundredth.
     """

@@ -3,11 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labonn.capture import Calibrator
 from labonn.capture.before import Measured
+from labonn.capture.calibration import middle_colour
+from labonn.capture.colour import NAMES
 from labonn.capture.geometry import nominal_affine
 from labonn.design import lay_out, load_design
+from labonn.instruments import COLOURS
 from labonn.protocol.deployment import in_use
 from labonn.records import calibration_history, current_release
 from labonn.report import figures
@@ -48,6 +52,13 @@ def history(lab: "Lab") -> list[dict[str, Any]]:
     ]
 
 
+def by_colour(title: str, of_tiles: NDArray[Any], of_one: int = 1) -> list[tuple[str, NDArray[Any]]]:
+    """Give what there is of tiles (T, ...), or of each colour of them (T, C, ...), with its title."""
+    if of_tiles.ndim == of_one:
+        return [(title, of_tiles)]
+    return [(f"{title}, {NAMES[one]}", of_tiles[:, colour]) for colour, one in enumerate(COLOURS)]
+
+
 def draw(lab: "Lab", name: str, measured: Measured, calibrator: Calibrator) -> None:
     """Put the calibration's picture into the report."""
     values, arrays = measured.values, measured.arrays
@@ -59,15 +70,18 @@ def draw(lab: "Lab", name: str, measured: Measured, calibrator: Calibrator) -> N
     elif name == "geometry":
         camera = lab.bench.camera.shape
         nominal = nominal_affine(calibrator.layout, lab.bench.config.geometry, camera)[:, :, 2]
-        picture = figures.geometry_shifts(nominal, arrays["affine"][:, :, 2] - nominal, camera)
+        picture = figures.geometry_shifts(nominal, middle_colour(arrays["affine"])[:, :, 2] - nominal, camera)
         lab.figure("geometry", picture, "Where the tiles lie, against where the bench file puts them.")
     elif name == "maps":
-        gain = arrays["gain"] / arrays["gain"].mean()
-        lab.figure("gain behind the pattern", figures.tile_bars(gain.tolist()), "Light of each map, 1 in the mean.")
+        for title, gain in by_colour("gain behind the pattern", arrays["gain"]):
+            picture = figures.tile_bars((gain / gain.mean()).tolist())
+            lab.figure(title, picture, "Light of each map, 1 in the mean.")
     elif name == "tile-gain":
-        lab.figure("tile gain", figures.tile_bars(values["gain"]), "Light of each tile, 1 in the mean.")
+        for title, gain in by_colour("tile gain", np.array(values["gain"])):
+            lab.figure(title, figures.tile_bars(gain.tolist()), "Light of each tile, 1 in the mean.")
     elif name == "psf":
-        lab.figure("psf", figures.psf_grid(arrays["psf"], values["pixel_um"]), "Measured under a flat phase.")
+        for title, psf in by_colour("psf", arrays["psf"], of_one=3):
+            lab.figure(title, figures.psf_grid(psf, values["pixel_um"]), "Measured under a flat phase.")
     elif name == "phase-table":
         picture = figures.phase_table_curve(
             arrays["levels"], arrays["zeroth_order"], arrays["phase_rad"], values["levels_per_2pi"]

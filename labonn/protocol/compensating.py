@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.compensation import CANDIDATES, Captured, Lecture, Material, Twin, fit_twin, rematch, steps_of
-from labonn.optics import signed_maps
+from labonn.compensation import CANDIDATES, AnyTwin, Captured, Lecture, Material, rematch, steps_of, twin_of
 from labonn.protocol.progress import Step
 
 Steps = Callable[[str, int | None], AbstractContextManager[Step]]
@@ -39,7 +38,7 @@ class Compensated:
         What the operator has to know about the captures, if anything.
     """
 
-    twin: Twin
+    twin: AnyTwin
     captured: Captured
     backends: dict[str, nn.Module]
     candidates: tuple[str, ...]
@@ -70,7 +69,7 @@ def compensate(
     shown
         (n,) which training images were captured.
     tiles
-        (n, T, H, W), what the optics made of them.
+        (n, T, H, W), in colour (n, T, C, H, W), what the optics made of them.
     methods
         To compare with.
     seed
@@ -83,13 +82,13 @@ def compensate(
     CalibrationError
         If the captures are no captures of these images through these optics.
     """
-    indices = torch.from_numpy(shown)
+    indices, frontend = torch.from_numpy(shown), lecture.student.frontend
     with show("refitting the optical twin", None):
-        twin = fit_twin(lecture.images[indices], tiles, lecture.student.frontend.kernels().detach())
+        twin = twin_of(frontend, lecture.images[indices], tiles)
     explained = float(twin.held_out_r2.median())
     trusted = explained >= TRUSTED_R2
     candidates = CANDIDATES if trusted else FALLBACK
-    captured = Captured(indices, signed_maps(tiles))
+    captured = Captured(indices, frontend.maps_of(tiles))
     backends = {"none": backend}
     material = Material(backend, captured, twin, lecture, seed=seed)
     wanted = dict.fromkeys((*methods, *candidates) if releasing else methods)

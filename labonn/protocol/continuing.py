@@ -148,10 +148,11 @@ class Continuation:
     def _look_again(self, lab: "Lab", calibration: Calibration, pattern_rad: Floats) -> Sameness:
         before = self._some_captures()
         # A display has settled to 99 %: what was shown before a frame is in it, and is shown again, too.
-        pictures = np.stack([before["shown_before"], before["shown"]], axis=1).reshape(-1, *calibration.image_shape)
+        pictures = np.stack([before["shown_before"], before["shown"]], axis=1).reshape(-1, *calibration.picture_shape)
         registration, again = Registration(calibration), []
         with lab.step("seeing whether the bench is the same", total=2 * len(pictures)) as step:
-            lab.bench.slm.show(pattern_rad)
+            if lab.bench.has_slm:
+                lab.bench.slm.show(pattern_rad)
             both = np.concatenate([pictures, pictures])
             for shot in capture(lab.bench, both, registration, keep_frames=True, counts=CaptureCounts()):
                 if shot.index % 2:

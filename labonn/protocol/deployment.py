@@ -82,8 +82,9 @@ class Deployment:
 
     def calibrator(self, lab: "Lab") -> Calibrator:
         """Give the laboratory's calibrations of the bench, for this network."""
-        probes = torch.from_numpy(self.data.train.images[:PROBE_IMAGES])
-        pattern = Pattern(self.pattern_rad, probes[:, 0].numpy(), self.ideal_tiles(probes).numpy())
+        probes = self.data.train.images[:PROBE_IMAGES]
+        phase_rad = self.pattern_rad if lab.bench.has_slm else None
+        pattern = Pattern(phase_rad, pictures_of(probes), self.ideal_tiles(torch.from_numpy(probes)).numpy())
         shape = (probes.shape[2], probes.shape[3])
         return Calibrator(lab.bench, lab.folder, lab.run_record.id, self.layout, shape, pattern)
 
@@ -134,7 +135,7 @@ class Deployment:
     def capture(
         self, lab: "Lab", group: str, images: NDArray[np.float32], calibration: Calibration, *, keep_frames: bool = True
     ) -> Tensor:
-        """Show images (N, 1, H, W), and give what the optics made of them: tiles (N, T, H, W), all recorded.
+        """Show images (N, C, H, W), and give what the optics made of them: tiles (N, T, [C,] H, W), all recorded.
 
         Of captures for fitting and validation every raw frame is kept; without `keep_frames`, as for an evaluation,
         every hundredth. What a lost run captured already is taken over.
@@ -144,13 +145,14 @@ class Deployment:
         CalibrationError, InstrumentError
             As `labonn.capture.capture` does.
         """
-        tiles = capture_group(lab, group, images[:, 0], calibration, self.optics, keep_frames=keep_frames)
+        tiles = capture_group(lab, group, pictures_of(images), calibration, self.optics, keep_frames=keep_frames)
         return torch.from_numpy(tiles)
 
     def draw(self, lab: "Lab", calibration: Calibration, group: str) -> None:
         """Put layout, pattern, PSFs, and the first frame of a group of captures into the report."""
         psfs = (self.psf_target, self.psf_realised, self.psf_correlation)
         frame = read_kept(lab.frames_path, group, stop=1)[1][0]
+        frame = frame if frame.ndim == 2 else frame[len(frame) // 2]  # of colours one after another, the middle one
         lab.figure("layout", figures.layout(self.layout), "Where the sub-apertures stand on the optic.")
         lab.figure("phase pattern", figures.phase_pattern(self.pattern_rad), "What the SLM shows.")
         lab.figure(
@@ -315,3 +317,8 @@ def in_use(lab: "Lab") -> tuple[Release, Deployment, nn.Module]:
         )
     lab.note("in use", {"release": release.id, "model": release.model})
     return release, *load_released(lab.folder, release)
+
+
+def pictures_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images (N, C, H, W) as captures take them: (N, H, W) where they are grey."""
+    return images[:, 0] if images.shape[1] == 1 else images

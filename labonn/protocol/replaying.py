@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from labonn.compensation import Answers
 from labonn.data import Split
 from labonn.errors import RecordError
-from labonn.optics import signed_maps
 from labonn.protocol.compensating import Compensated, Steps, compensate
-from labonn.protocol.deployment import Deployment, load_released
+from labonn.protocol.deployment import Deployment, load_released, pictures_of
 from labonn.protocol.validating import answer
 from labonn.records import RunRecord, read_frames, read_release, read_run
 from labonn.records.runs import FRAMES
@@ -84,7 +83,8 @@ def replay(run_folder: Path, lab_dir: Path, methods: Sequence[str], show: Steps,
     with show("preparing the teacher's answers", None):
         lecture = network.lecture(lab_dir / "cache")
     fitted = compensate(show, backend, lecture, shown, torch.from_numpy(fit_tiles), methods, seed=seed, releasing=False)
-    answers = answer(fitted.backends, signed_maps(torch.from_numpy(tiles)), unseen.labels)
+    maps = network.student.frontend.maps_of(torch.from_numpy(tiles))
+    answers = answer(fitted.backends, maps, unseen.labels)
     return Replayed(record.id, len(shown), len(unseen), fitted, answers)
 
 
@@ -104,21 +104,21 @@ def _check(record: RunRecord, bench: str, optic: dict[str, object], network: Dep
 
 
 def _captures(run_folder: Path, group: str, network: Deployment) -> tuple[Floats, Floats]:
-    """Images (n, H, W) that were shown, and the tiles (n, T, H, W) that were captured of them."""
+    """Images (n, [C,] H, W) that were shown, and the tiles (n, T, [C,] H, W) that were captured of them."""
     rows = read_frames(run_folder / FRAMES, group, ["shown", "tiles"])
     shown, tiles = rows["shown"], rows["tiles"]
-    expected = (2 * network.design.optic.kernels, *network.data.train.images.shape[2:])
+    expected = (network.design.optic.sub_apertures, *pictures_of(network.data.train.images).shape[1:])
     if not len(tiles) or tiles.shape[1:] != expected:
         raise RecordError(
-            f"{run_folder / FRAMES}: {group}: {len(tiles)} captures of {tiles.shape[1:]} (tiles, height, width); the "
-            f"design {network.design.name!r} has {expected}"
+            f"{run_folder / FRAMES}: {group}: {len(tiles)} captures of {tiles.shape[1:]} (tiles, [colours,] height,"
+            f" width); the design {network.design.name!r} has {expected}"
         )
     return shown, tiles
 
 
 def _places(run: str, images: Floats, split: Split) -> NDArray[np.int64]:
     """Where the images stand in a split of the data set."""
-    place_of = {image.tobytes(): place for place, image in enumerate(split.images[:, 0])}
+    place_of = {image.tobytes(): place for place, image in enumerate(pictures_of(split.images))}
     try:
         return np.array([place_of[image.tobytes()] for image in images], np.int64)
     except KeyError:

@@ -7,7 +7,6 @@ import torch
 
 from labonn.capture import Calibration
 from labonn.compensation import Verdict, attribute
-from labonn.optics import signed_maps
 from labonn.protocol.compensating import Compensated
 from labonn.protocol.deployment import Deployment
 from labonn.protocol.focusing import focus_series
@@ -37,7 +36,7 @@ def show_compensation(lab: "Lab", network: Deployment, calibration: Calibration,
     first = fitted.captured.indices[:1]
     images = network.training_images()[first]
     rows = {
-        "simulated": signed_maps(network.ideal_tiles(images)),
+        "simulated": network.student.frontend.maps_of(network.ideal_tiles(images)),
         "captured": fitted.captured.maps[:1],
         "twin": fitted.twin.maps(images),
     }

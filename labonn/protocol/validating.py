@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from labonn.capture import Calibration
 from labonn.compensation import Answers, Decision, Gate, answers_of, decide, require_still
-from labonn.optics import signed_maps
 from labonn.protocol.compensating import Compensated
 from labonn.protocol.deployment import Deployment
 from labonn.report import figures
@@ -96,7 +95,7 @@ def validate(
         fresh = chosen[start:stop]
         tiles = network.capture(lab, GROUP, split.images[fresh], calibration)
         require_still(fitted.twin, torch.from_numpy(split.images[fresh[:STILL_IMAGES]]), tiles[:STILL_IMAGES])
-        maps.append(signed_maps(tiles))
+        maps.append(network.student.frontend.maps_of(tiles))
         answers = answer(fitted.backends, torch.cat(maps), split.labels[chosen[:stop]])
         looks[stop] = decide(answers["none"], {name: answers[name] for name in fitted.candidates}, gate)
         if looks[stop].settled:
@@ -124,7 +123,8 @@ def evaluate(
     if not count:
         return {}
     test = network.data.test.first(count)
-    maps = signed_maps(network.capture(lab, "test", test.images, calibration, keep_frames=False))
+    tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)
+    maps = network.student.frontend.maps_of(tiles)
     percent = {name: answers.percent for name, answers in answer(fitted.backends, maps, test.labels).items()}
     lab.figure("accuracy on the test set", figures.accuracy_bars(percent), f"On {len(test)} test images.")
     return {"evaluation": {"test_images": len(test), "methods": percent}}

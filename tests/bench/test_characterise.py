@@ -112,6 +112,6 @@ def test_one_that_fails_is_kept_as_failed_and_the_one_before_stays(world: Simula
 
 
 def test_a_calibration_that_there_is_not_is_named(world: Simulated, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'focus' is no calibration; there are: exposure, dark, flat"):
+    with pytest.raises(ConfigError, match="'focus' is no calibration; there are: exposure, dark, colour"):
         characterise(world, tmp_path, "dark,focus")
     assert not (tmp_path / "runs").exists(), "it is refused before there is a run"

@@ -37,7 +37,7 @@ from tests.benchmarks.results import RESULTS, write_section
 
 CELLS = RESULTS.parent / "results" / "characterise.json"
 TAPS = np.array([(y, x, 1.0) for y in np.arange(28) - 13.5 for x in np.arange(28) - 13.5])
-MEASURED = [name for name in KINDS if name not in ("phase-table", "maps")]
+MEASURED = [name for name, kind in KINDS.items() if name not in ("phase-table", "maps") and not kind.in_colour]
 ROWS = {
     "geometry, px rms": (0.1, "over every tap of every tile"),
     "tile gain, %": (1.0, "rms over tiles, mean 1"),

@@ -95,5 +95,5 @@ def seeing_bench(wrongs: dict[int, str] | None = None, **camera: Any) -> Any:
         shutter=shutter,
         light=None,
         clock=CountingClock(),
-        config=SimpleNamespace(geometry=SimpleNamespace(display_px_per_tap=2)),
+        config=SimpleNamespace(geometry=SimpleNamespace(display_px_per_tap=2, tap_um=8.0, tile_pitch_um=96.0)),
     )

@@ -22,6 +22,7 @@ HERE = {
     "tiles": hash_of([[0, 0]]),
     "pattern": hash_of("a pattern"),
     "exposure_ms": 4.0,
+    "filters": ["RGGB", "RGB"],
 }
 
 
@@ -68,7 +69,7 @@ def test_what_is_missing_stale_or_out_of_order_is_named_with_the_command_that_re
     current = all_good()
     current["dark"] = replace(current["dark"], id="dark-2")
     assert "'geometry' (display-to-camera geometry) is out of order: it was made with 'dark' dark-1" in str(
-        why("tile-gain", current)
+        why("psf", current)
     )
     assert why("settling", current) is None
 
@@ -93,6 +94,7 @@ def test_what_only_served_to_measure_may_be_renewed() -> None:
         ("phase-table", {"slm": "another SLM"}),
         ("maps", {"pattern": hash_of("another pattern")}),
         ("exposure", {"light_mw": 5.0}),
+        ("colour", {"filters": ["BGGR", "RGB"]}),
     ],
 )
 def test_what_was_made_for_something_else_is_named(kind: str, changed: dict[str, Any]) -> None:
@@ -106,6 +108,16 @@ def test_what_was_made_for_something_else_is_named(kind: str, changed: dict[str,
         in str(why(kind, current, **changed))
     )
     assert repr(value) in str(why(kind, current, **changed))
+
+
+def test_a_grey_bench_has_no_colour_matrix_and_needs_none() -> None:
+    current = all_good()
+    del current["colour"]
+    assert "'colour' (colour matrix of display and camera) is missing" in str(why("maps", current))
+    assert "'colour' (colour matrix of display and camera) is missing" in str(why("tile-gain", current))
+    assert why("geometry", current) is None
+    for kind in ("maps", "tile-gain", "geometry"):
+        assert why(kind, current, filters=None) is None
 
 
 def test_what_does_not_say_what_it_was_made_for_is_not_used() -> None:

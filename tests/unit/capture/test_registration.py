@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labonn.capture import Calibration, Registration
-from labonn.capture.registration import tap_cells
+from labonn.capture.tap_cells import tap_cells
 from labonn.errors import CalibrationError
 
 

@@ -1,0 +1,63 @@
+r"""Where maps really lie: captured ones against those that are expected, for an optic that cannot be made flat.
+
+Behind an SLM without a pattern every sub-aperture makes a spot, and discs say where its tile lies. A fixed optic makes
+a kernel of every disc, whose middle need not be the kernel's own. What the student expects of a few images settles it:
+with p the expected map and m the captured one, both over all images,
+
+    m(x) = g p(x - s) + b,
+
+s to a whole tap by the peak of their correlation, then by least squares, linear in a small rest of s.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+MOST_TAPS = 4
+"""How far maps are looked for."""
+_ROUNDS = 5
+
+
+def shifts_taps(captured: Floats, expected: Floats) -> Doubles:
+    """How far each captured map lies from the expected one, down and right.
+
+    Parameters
+    ----------
+    captured, expected
+        Maps of the same images, (N, T, h, w), in colour (N, T, C, h, w).
+
+    Returns
+    -------
+    (T, 2), in colour (T, C, 2), taps.
+    """
+    places = captured.shape[1:-2]
+    pairs = (maps.reshape(len(maps), -1, *maps.shape[-2:]).swapaxes(0, 1) for maps in (captured, expected))
+    found = [_shift_taps(m.astype(np.float64), p.astype(np.float64)) for m, p in zip(*pairs, strict=True)]
+    return np.array(found).reshape(*places, 2)
+
+
+def _shift_taps(captured: Doubles, expected: Doubles) -> Doubles:
+    """Of one map of all images, (N, h, w) each."""
+    shift = _whole_taps(captured, expected)
+    inner = (slice(None), *(slice(MOST_TAPS, -MOST_TAPS) for _ in range(2)))
+    for _ in range(_ROUNDS):
+        moved = ndimage.shift(expected, (0.0, *shift), order=3, mode="nearest")
+        down, right = np.gradient(moved, axis=(1, 2))
+        columns = [part[inner].ravel() for part in (moved, np.ones_like(moved), down, right)]
+        (gain, _, *slopes), *_ = np.linalg.lstsq(np.stack(columns, axis=1), captured[inner].ravel(), rcond=None)
+        if not gain > 0:
+            break  # no copy of it at all: the fit of the gains says so, by name
+        shift = np.clip(shift - np.clip(np.array(slopes) / gain, -1, 1), -MOST_TAPS, MOST_TAPS)
+    return shift
+
+
+def _whole_taps(captured: Doubles, expected: Doubles) -> Doubles:
+    size = [fft.next_fast_len(side + MOST_TAPS, real=True) for side in captured.shape[1:]]
+    m, p = (maps - maps.mean(axis=(1, 2), keepdims=True) for maps in (captured, expected))
+    score = fft.irfft2((fft.rfft2(m, size) * fft.rfft2(p, size).conj()).sum(axis=0), size)
+    near = np.arange(-MOST_TAPS, MOST_TAPS + 1)
+    best = np.unravel_index(int(np.argmax(score[np.ix_(near, near)])), (near.size, near.size))
+    return near[list(best)].astype(np.float64)

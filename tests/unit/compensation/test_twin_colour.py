@@ -1,0 +1,105 @@
+"""The twin in colour: every colour's own kernels, and maps that are summed or apart as the student's are."""
+
+import pytest
+import torch
+
+from labonn.compensation import ColourTwin, Twin, attribute, twin_of
+from labonn.compensation.movement import movement
+from labonn.design import Optic, Sensor
+from labonn.errors import CalibrationError
+from labonn.optics import Frontend
+
+SIDE = 12
+PLAIN = ("kernel", "offset")
+OFFSETS = torch.tensor([0.1, -0.2, 0.3])
+
+
+def frontend(colours: str = "summed", count: int = 3) -> Frontend:
+    optic = Optic(
+        aperture_mm=(4.0, 4.0),
+        kernel_mm=1.0,
+        taps=5,
+        kernels=2,
+        wavelengths_nm=(620.0, 532.0, 460.0)[:count],
+        colours=colours,
+    )
+    return Frontend(optic, Sensor(), generator=torch.Generator().manual_seed(0))
+
+
+def pictures(count: int, seed: int = 0, colours: int = 3) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    values, mask = (torch.rand(count, colours, SIDE, SIDE, generator=generator) for _ in range(2))
+    return values * (mask > 0.5)
+
+
+def world(images: torch.Tensor, noise: float = 0.0) -> torch.Tensor:
+    """What the designed optics show, each colour with an offset and a gain of its own."""
+    tiles = frontend().ideal_tiles(images).detach() * torch.tensor([0.9, 1.0, 1.2])[:, None, None]
+    drawn = torch.randn(tiles.shape, generator=torch.Generator().manual_seed(3))
+    return tiles + OFFSETS[:, None, None] + noise * drawn
+
+
+@pytest.fixture(scope="module")
+def twin() -> ColourTwin:
+    images = pictures(8)
+    found = twin_of(frontend(), images, world(images, noise=0.01), parts=PLAIN)
+    assert isinstance(found, ColourTwin)
+    return found
+
+
+def test_each_colour_has_its_own_kernels(twin: ColourTwin) -> None:
+    middle = slice(6, 11)
+    real = frontend().kernels().detach() * torch.tensor([0.9, 1.0, 1.2])[:, None, None]
+    assert (twin.kernels[:, :, middle, middle] - real).abs().max() < 0.05 * real.max()
+    for one, offset in zip(twin.colours, OFFSETS, strict=True):
+        assert (one.offset - offset).abs().max() < 0.05
+    assert (twin.captures, len(twin.held_out_r2)) == (8, 12)
+    assert twin.residual.shape == (12, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("colours", ["summed", "separate"])
+def test_maps_are_those_that_the_student_makes_of_the_tiles(twin: ColourTwin, colours: str) -> None:
+    student, unseen = frontend(colours), pictures(5, seed=9)
+    ours = ColourTwin(twin.colours, student.summed)
+    assert (ours.tiles(unseen) - world(unseen)).abs().max() < 0.1
+    expected = student.maps_of(ours.tiles(unseen))
+    assert expected.shape == student(unseen).shape
+    torch.testing.assert_close(ours.maps(unseen), expected, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(student.maps_of(student.ideal_tiles(unseen)), student.eval()(unseen))
+
+
+@pytest.mark.parametrize("colours", ["summed", "separate"])
+def test_its_noise_is_that_of_a_capture(twin: ColourTwin, colours: str) -> None:
+    student, images = frontend(colours), pictures(1, seed=5).repeat(300, 1, 1, 1)
+    ours = ColourTwin(twin.colours, student.summed)
+    generator = torch.Generator().manual_seed(0)
+    drawn = ours.noisy(ours.maps(images), images, generator).std(dim=0)
+    really = student.maps_of(world(images, noise=0.01)).std(dim=0)
+    assert drawn.mean() == pytest.approx(float(really.mean()), rel=0.25)
+    again = ours.sample(torch.Generator().manual_seed(1))
+    assert 0 < (again.kernels - ours.kernels).abs().max() < 0.1
+
+
+def test_a_grey_design_has_the_grey_twin() -> None:
+    student, images = frontend(count=1), pictures(8, colours=1)
+    assert isinstance(twin_of(student, images, student.ideal_tiles(images).detach(), parts=PLAIN), Twin)
+
+
+def test_it_sees_a_picture_move_and_what_a_departure_costs(twin: ColourTwin) -> None:
+    unseen = pictures(8, seed=11)
+    still, moved = world(unseen), world(unseen.roll(1, dims=2))
+    assert movement(twin, unseen, still).distance_taps < 0.05
+    assert movement(twin, unseen, moved).all_taps[0] > 0.5
+    backend = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2 * SIDE**2, 3))
+    blame = attribute(twin, frontend().kernels().detach(), backend, unseen, torch.arange(8) % 3)
+    assert {cost.fault for cost in blame.costs} >= {"misalignment", "vignetting"}
+
+
+def test_captures_of_another_design_are_named_with_their_colour() -> None:
+    images = pictures(8)
+    tiles = world(images)
+    with pytest.raises(CalibrationError, match=r"images of 3 colours and captures of 1 do not fit a design of 3"):
+        twin_of(frontend(), images, tiles[:, :, 0])
+    tiles[:, :, 0] = 0.5
+    with pytest.raises(CalibrationError, match=r"^colour 1 of 3: tiles 0, 1, 2, 3 show the same"):
+        twin_of(frontend(), images, tiles, parts=PLAIN)
