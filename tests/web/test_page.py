@@ -361,9 +361,8 @@ def test_a_socket_that_floods_is_cut_off_and_the_page_stays(anna, after_the_serv
         with websocket.connect(address, origin=origin, additional_headers=headers) as socket:
             for _ in range(times):
                 socket.send("40")
-            socket.recv(timeout=5)
-            socket.recv(timeout=5)
-            socket.recv(timeout=5)
+            while True:  # what was answered before it was cut off
+                socket.recv(timeout=10)
 
     with pytest.raises(exceptions.ConnectionClosed):
         say(server.address.rstrip("/"), 20_000)
