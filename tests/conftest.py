@@ -10,3 +10,5 @@ for name, value in WAIT_WITHOUT_SPINNING.items():  # before torch is imported by
 
 # Who starts the tests in the background has Ctrl-C ignored, and so would have the processes that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):  # which nohup lets its programs ignore
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
