@@ -76,6 +76,7 @@ class Bench:
         self.left_by = None
         self.left_note = None
         self.found_lit = False
+        self.has_slm = True
 
     def settings(self):
         return {"camera": {"exposure_ms": 12.5}}

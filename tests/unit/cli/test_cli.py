@@ -181,7 +181,7 @@ def commands_of(capfd, *group):
 
 
 def test_help_is_help_for_every_command(capfd):
-    groups = ("bench", "control", "design", "jobs", "releases", "runs")
+    groups = ("bench", "control", "design", "jobs", "releases", "runs", "users")
     commands = [(name,) for name in commands_of(capfd) if name not in groups]
     commands += [(group, name) for group in groups for name in commands_of(capfd, group)]
     assert {("run",), ("init",), ("bench", "dark"), ("control", "abort"), ("design", "check")} <= set(commands)

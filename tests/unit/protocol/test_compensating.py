@@ -11,6 +11,7 @@ from torch import nn
 from labonn.compensation import Gate
 from labonn.data import Split
 from labonn.errors import CalibrationError
+from labonn.optics import signed_maps
 from labonn.protocol import compensating, validating
 from labonn.protocol.compensating import FALLBACK, Compensated, compensate
 from labonn.protocol.progress import Screen
@@ -66,7 +67,9 @@ def bench(labels=None, tiles_of=None, count=800):
         return tiles if tiles_of is None else tiles_of(tiles)
 
     split = Split(images, truth if labels is None else labels(truth))
-    return SimpleNamespace(data=SimpleNamespace(validation=split), capture=capture), taken
+    frontend = SimpleNamespace(maps_of=signed_maps)
+    student = SimpleNamespace(frontend=frontend)
+    return SimpleNamespace(data=SimpleNamespace(validation=split), capture=capture, student=student), taken
 
 
 def fitted(**readers):
@@ -132,9 +135,9 @@ def test_each_release_has_validation_images_of_its_own():
 def test_a_twin_that_explains_little_is_not_relied_on_and_more_captures_are_asked_for(monkeypatch):
     module = sys.modules[compensating.__name__]
     asked = []
-    monkeypatch.setattr(module, "fit_twin", lambda *_: SimpleNamespace(held_out_r2=torch.tensor([0.3, 0.5, 0.6])))
+    monkeypatch.setattr(module, "twin_of", lambda *_: SimpleNamespace(held_out_r2=torch.tensor([0.3, 0.5, 0.6])))
     monkeypatch.setattr(module, "rematch", lambda backend, method, *_, **__: asked.append(method) or backend)
-    frontend = SimpleNamespace(kernels=lambda: torch.rand(4, 3, 3))
+    frontend = SimpleNamespace(kernels=lambda: torch.rand(4, 3, 3), maps_of=signed_maps)
     lecture = SimpleNamespace(images=torch.rand(20, 1, SIDE, SIDE), student=SimpleNamespace(frontend=frontend))
     shown, tiles = np.arange(12), torch.rand(12, 4, SIDE, SIDE)
     found = compensate(steps, nn.Sequential(nn.Flatten()), lecture, shown, tiles, ("e2e",), seed=0)

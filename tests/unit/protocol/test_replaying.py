@@ -155,6 +155,8 @@ def test_releases_are_listed_and_shown_with_their_state(made):
 
 
 def said_by(answer):
+    if isinstance(answer.show, str):
+        return answer.show
     text = io.StringIO()
     answer.show(Console(file=text, width=200))
     return text.getvalue()
