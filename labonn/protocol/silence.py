@@ -1,11 +1,13 @@
 """Noticing a script that comes to no checkpoint: it is named, with its line, while it can still be seen where it is."""
 
+import gc
 import logging
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
+from types import FrameType
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class Silence:
 
     def line(self) -> int | None:
         """Line of the script that runs now; None where none of it does."""
-        frame = sys._current_frames().get(self._watched)
+        frame = _frame_of(self._watched)
         lines = [line for one, line in traceback.walk_stack(frame) if one.f_code.co_filename == self._script]
         return lines[0] if lines else None
 
@@ -70,3 +72,14 @@ class Silence:
                 )
                 logger.warning("%s", said)
                 self._tell(said)
+
+
+def _frame_of(thread: int) -> FrameType | None:
+    """The frame that a thread is in. Python 3.11 stands still for ever if it collects garbage meanwhile (gh-106883)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(thread)
+    finally:
+        if collects:
+            gc.enable()
