@@ -109,6 +109,29 @@ def infer_missing(affine: Doubles) -> Doubles:
     return whole
 
 
+def decompose(affine: Doubles, nominal: Doubles) -> dict[str, float]:
+    """Shift in px, rotation in degrees, scale and shear of one tile (2, 3) against its nominal place."""
+    turn = affine[:, :2] @ np.linalg.inv(nominal[:, :2])
+    scale_x = float(np.hypot(turn[0, 1], turn[1, 1]))
+    angle = float(np.arctan2(-turn[0, 1], turn[1, 1]))
+    # What is left of the vertical axis once the horizontal one is turned back and scaled.
+    back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ turn
+    shift = affine[:, 2] - nominal[:, 2]
+    return {
+        "shift_down_px": float(shift[0]),
+        "shift_right_px": float(shift[1]),
+        "rotation_deg": float(np.rad2deg(angle)),
+        "scale": float(np.sqrt(scale_x * abs(back[0, 0]))),
+        "shear": float(back[1, 0] / scale_x),
+    }
+
+
+def mean_parts(affine: Doubles, middle: Doubles) -> dict[str, float]:
+    """How a colour's tiles lie to those of the middle colour, in the mean."""
+    parts = [decompose(one, reference) for one, reference in zip(affine, middle, strict=True)]
+    return {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}
+
+
 def _find_tile(
     pictures: NDArray[np.float32], start: Doubles, noise: float, saturated: NDArray[np.bool_], tile: int
 ) -> tuple[Doubles, float]:

@@ -14,7 +14,7 @@ from labonn.capture.calibration import middle_colour
 from labonn.capture.colour import NAMES, colour_matrix, in_colour, in_turn, mosaic_of, responses
 from labonn.capture.fiducials import FIDUCIAL_SCENES, fiducial_scenes, in_units, unit_taps
 from labonn.capture.flat_field import flat_field, flat_field_behind
-from labonn.capture.geometry import TileGeometry, find_tiles, infer_missing, nominal_affine
+from labonn.capture.geometry import TileGeometry, decompose, find_tiles, infer_missing, mean_parts, nominal_affine
 from labonn.capture.light import choose_exposure, light, take_dark, take_stack
 from labonn.capture.mosaic import Mosaic
 from labonn.capture.pattern_maps import measure_maps
@@ -154,16 +154,10 @@ def _geometry_in_colour(bench: Bench, before: Before, say: Say, mosaic: Mosaic |
         "tiles": parts,
         "rms_px": rms.tolist(),
         "inferred": inferred,
-        "chromatic": {NAMES[letter]: _mean_parts(affine[:, colour], middle) for colour, letter in enumerate(COLOURS)},
+        "chromatic": {NAMES[letter]: mean_parts(affine[:, colour], middle) for colour, letter in enumerate(COLOURS)},
     }
     arrays: dict[str, NDArray[Any]] = {"affine": affine, "reference": reference}
     return Measured(values, arrays, float(np.sqrt(np.mean(rms**2))), "px rms of the discs from an affine map")
-
-
-def _mean_parts(affine: NDArray[np.float64], middle: NDArray[np.float64]) -> dict[str, float]:
-    """How a colour's tiles lie to those of the middle colour, in the mean."""
-    parts = [decompose(one, reference) for one, reference in zip(affine, middle, strict=True)]
-    return {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}
 
 
 def _find_tiles(
@@ -184,23 +178,6 @@ def _find_tiles(
     found, failures = find_tiles(pictures, in_units(nominal, unit), noise, seen >= bench.camera.saturation)
     found.affine[..., :2] /= unit
     return found, failures, seen
-
-
-def decompose(affine: NDArray[np.float64], nominal: NDArray[np.float64]) -> dict[str, float]:
-    """Shift in px, rotation in degrees, scale and shear of one tile (2, 3) against its nominal place."""
-    turn = affine[:, :2] @ np.linalg.inv(nominal[:, :2])
-    scale_x = float(np.hypot(turn[0, 1], turn[1, 1]))
-    angle = float(np.arctan2(-turn[0, 1], turn[1, 1]))
-    # What is left of the vertical axis once the horizontal one is turned back and scaled.
-    back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ turn
-    shift = affine[:, 2] - nominal[:, 2]
-    return {
-        "shift_down_px": float(shift[0]),
-        "shift_right_px": float(shift[1]),
-        "rotation_deg": float(np.rad2deg(angle)),
-        "scale": float(np.sqrt(scale_x * abs(back[0, 0]))),
-        "shear": float(back[1, 0] / scale_x),
-    }
 
 
 def measure_tile_gain(bench: Bench, before: Before, say: Say) -> Measured:

@@ -163,17 +163,27 @@ class Twin:
 
         The noise is drawn anew, or made of standard `normals` (N, K, H, W); the light's level is drawn anew.
         """
-        drawn = torch.randn(maps.shape, generator=generator) if normals is None else normals
-        noisy = torch.addcmul(maps, self.map_noise_of(images), drawn)
-        if self.level_rms:
-            noisy.addcmul_(maps, self.level_rms * torch.randn(len(maps), 1, 1, 1, generator=generator))
-        return noisy
+        return with_noise(maps, self.map_noise_of(images), self.level_rms, generator, normals)
 
     def sample(self, generator: torch.Generator | None = None) -> "Twin":
         """Another twin that the captures allow as well: its weights drawn from their posterior."""
         normal = torch.randn(self.weights.shape, generator=generator)
         departure = torch.linalg.solve_triangular(self.spread.T, normal, upper=True)
         return replace(self, weights=self.weights + departure * self.spread_scale)
+
+
+def with_noise(
+    maps: Tensor, deviation: Tensor, level_rms: float, generator: torch.Generator | None, normals: Tensor | None
+) -> Tensor:
+    """Maps (N, M, H, W) with noise of that standard deviation of each reading, and one level of light for each image.
+
+    The noise is drawn anew, or made of standard `normals` of the maps' shape; the level is drawn anew.
+    """
+    drawn = torch.randn(maps.shape, generator=generator) if normals is None else normals
+    noisy = torch.addcmul(maps, deviation, drawn)
+    if level_rms:
+        noisy.addcmul_(maps, level_rms * torch.randn(len(maps), 1, 1, 1, generator=generator))
+    return noisy
 
 
 @contextmanager

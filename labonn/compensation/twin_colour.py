@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from labonn.compensation.twin import CHUNK_IMAGES, Twin
+from labonn.compensation.twin import CHUNK_IMAGES, Twin, with_noise
 from labonn.compensation.twin_basis import ALL_PARTS, Part
 from labonn.compensation.twin_fit import fit_twin
 from labonn.errors import CalibrationError
@@ -86,12 +86,8 @@ class ColourTwin:
 
         All colours of a capture come at one time, and have one level of light.
         """
-        drawn = torch.randn(maps.shape, generator=generator) if normals is None else normals
-        noisy = torch.addcmul(maps, self.map_noise_of(images), drawn)
         level_rms = sum(twin.level_rms for twin in self.colours) / len(self.colours)
-        if level_rms:
-            noisy.addcmul_(maps, level_rms * torch.randn(len(maps), 1, 1, 1, generator=generator))
-        return noisy
+        return with_noise(maps, self.map_noise_of(images), level_rms, generator, normals)
 
     def map_noise_of(self, images: Tensor) -> Tensor:
         """Standard deviation of the noise of each reading of the signed maps of images, (N, M, H, W)."""

@@ -18,7 +18,7 @@ from labonn.records.in_use import release_in_use
 from labonn.records.watches import PROTOCOL, Watch, watches_of
 from labonn.report import show
 from labonn.web.charts import BLUE, GREEN, ORANGE, VERMILLION, series_over_time
-from labonn.web.shell import Visit, badge, button, card, facts, link, table, text, view
+from labonn.web.shell import Visit, badge, button, card, chosen_bench, facts, link, table, text, view
 
 _MONTH = timedelta(days=30)
 
@@ -61,9 +61,7 @@ def find_drift(visit: Visit) -> Drift:
 async def drift_view(visit: Visit) -> None:
     """Show it."""
     with view(visit, "/drift", "Drift"):
-        if visit.bench is None:
-            text("p", "This laboratory has no bench yet.")
-            link("What to do first", "/")
+        if chosen_bench(visit) is None:
             return
         try:
             found = await asyncio.to_thread(find_drift, visit)

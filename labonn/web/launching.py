@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 _KEPT = 200  # files of what earlier commands said
 _TAIL = 4_000
 _MOST_AT_ONCE = 4
+_BEGINS_WITHIN_S = 300.0
+_LOOK_S = 0.25
+SLOW = "it takes long to start; it will appear among the runs"
+"""What is said where patience ended before a command's run began."""
 if sys.platform == "win32":
     _PLEASE_STOP = signal.CTRL_BREAK_EVENT
 else:
@@ -125,6 +129,25 @@ class Launcher:
         while launch.exit_code is None and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         return launch.exit_code
+
+    async def run_begins(self, launch: Launch) -> bool:
+        """Wait until a command's run is there; False where patience ended before.
+
+        Raises
+        ------
+        LabonnError
+            If the command ended without one.
+        """
+        deadline = time.monotonic() + _BEGINS_WITHIN_S
+        while time.monotonic() < deadline:
+            ended = launch.exit_code is not None  # asked first: it may write its record at its very end
+            await asyncio.to_thread(self.find_runs)
+            if launch.run is not None:
+                return True
+            if ended:
+                raise LabonnError(launch.error or "it ended without a run")
+            await asyncio.sleep(_LOOK_S)
+        return False
 
     def find_runs(self) -> None:
         """Find out which run each command made: the one whose record names its process."""

@@ -12,7 +12,7 @@ from labonn.report import show
 from labonn.web.cameras import Picture
 from labonn.web.run_control import run_control
 from labonn.web.seen_maps import Maps, Outlines, newest_maps, outlines
-from labonn.web.shell import Visit, button, card, link, text, view
+from labonn.web.shell import Visit, button, card, chosen_bench, text, view
 from labonn.web.states import PERIOD_S
 
 LOOK = "look"
@@ -24,9 +24,7 @@ _GREY, _BLUE = "#7f8791", "#56B4E9"
 async def live_view(visit: Visit) -> None:
     """Show it."""
     with view(visit, "/live", "Live"):
-        if visit.bench is None:
-            text("p", "This laboratory has no bench yet.")
-            link("What to do first", "/")
+        if chosen_bench(visit) is None:
             return
         with ui.element("div").classes("live"):
             with ui.element("div"):

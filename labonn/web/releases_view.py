@@ -11,10 +11,10 @@ from labonn.records.in_use import release_in_use
 from labonn.records.releases import Release, last_good_release, list_releases, read_release
 from labonn.report import show
 from labonn.web.charts import BLUE, GREEN, series_over_time
-from labonn.web.shell import Visit, badge, button, card, facts, link, tell, text, view
+from labonn.web.launching import SLOW
+from labonn.web.shell import Visit, badge, button, card, chosen_bench, facts, link, tell, text, view
 
 _MOST = 200
-_FOUND_WITHIN_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,7 @@ def accuracy_of(release: Release) -> tuple[float | None, float | None]:
 async def releases_view(visit: Visit) -> None:
     """Show it."""
     with view(visit, "/releases", "Releases"):
-        if visit.bench is None:
-            text("p", "This laboratory has no bench yet.")
-            link("What to do first", "/")
+        if chosen_bench(visit) is None:
             return
         try:
             found = await asyncio.to_thread(find_releases, visit)
@@ -138,22 +136,17 @@ def _ask(visit: Visit, found: Found) -> None:
 
 
 async def _roll_back(visit: Visit, *, force: bool) -> None:
-    launcher = visit.desk.launcher
     try:
         launch = visit.desk.roll_back(visit.session, visit.bench or "", force=force)
+        tell("the rollback starts \u2026")
+        begun = await visit.desk.launcher.run_begins(launch)
     except LabonnError as error:
         tell(str(error), "negative")
         return
-    tell("the rollback starts \u2026")
-    for _ in range(int(_FOUND_WITHIN_S / 0.25)):
-        await asyncio.to_thread(launcher.find_runs)
-        if launch.run is not None:
-            ui.navigate.to(f"/runs/{launch.run}")
-            return
-        if launch.exit_code is not None:
-            tell(launch.error or "it ended without a run", "negative")
-            return
-        await asyncio.sleep(0.25)
+    if begun:
+        ui.navigate.to(f"/runs/{launch.run}")
+    else:
+        tell(SLOW, "warning")
 
 
 def _over_time(found: Found) -> None:

@@ -9,12 +9,11 @@ from nicegui import ui
 from labonn.errors import ConfigError, LabonnError
 from labonn.records.disk import sha256_of
 from labonn.report import show
-from labonn.web.launching import Launch
+from labonn.web.launching import SLOW, Launch
 from labonn.web.protocols import LONGEST_VALUE, Key, Protocol
 from labonn.web.run_control import run_control
-from labonn.web.shell import Visit, button, card, facts, link, table, tell, text, view
+from labonn.web.shell import Visit, button, card, chosen_bench, facts, table, tell, text, view
 
-_FOUND_WITHIN_S = 300.0
 _DRY_WITHIN_S = 300.0
 _FIRST = ("recalibrate", "watch_drift", "check_bench", "evaluate")  # what is done most often comes first
 
@@ -22,9 +21,7 @@ _FIRST = ("recalibrate", "watch_drift", "check_bench", "evaluate")  # what is do
 async def run_view(visit: Visit, wanted: str | None) -> None:
     """Show it."""
     with view(visit, "/run", "Run"):
-        if visit.bench is None:
-            text("p", "This laboratory has no bench yet.")
-            link("What to do first", "/")
+        if (name := chosen_bench(visit)) is None:
             return
         with ui.element("div").classes("cards"):
             run_control(visit)
@@ -33,7 +30,7 @@ async def run_view(visit: Visit, wanted: str | None) -> None:
                 waiting = text("p", "Reading the protocols \u2026").classes("soft")
         await ui.context.client.connected()
         protocols = await visit.desk.protocols.all()
-        bench = visit.desk.bench(visit.bench)
+        bench = visit.desk.bench(name)
         try:
             bench_sha256 = await asyncio.to_thread(sha256_of, bench.path)
         except OSError as error:
@@ -131,19 +128,17 @@ class _Form:
             await self._follow(launch)
 
     async def _follow(self, launch: Launch) -> None:
-        launcher = self._visit.desk.launcher
-        for _ in range(int(_FOUND_WITHIN_S / 0.25)):
-            await asyncio.to_thread(launcher.find_runs)
-            if launch.run is not None:
-                ui.navigate.to(f"/runs/{launch.run}")
-                return
-            if launch.exit_code is not None:
-                self._outcome.clear()
-                self._say_error(launch.error or "it ended without a run")
-                return
-            await asyncio.sleep(0.25)
+        try:
+            begun = await self._visit.desk.launcher.run_begins(launch)
+        except LabonnError as error:
+            self._outcome.clear()
+            self._say_error(str(error))
+            return
+        if begun:
+            ui.navigate.to(f"/runs/{launch.run}")
+            return
         self._outcome.clear()
-        tell("it takes long to start; it will appear among the runs", "warning")
+        tell(SLOW, "warning")
 
     def _say_error(self, said: str, *, stale: bool = False) -> None:
         with self._outcome:

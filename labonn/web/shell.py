@@ -188,6 +188,14 @@ def card(title: str, *, wide: bool = False) -> ui.element:
     return box
 
 
+def chosen_bench(visit: Visit) -> str | None:
+    """Give the bench that is looked at; where there is none yet, say so, and what to do first."""
+    if visit.bench is None:
+        text("p", "This laboratory has no bench yet.")
+        link("What to do first", "/")
+    return visit.bench
+
+
 def button(words: str, act: Callable[..., object], *, icon: str = "", kind: str = "") -> ui.button:
     """Make a button as large as a thumb; `kind` is ``main``, ``grave`` or nothing."""
     made = ui.button(words, on_click=act, icon=icon or None, color=None)

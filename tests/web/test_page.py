@@ -1,17 +1,14 @@
 """The page, in a real browser, before a real ``labonn serve`` and the simulated bench. In order: one day's work."""
 
 import json
-import os
 import re
 import time
 from urllib.parse import urlsplit
 
 import pytest
 
-from labonn.web.users import UserEntry, hash_password, write_users
-
-from .laboratory import laboratory
-from .server import CHROMIUM, INSTALL, chromium, served, words_of
+from .server import CHROMIUM, INSTALL, served
+from .visiting import PASSWORD, log_in, make_dark, origin, record, start, until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[dev]'")
 pytest.importorskip("nicegui", reason="pip install 'labonn[web]'")
@@ -20,116 +17,10 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason=f"needs Chromium: {INSTALL}"),
 ]
 
-PASSWORD = "correct horse"
 PHONE = {"width": 390, "height": 844}
-LONG_MS = 240_000  # on a computer that does much else
 MANY = "1000"  # captures: the run must not end while it is looked at
 ENDLESS = "100000"
 VIEWS = ("/", "/live", "/run", "/runs", "/releases", "/drift", "/design")
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    with laboratory(tmp_path_factory.mktemp("web"), f"web-{os.getpid()}") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def users(tmp_path_factory):
-    file = tmp_path_factory.mktemp("users") / "users.toml"
-    roles = {"anna": "operator", "otto": "operator", "vera": "viewer"}
-    write_users(file, [UserEntry(name=n, role=r, password=hash_password(PASSWORD)) for n, r in roles.items()])
-    return file
-
-
-@pytest.fixture(scope="module")
-def server(lab, users):
-    with served(lab.lab, "--users", str(users), "--bench", str(lab.bench)) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def complaints():
-    return []
-
-
-@pytest.fixture(scope="module")
-def visitor(browser, server, complaints):
-    """Let somebody in, in a browser of their own."""
-    contexts = {}
-
-    def visit(name, path="/", **options):
-        key = (name, str(options))
-        if key not in contexts:
-            contexts[key] = browser.new_context(**options)
-            page = log_in(new_page(contexts[key], server, complaints), server, name)
-            page.get_by_text(f"{name}, ").first.wait_for()  # not before the cookie has come
-            page.close()
-        page = new_page(contexts[key], server, complaints)
-        page.goto(server.address.rstrip("/") + path)
-        return page
-
-    return visit
-
-
-def new_page(context, server, complaints):
-    page = context.new_page()
-    page.set_default_timeout(LONG_MS)
-
-    def heard(message):
-        complaints.extend(words_of([message]))
-
-    def asked(request):
-        if urlsplit(request.url).netloc not in (urlsplit(server.address).netloc, ""):
-            complaints.append(f"asked {request.url}")
-
-    page.on("console", heard)
-    page.on("request", asked)
-    return page
-
-
-def log_in(page, server, name, password=PASSWORD):
-    page.goto(server.address)
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
-    return page
-
-
-def until(holds, limit_s=LONG_MS / 1e3):
-    deadline = time.monotonic() + limit_s
-    while not (found := holds()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
-
-
-def record(lab, run):
-    return json.loads((lab.lab / "runs" / run / "run.json").read_text(encoding="utf-8"))
-
-
-def start(page, protocol, **settings):
-    """Start a protocol through its form; gives its run."""
-    page.goto(f"{origin(page)}/run?protocol={protocol}")
-    for key, value in settings.items():
-        page.get_by_label(key.replace("_", " "), exact=True).fill(str(value))
-    page.get_by_role("button", name="Start").click()
-    page.wait_for_url("**/runs/2*")
-    return page.url.rpartition("/")[2].partition("?")[0]
-
-
-def origin(page):
-    return page.url.split("/", 3)[0] + "//" + urlsplit(page.url).netloc
-
-
-def make_dark(page):
-    return page.get_by_role("button", name="dark now")
 
 
 # Who may what.
