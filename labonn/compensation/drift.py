@@ -147,7 +147,7 @@ class Outlook:
     def _points_of(self, operator: Operator) -> float:
         """What the operator, and what it leaves unexplained as more noise, cost."""
         noise, answers = max(1.0, operator.unexplained), []
-        for tiles, readings in zip(self._tiles.split(_PART), self._readings.split(_PART), strict=True):
+        for tiles, readings in zip(torch.split(self._tiles, _PART), torch.split(self._readings, _PART), strict=True):
             with torch.no_grad():
                 maps = signed_maps(operator(tiles)).add_(readings, alpha=noise)
             answers.append(logits_of(self._backend, maps).argmax(dim=1).numpy())
