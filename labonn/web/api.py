@@ -33,7 +33,7 @@ class Detail(BaseModel):
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Detail, "description": "It is no JSON."},
     401: {"model": Detail, "description": "Nobody is logged in."},
-    403: {"model": Detail, "description": "A viewer may make it dark, and do nothing else; or it came from another page."},
+    403: {"model": Detail, "description": "A viewer may make it dark, no more; or it came from another page."},
     404: {"model": Detail, "description": "There is no such bench or run."},
     409: {"model": Detail, "description": "It cannot be done now, or was refused."},
     413: {"model": Detail, "description": "It is too large."},

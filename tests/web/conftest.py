@@ -13,7 +13,7 @@ from .visiting import PASSWORD, log_in, new_page
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    with laboratory(tmp_path_factory.mktemp("web"), f"web-{os.getpid()}") as made:
+    with laboratory(tmp_path_factory.mktemp("web"), f"web-{os.getpid()}", small=True) as made:
         yield made
 
 
