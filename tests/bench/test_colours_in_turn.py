@@ -1,4 +1,4 @@
-"""A colour display before a grey camera, on a simulated bench: colours one after another, every frame of them counted."""
+"""A colour display before a grey camera, on a simulated bench: colours one after another, each frame counted."""
 
 import base64
 import os

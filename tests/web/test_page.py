@@ -19,7 +19,6 @@ pytestmark = [
 
 PHONE = {"width": 390, "height": 844}
 MANY = "1000"  # captures: the run must not end while it is looked at
-ENDLESS = "100000"
 VIEWS = ("/", "/live", "/run", "/runs", "/releases", "/drift", "/design")
 
 
@@ -110,13 +109,14 @@ def test_a_run_that_is_aborted_says_by_whom(first_run, lab):
     page.close()
 
 
-# Two operators, the end of the server, and the dark button: one run, which `look` would let go on for ever.
+# Two operators, the end of the server, and the dark button: one run, of the laboratory's own protocol, which
+# would go on for ever.
 
 
 @pytest.fixture(scope="module")
 def looking(visitor):
     page = visitor("anna")
-    return page, start(page, "look", frames=ENDLESS)
+    return page, start(page, "linger")
 
 
 def test_a_second_operator_is_told_who_has_the_bench(visitor, looking, lab):
