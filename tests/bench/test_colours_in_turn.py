@@ -1,8 +1,6 @@
 """A colour display before a grey camera, on a simulated bench: colours one after another, each frame counted."""
 
 import base64
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +11,8 @@ from labonn.capture import Calibrator, CaptureCounts, Pattern, Registration, cap
 from labonn.design import lay_out, load_design
 from labonn.instruments import open_bench
 
-from .conftest import BENCHES, Simulated, simulated
-from .test_shipped_benches import PATIENT, pictures, through
+from .conftest import Simulated, simulated
+from .test_shipped_benches import copied, pictures, through
 
 # The bench `lens`, whose display has three planes now. The camera is as it was.
 BENCH = ('device = "Display"\n', 'device = "Display"\nplanes = "GRB"\n')
@@ -27,18 +25,8 @@ IMAGES, STALE_AT = 6, 8
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
     """Give a lens, a display in colour and a camera that is grey."""
-    folder = shutil.copytree(BENCHES, tmp_path_factory.mktemp("turns") / "benches")
-    changes = {
-        "lens.bench.toml": (('name = "lens"', f'name = "turns-{os.getpid()}"'), PATIENT, BENCH),
-        "lens.world.toml": (WORLD,),
-    }
-    for name, pairs in changes.items():
-        content = (folder / name).read_text(encoding="utf-8")
-        for old, new in pairs:
-            assert old in content, old
-            content = content.replace(old, new, 1)
-        (folder / name).write_text(content, encoding="utf-8")
-    with simulated(folder / "lens.bench.toml") as started:
+    file = copied(tmp_path_factory.mktemp("turns"), "lens", BENCH, world=(WORLD,))
+    with simulated(file) as started:
         started.set(effects__display_gamma__on=False)  # as the display of `poly` has it, too: maps are linear then
         yield started
 
