@@ -159,7 +159,7 @@ class Window(Modulator):
         found = self._ask("describe")
         monitor = found["monitor"] or "unnamed monitor"
         return (
-            f"screen {found['screen']}: {monitor}, {found['width']} x {found['height']} px, {found['refresh_hz']:g} Hz"
+            f"screen {found['screen']}: {monitor}, {found['height']} x {found['width']} px, {found['refresh_hz']:g} Hz"
         )
 
     def _settings_hw(self) -> dict[str, Any]:

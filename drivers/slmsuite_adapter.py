@@ -186,12 +186,14 @@ class SlmsuiteSLM(Wrapped, SLM):
         return int(height), int(width)
 
     def _show_hw(self, levels: NDArray[np.uint8]) -> None:
-        # Whole numbers are passed on as they are; a phase would get slmsuite's sign, offset and correction.
-        whole = levels.astype(self._made.dtype) << self._more_bits
-        self._made.set_phase(whole, phase_correct=False, settle=False)
+        # Of its set_phase, the steps that send whole numbers: a phase would get slmsuite's sign, offset and correction,
+        # and for whole numbers it computes the phase that they would be, which takes longer than a frame at 60 Hz.
+        made, whole = self._made, levels.astype(self._made.dtype) << self._more_bits
+        made.display = made._gray2display(made.xp.asarray(whole))
+        made._set_phase_hw(made.display)
 
     def _calls(self) -> dict[str, tuple[Any, ...]]:
-        return {"_set_phase_hw": (0,), "close": ()}
+        return {"_gray2display": (0,), "_set_phase_hw": (0,), "close": ()}
 
 
 class SlmsuiteCamera(Wrapped, Camera):

@@ -80,7 +80,12 @@ def train_command(
         content = {
             "design": order.design.name,
             "task": order.design.task,
-            "teacher": {"id": teacher.id, "sha256": teacher.sha256, "reused": teacher.reused},
+            "teacher": {
+                "id": teacher.id,
+                "sha256": teacher.sha256,
+                "seed": teacher_seed,
+                "reused": teacher.reused,
+            },
             order.design.measure: {"validation": teacher.accuracy["validation"], "teacher": teacher.accuracy["test"]},
             "seed": teacher_seed,
             "folder": str((lab / "teachers" / teacher.id).absolute()),

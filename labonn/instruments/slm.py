@@ -92,13 +92,16 @@ class SLM(Modulator):
         return self._levels(picture)
 
     def _levels(self, phase_rad: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-        turns = np.asarray(phase_rad, np.float64) / (2 * pi)
+        turns = np.divide(phase_rad, 2 * pi, dtype=np.float64)
+        turns -= np.floor(turns)
         if self._level_of_phase is not None:
             steps = len(self._level_of_phase)
-            return self._level_of_phase[np.rint((turns - np.floor(turns)) * steps).astype(np.intp) % steps]
-        levels = np.rint((turns - np.floor(turns)) * self.table.levels_per_2pi)
+            return self._level_of_phase[np.rint(turns * steps).astype(np.intp) % steps]
+        turns *= self.table.levels_per_2pi
+        levels = np.rint(turns, out=turns)
         # A phase just below 2 pi may round to a level that does not exist: it is the same phase as level 0.
-        return np.where(levels > self.max_level, 0, levels).astype(np.uint8)
+        levels[levels > self.max_level] = 0
+        return levels.astype(np.uint8)
 
     def _prepare(self) -> None:
         super()._prepare()

@@ -285,8 +285,14 @@ def _described(
     accuracy = {
         name: score_percent(trained.student, shown[name], split.labels, chunk=chunk) for name, split in splits.items()
     }
-    known = None if teacher is None else {"id": teacher.id, "sha256": teacher.sha256, "reused": teacher.reused}
+    known: dict[str, Any] | None = None
     if teacher is not None:
+        known = {
+            "id": teacher.id,
+            "sha256": teacher.sha256,
+            "seed": order.teacher_seed,
+            "reused": teacher.reused,
+        }
         accuracy["teacher"] = teacher.accuracy["test"]
     both = {}
     if design.measure == "miou":
@@ -307,7 +313,7 @@ def _described(
         "epochs": trained.notes,
         "images_per_s": float(np.median(trained.notes["images_per_s"])),
         "final_loss": trained.losses[-1],
-        "data": {"name": data.name, "sha256": data_digest(data.train)},
+        "data": {"name": data.name, "sha256": data_digest(data.train), "images": len(data.train)},
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "environment": {
             "python": platform.python_version(),

@@ -33,7 +33,7 @@ class Detail(BaseModel):
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Detail, "description": "It is no JSON."},
     401: {"model": Detail, "description": "Nobody is logged in."},
-    403: {"model": Detail, "description": "A viewer cannot move anything; or it came from another page."},
+    403: {"model": Detail, "description": "A viewer may make it dark, no more; or it came from another page."},
     404: {"model": Detail, "description": "There is no such bench or run."},
     409: {"model": Detail, "description": "It cannot be done now, or was refused."},
     413: {"model": Detail, "description": "It is too large."},
@@ -83,7 +83,7 @@ def add_api(app: FastAPI, desk: Desk) -> None:
 
     @router.post("/api/benches/{bench}/dark")
     async def dark(bench: Name, request: Request) -> dict[str, Any]:
-        """Make a bench dark, whoever holds it; its run ends as aborted."""
+        """Make a bench dark, whoever holds it; its run ends as aborted. A viewer may, too."""
         done = await desk.dark(session_of(request), bench)
         return {"dark": True, "was_lit": done.was_lit, "seconds": done.seconds, "by": done.by, "words": done.words}
 

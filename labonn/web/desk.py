@@ -46,6 +46,18 @@ class Desk:
     protocols: Protocols
     cameras: Cameras
 
+    def anybody(self, session: Session) -> Person:
+        """Give who wants to do what everybody may who is logged in.
+
+        Raises
+        ------
+        NotAllowed
+            If they are not logged in any more.
+        """
+        if session.person is not self.access.local and not self.sessions.goes_on(session):
+            raise NotAllowed("the session has expired: log in again")
+        return session.person
+
     def operator(self, session: Session, action: str, **facts: Any) -> Person:
         """Give who wants to do something, if they may; what they want is written down.
 
@@ -54,9 +66,7 @@ class Desk:
         NotAllowed
             If they may not.
         """
-        person = session.person
-        if person is not self.access.local and not self.sessions.goes_on(session):
-            raise NotAllowed("the session has expired: log in again")
+        person = self.anybody(session)
         self.actions.note(person, action if person.may_move else f"refused: {action}", **facts)
         if not person.may_move:
             raise NotAllowed(f"{person.name} may look, and not touch: ask for the role of an operator")
@@ -104,16 +114,17 @@ class Desk:
         return folder
 
     async def dark(self, session: Session, bench: str) -> Dark:
-        """Make a bench dark.
+        """Make a bench dark; whoever is logged in may.
 
         Raises
         ------
         NotAllowed
-            If it is a viewer who asks.
+            If who asks is not logged in any more.
         ConfigError, InstrumentError
             If there is no such bench, or it could not be made dark.
         """
-        person = self.operator(session, "dark", bench=bench)
+        person = self.anybody(session)
+        self.actions.note(person, "dark", bench=bench)
         file = self.bench(bench)
         try:
             done = await darken(file.name, file.path, f"{person.name} (on the page)")

@@ -114,7 +114,7 @@ def view(visit: Visit, path: str, title: str) -> Iterator[None]:
 
 def _top(visit: Visit) -> None:
     with ui.element("header").classes("top"):
-        if visit.bench is not None and visit.may_move:
+        if visit.bench is not None:
             with (
                 ui.element("button")
                 .classes("dark-button")

@@ -1,6 +1,6 @@
 """Every bench that comes with the simulated laboratory opens, takes a frame of what it is shown, and goes dark.
 
-The polychromatic one is calibrated and captured with, too, while its world is there: it takes long to begin.
+A quarter of the polychromatic one, eight of its sub-apertures, is calibrated and captured with, too.
 """
 
 import base64
@@ -27,16 +27,35 @@ PATIENT = ("period_ms = 250\n", "period_ms = 2000\nsilence_ms = 60_000\n")  # th
 TAP_UM, PITCH_UM, SIDE_TAPS = 20.7, 786.6, 121  # of poly: a sub-aperture's light reaches 48 taps, into its neighbours
 
 
-@pytest.fixture(scope="module")
+def copied(folder: Path, name: str, *changes: tuple[str, str], world: tuple[tuple[str, str], ...] = ()) -> Path:
+    """Copy a shipped bench, changed."""
+    file = shutil.copytree(BENCHES, folder / "benches") / f"{name}.bench.toml"
+    own_name = (f'name = "{name}"', f'name = "{folder.name}-{os.getpid()}"')
+    for one, pairs in ((file, (own_name, PATIENT, *changes)), (file.with_name(f"{name}.world.toml"), world)):
+        content = one.read_text(encoding="utf-8")
+        for old, new in pairs:
+            assert old in content, old
+            content = content.replace(old, new, 1)
+        one.write_text(content, encoding="utf-8")
+    return file
+
+
+@pytest.fixture
 def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
-    """Give the world of each shipped bench, for all tests of it."""
-    name = request.param
-    file = shutil.copytree(BENCHES, tmp_path_factory.mktemp(name) / "benches") / f"{name}.bench.toml"
-    content = file.read_text(encoding="utf-8")
-    for old, new in ((f'name = "{name}"', f'name = "{name}-{os.getpid()}"'), PATIENT):
-        assert old in content
-        content = content.replace(old, new)
-    file.write_text(content, encoding="utf-8")
+    """Give the world of a shipped bench."""
+    with simulated(copied(tmp_path_factory.mktemp(request.param), request.param)) as started:
+        yield started
+
+
+@pytest.fixture
+def quarter(tmp_path: Path) -> Iterator[Simulated]:
+    """Give the world of 2 x 4 of the 4 x 8 sub-apertures of `poly`."""
+    world = (("grid = [4, 8]", "grid = [2, 4]"), ("shape = [960, 1872]", "shape = [480, 936]"))
+    file = copied(tmp_path, "poly", ("camera_px = [960, 1872]", "camera_px = [480, 936]"), world=world)
+    masks = file.with_name("poly.masks.npz")
+    with np.load(masks) as whole:
+        some = {"levels": whole["levels"][:8], "waves_per_level": whole["waves_per_level"]}
+    np.savez_compressed(masks, **some)
     with simulated(file) as started:
         yield started
 
@@ -95,24 +114,26 @@ def through(psfs: np.ndarray, centres: np.ndarray, images: np.ndarray) -> np.nda
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("laboratory", ["poly"], indirect=True)
-def test_poly_is_captured_in_colour(laboratory: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poly_is_captured_in_colour(quarter: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles are the pictures through the world's true PSFs, tile by tile and colour by colour."""
     monkeypatch.setattr("labonn.capture.measurements._FRAMES", 8)
-    layout = lay_out(load_design("cifar10-poly").optic)
+    whole = load_design("cifar10-poly").optic
+    height_mm, width_mm = whole.aperture_mm
+    layout = lay_out(whole.model_copy(update={"aperture_mm": (height_mm / 2, width_mm / 2), "kernels": 4}))
+    assert (layout.rows, layout.columns) == (2, 4)
     psfs = np.empty((len(layout.sub_apertures), 3, SIDE_TAPS, SIDE_TAPS))
     for channel in range(3):  # the world keeps a channel's PSFs
         for tile in range(len(psfs)):
-            reply = laboratory.ask(op="psf", tile=tile, channel=channel, pixel_um=TAP_UM, side=SIDE_TAPS)
+            reply = quarter.ask(op="psf", tile=tile, channel=channel, pixel_um=TAP_UM, side=SIDE_TAPS)
             psfs[tile, channel] = np.frombuffer(base64.b64decode(reply["base64"]), "<f4").reshape(reply["shape"])
     centres = np.rint(layout.tile_centres_um(PITCH_UM) / TAP_UM).astype(int)
     probes, images = pictures(6, seed=1), pictures(2, seed=2)
-    with open_bench(laboratory.file) as bench:
+    with open_bench(quarter.file) as bench:
         pattern = Pattern(None, probes, through(psfs, centres, probes))
         calibrator = Calibrator(bench, tmp_path, "trial", layout, (32, 32), pattern)
         calibration, used = ready_for_captures(calibrator, lambda _: None)
         assert [one.kind for one in used] == ["exposure", "dark", "colour", "flat", "geometry", "maps"]
-        filters = np.array(laboratory.truth()["effects"]["bayer"]["response"])
+        filters = np.array(quarter.truth()["effects"]["bayer"]["response"])
         matrix = np.array(calibrator.current["colour"].values["matrix"])
         np.testing.assert_allclose(matrix, filters / np.diag(filters), atol=0.015)
         tiles = np.stack([shot.tiles for shot in capture(bench, images, Registration(calibration))])

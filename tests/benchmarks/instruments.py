@@ -1,4 +1,4 @@
-"""Instruments against their libraries by hand: ``python -m tests.benchmarks.instruments``, about 2 minutes on 2 cores.
+"""Instruments against their libraries by hand: ``python -m tests.benchmarks.instruments``, about 3 minutes on 2 cores.
 
 Both ways on the same frames, in turns, the better of each: what else the computer does must not decide. Then how long
 a picture takes from the call to the pixel of an X server, what is imported, and, with ``--size``, how much a plain
@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import venv
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from labonn.instruments import SLM, Camera, Display
 from tests.benchmarks.results import write_section
 from tests.screens import Screen, two_screens
 from tests.unit.drivers.benches import make, site
+from tests.unit.drivers.test_opencv_camera import NetworkCamera
 
 FULL_HD = Screen(400, 0, 1080, 1920)
 _TURNS = 3
@@ -47,55 +49,6 @@ def compared(by_hand: Callable[[], int], ours: Callable[[], int]) -> tuple[float
     return max(hand for hand, _ in turns), max(own for _, own in turns)
 
 
-BY_HAND_WINDOW = """
-import sys, time, numpy as np
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QBackingStore, QGuiApplication, QImage, QPainter, QRegion, QWindow
-
-app = QGuiApplication([])
-screen = next(one for one in app.screens() if one.name() == "SLM")
-window = QWindow()
-window.setFlags(Qt.WindowType.FramelessWindowHint)
-window.setScreen(screen)
-window.setGeometry(screen.geometry())
-window.showFullScreen()
-while not window.isExposed():
-    app.processEvents()
-height, width = window.height(), window.width()
-whole, store = QRegion(0, 0, width, height), QBackingStore(window)
-store.resize(window.size())
-rng = np.random.default_rng(0)
-pictures = [rng.random((height, width), np.float32) for _ in range(4)]
-levels = [np.rint(picture * 255).astype(np.uint8) for picture in pictures]
-
-def image(grey):
-    return QImage(grey.data, width, height, width, QImage.Format.Format_Grayscale8)
-
-ahead = [image(grey).convertToFormat(QImage.Format.Format_RGB32) for grey in levels]
-
-def draw(picture):
-    store.beginPaint(whole)
-    painter = QPainter(store.paintDevice())
-    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
-    painter.drawImage(0, 0, picture)
-    painter.end()
-    store.endPaint()
-    store.flush(whole)
-    app.sync()
-
-def show(number):
-    draw(image(np.rint(np.clip(pictures[number], 0, 1) * 255).astype(np.uint8)))
-
-print("ready", flush=True)
-for line in sys.stdin:
-    act, count = line.split()
-    begin = time.perf_counter()
-    for number in range(int(count)):
-        draw(ahead[number % 4]) if act == "ahead" else show(number % 4)
-    print(int(count) / (time.perf_counter() - begin), flush=True)
-"""
-
-
 def windows(count: int) -> Rates:
     """A window of 1080 x 1920: pictures as floating point, and pictures that were loaded ahead."""
     with two_screens(FULL_HD, (1080, 2320)):
@@ -103,7 +56,10 @@ def windows(count: int) -> Rates:
         best = {"window, `show`": [0.0, 0.0], "window, `show_preloaded`": [0.0, 0.0]}
         for _ in range(_TURNS):
             hand = subprocess.Popen(
-                [sys.executable, "-c", BY_HAND_WINDOW], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, "-m", "tests.benchmarks.window_by_hand"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             with hand:
                 assert hand.stdin is not None
@@ -135,11 +91,15 @@ def windows(count: int) -> Rates:
     return {name: (hand, own) for name, (hand, own) in best.items()}
 
 
-def recordings(folder: Path, count: int) -> Rates:
+def recordings(count: int) -> Rates:
     """A recording of 1080 x 1920, each time from its beginning."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _recorded(Path(folder) / "frames.avi", count)
+
+
+def _recorded(file: Path, count: int) -> Rates:
     import cv2
 
-    file = folder / "frames.avi"
     writer = cv2.VideoWriter(str(file), cv2.VideoWriter_fourcc(*"MJPG"), 25, (1920, 1080))
     for seed in range(count):
         small = np.random.default_rng(seed).integers(0, 256, (45, 80, 3)).astype(np.uint8)
@@ -166,9 +126,47 @@ def recordings(folder: Path, count: int) -> Rates:
     return {"OpenCV, a recording": compared(by_hand, ours)}
 
 
+def live(count: int) -> Rates:
+    """A network camera of this computer, which sends a small picture every 20 ms."""
+    import cv2
+
+    with NetworkCamera() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/stream.mjpg"
+
+        def by_hand() -> float:
+            capture = cv2.VideoCapture(url)
+            capture.read()
+
+            def frames() -> int:
+                for _ in range(count):
+                    delivered, image = capture.read()
+                    assert delivered
+                    cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+                return count
+
+            rate = per_s(frames)
+            capture.release()
+            return rate
+
+        def ours() -> float:
+            table = {"driver": "opencv_camera", "source": url, "fixed_exposure": True, "exposure_ms": 5.0}
+            camera: Any = make(Camera, site(), **table)
+            camera.connect()
+            camera.snap()
+            rate = per_s(lambda: sum(1 for _ in camera.frames(count)))
+            camera.disconnect()
+            return rate
+
+        turns = [(by_hand(), ours()) for _ in range(_TURNS)]
+        server.plugged = False
+        server.shutdown()
+    return {"OpenCV, a network camera at 50 frames/s": (max(hand for hand, _ in turns), max(own for _, own in turns))}
+
+
 def slmsuite_pair(count: int) -> Rates:
-    """The simulated pair of slmsuite: frames as its camera renders them, levels as its SLM takes them."""
-    where = site()
+    """The simulated pair of slmsuite: frames as its camera renders them, phases as its SLM takes them."""
+    where, rng = site(), np.random.default_rng(0)
     slm: Any = make(
         SLM,
         where,
@@ -199,6 +197,21 @@ def slmsuite_pair(count: int) -> Rates:
 
     rates = {"slmsuite, its camera": compared(by_hand, lambda: sum(1 for _ in camera.frames(count)))}
     camera.disconnect()
+    panel, phases = slm._made, [rng.uniform(0, 2 * np.pi, slm.shape).astype(np.float32) for _ in range(4)]
+
+    levels = [slm.levels_of(phase) for phase in phases]
+
+    def repeated(show: Callable[[Any], Any], patterns: list[Any]) -> int:
+        for number in range(5 * count):
+            show(patterns[number % 4])
+        return 5 * count
+
+    def by_its_own(pattern: Any) -> None:
+        panel.set_phase(pattern, phase_correct=False, settle=False)
+
+    for name, show, patterns in (("levels", slm.show_levels, levels), ("phases", slm.show, phases)):
+        both = [lambda act=act, given=patterns: repeated(act, given) for act in (by_its_own, show)]
+        rates[f"slmsuite, its SLM, {name}"] = compared(*both)
     slm.disconnect()
     return rates
 
@@ -314,7 +327,8 @@ def section(rates: Rates, delays: list[float], loaded: list[str], size_mb: float
     middle, late = np.percentile(delays, [50, 95])
     lines += [
         "",
-        "By hand, a window is drawn in the process that has the picture; labonn's is a process of its own.",
+        "By hand, a window is drawn in the process that has the picture; labonn's is a process of its own."
+        " Phases become the nearest levels of labonn's own table; slmsuite's conversion is faster, and cuts off.",
         "",
         f"From the call of `show` to the last pixel of 1080 x 1920 on an X server (Xvfb): median {middle:.1f} ms, 95 %"
         f" within {late:.1f} ms ({len(delays)} pictures).",
@@ -328,14 +342,28 @@ def section(rates: Rates, delays: list[float], loaded: list[str], size_mb: float
     return "\n".join(lines)
 
 
+PATHS: dict[str, Callable[[], Rates]] = {
+    "windows": lambda: windows(150),
+    "recordings": lambda: recordings(60),
+    "live": lambda: live(60),
+    "slmsuite": lambda: slmsuite_pair(40),
+    "genicam": lambda: genicam(60),
+}
+
+
 def main() -> None:
     """Measure, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", action="store_true", help="install into a fresh environment, too")
+    parser.add_argument("--only", choices=sorted(PATHS), help="measure one path, print it, and write nothing")
     arguments = parser.parse_args()
+    if arguments.only is not None:
+        print(PATHS[arguments.only]())
+        return
     with tempfile.TemporaryDirectory() as name:
         rates: Rates = {}
-        for measured in (windows(150), recordings(Path(name), 60), slmsuite_pair(40), genicam(60)):
+        for measure in PATHS.values():
+            measured = measure()
             print(measured, flush=True)
             rates |= measured
         delays = delays_ms(150)

@@ -1,6 +1,8 @@
 """A laboratory with its page, and who visits it; made once for all tests of the page."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +12,13 @@ from .laboratory import laboratory
 from .server import chromium, served
 from .visiting import PASSWORD, log_in, new_page
 
+PROTOCOLS = Path(__file__).parent / "protocols"
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    with laboratory(tmp_path_factory.mktemp("web"), f"web-{os.getpid()}") as made:
+    with laboratory(tmp_path_factory.mktemp("web"), f"web-{os.getpid()}", small=True) as made:
+        shutil.copytree(PROTOCOLS, made.lab / "protocols")
         yield made
 
 
