@@ -1,12 +1,14 @@
-r"""`python -m sim.mask_design WORLD --kernels FILE`: compute the masks of a fixed optic, once, as its maker would.
+r"""`python -m sim.mask_design BENCH --model MODEL --out DIR`: make the fixed optic of a trained model.
 
 One surface gives each colour a PSF of its own: its phase is 2 pi w(x) l0 / l, w in waves at the nominal wavelength l0.
 Gradient descent on w makes the power in the cells of every kernel, of all colours together, proportional to it:
 
     loss = |c / sum c - k|^2 / |k|^2 - 0.02 log sum c,    c = cells of |A u A^T|^2 (Fraunhofer)
 
-The result goes to the `[optic] masks` of the world file, with the kernels beside it. What the world then makes of it,
-by Rayleigh-Sommerfeld propagation and with the errors of its fabrication, is another matter.
+`DIR` is then a bench of its own: a copy of BENCH with these masks, a serial number, and the model's name in [optic].
+`python -m sim.mask_design WORLD --tap-um TAP` draws kernels instead, and puts the masks where the world file names
+them, with the kernels beside them. What the world then makes of masks, by Rayleigh-Sommerfeld propagation and with the
+errors of their fabrication, is another matter.
 """
 
 import argparse
@@ -18,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 
 from sim.errors import SimulationError
+from sim.made_optic import mount, order_of_model
 from sim.masks import write_masks
-from sim.world_file import WorldFile, read_world
+from sim.world_file import BenchGeometry, WorldFile, read, read_bench, read_world
 
 Array = NDArray[np.float64]
 _PER_TAP, _MARGIN = 4, 2
@@ -120,8 +123,10 @@ def _start(world: WorldFile, width_um: float, seed: int) -> Array:
 def main(arguments: list[str] | None = None) -> int:
     """Compute masks and write them; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sim.mask_design", description="the masks of a world's fixed optic")
-    parser.add_argument("world", type=Path, help="a *.world.toml with [optic] masks")
-    parser.add_argument("--tap-um", type=float, required=True, help="distance of a kernel's taps on the sensor")
+    parser.add_argument("bench", type=Path, help="a *.bench.toml, or a *.world.toml, with [optic] masks")
+    parser.add_argument("--model", type=Path, help="folder of a trained model, whose kernels the optic is made for")
+    parser.add_argument("--out", type=Path, help="where a bench with that optic goes; with --model")
+    parser.add_argument("--tap-um", type=float, help="distance of a kernel's taps on the sensor; a bench file says it")
     parser.add_argument("--taps", type=int, default=7, help="taps along a side of drawn kernels (7)")
     parser.add_argument(
         "--kernels", type=Path, help="an .npz with `kernels`, signed, (K, channels, taps, taps); else drawn"
@@ -130,23 +135,55 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
-        world = read_world(options.world)
-        if world.optic is None or world.optic.masks is None:
-            raise SimulationError(f"{options.world}: it has no [optic] with masks")
-        if options.kernels is None:
-            pairs, channels = world.lenslets.count // 2, len(world.source.lines_nm)
-            kernels = drawn_kernels(pairs, channels, options.taps, options.seed)
-        else:
-            kernels = np.asarray(np.load(options.kernels)["kernels"], np.float64)
-        waves, shares = design_masks(world, halves(kernels), options.tap_um, options.steps, options.seed)
-        write_masks(world.optic.masks, waves, _LEVELS_PER_WAVE)
+        return _make_for_model(options) if options.model is not None else _make_in_place(options)
     except (SimulationError, OSError, KeyError) as error:
         print(error, file=sys.stderr)
         return 2
-    np.savez_compressed(world.optic.masks.with_suffix("").with_suffix(".kernels.npz"), kernels=kernels)
-    said = f"{len(waves)} masks, {waves.max():.1f} waves deep, {100 * shares.mean():.0f} % of the light in the kernels"
-    print(f"{world.optic.masks}: {said}")
+
+
+def _make_for_model(options: argparse.Namespace) -> int:
+    """Make the optic of a trained model, and a bench with it."""
+    if options.out is None or options.kernels is not None:
+        raise SimulationError("--model needs --out DIR, the folder of the bench with the new optic, and no --kernels")
+    _, world = read_bench(options.bench)
+    tap_um = options.tap_um or read(options.bench, BenchGeometry).geometry.tap_um
+    _masks_of(world, options.bench)
+    order = order_of_model(options.model)
+    waves, shares = design_masks(world, order.parts, tap_um, options.steps, options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+    beside = options.out / f"{order.model}.masks.npz"
+    write_masks(beside, waves, _LEVELS_PER_WAVE)
+    made = mount(options.bench, options.out, beside, order.model)
+    print(f"{made}: {_said(waves, shares)}")
     return 0
+
+
+def _make_in_place(options: argparse.Namespace) -> int:
+    """Make the optic of a world file, where it names it."""
+    if options.tap_um is None or options.out is not None:
+        raise SimulationError("a world file's own masks need --tap-um, and go where it names them: no --out")
+    world = read_world(options.bench)
+    path = _masks_of(world, options.bench)
+    if options.kernels is None:
+        pairs, channels = world.lenslets.count // 2, len(world.source.lines_nm)
+        kernels = drawn_kernels(pairs, channels, options.taps, options.seed)
+    else:
+        kernels = np.asarray(np.load(options.kernels)["kernels"], np.float64)
+    waves, shares = design_masks(world, halves(kernels), options.tap_um, options.steps, options.seed)
+    write_masks(path, waves, _LEVELS_PER_WAVE)
+    np.savez_compressed(path.with_suffix("").with_suffix(".kernels.npz"), kernels=kernels)
+    print(f"{path}: {_said(waves, shares)}")
+    return 0
+
+
+def _masks_of(world: WorldFile, file: Path) -> Path:
+    if world.optic is None or world.optic.masks is None:
+        raise SimulationError(f"{file}: it has no [optic] with masks")
+    return world.optic.masks
+
+
+def _said(waves: Array, shares: Array) -> str:
+    return f"{len(waves)} masks, {waves.max():.1f} waves deep, {100 * shares.mean():.0f} % of the light in the kernels"
 
 
 if __name__ == "__main__":
