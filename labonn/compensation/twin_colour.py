@@ -3,7 +3,8 @@ r"""The optical twin in colour: one for each colour, since tiles come unmixed, e
     map_k = sum_c map_kc   where the backend reads a kernel's maps summed over the colours, else each by itself
 
 What a twin has of its own (kernels, offsets, display gamma, sensor curve, noise) every colour has of its own; what they
-share is how they are fitted and judged.
+share is how they are fitted and judged. Where the camera's matrix has not unmixed a tile quite, its colour's twin has
+kernels over the others' pictures, too, if left-out captures ask for them.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from labonn.compensation.twin import CHUNK_IMAGES, Twin, with_noise
-from labonn.compensation.twin_basis import ALL_PARTS, Part
+from labonn.compensation.twin_basis import ALL_PARTS, Basis, Part
 from labonn.compensation.twin_fit import fit_twin
 from labonn.errors import CalibrationError
 from labonn.optics import Frontend, joined
@@ -57,7 +58,9 @@ class ColourTwin:
 
     def tiles(self, images: Tensor) -> Tensor:
         """Predict the optical maps (N, T, C, H, W) of images (N, C, H, W), without noise."""
-        return torch.stack([twin.tiles(images[:, c : c + 1]) for c, twin in enumerate(self.colours)], dim=2)
+        return torch.stack(
+            [twin.tiles(images_for(twin.basis, images, c)) for c, twin in enumerate(self.colours)], dim=2
+        )
 
     def maps(self, images: Tensor) -> Tensor:
         """Predict the signed maps (N, M, H, W) of images (N, C, H, W), without noise."""
@@ -69,7 +72,7 @@ class ColourTwin:
         of_colours = [twin.mapping(count) for twin in self.colours]
 
         def predict(images: Tensor) -> Tensor:
-            each = [one(images[:, c : c + 1]) for c, one in enumerate(of_colours)]
+            each = [one(images_for(self.colours[c].basis, images, c)) for c, one in enumerate(of_colours)]
             return joined(each, summed=self.summed)
 
         return predict
@@ -100,6 +103,17 @@ class ColourTwin:
 
 
 AnyTwin = Twin | ColourTwin
+
+
+def own_first(images: Tensor, colour: int) -> Tensor:
+    """Images (N, C, H, W) with one of their colours before the others."""
+    order = [colour, *(other for other in range(images.shape[1]) if other != colour)]
+    return images[:, order]
+
+
+def images_for(basis: Basis, images: Tensor, colour: int) -> Tensor:
+    """What a colour's twin looks at of images (N, C, H, W): its own, and the others where they matter to it."""
+    return own_first(images, colour) if "mix" in basis.parts else images[:, colour : colour + 1]
 
 
 def parts_of(twin: AnyTwin) -> tuple[Twin, ...]:
@@ -143,7 +157,7 @@ def twin_of(frontend: Frontend, images: Tensor, tiles: Tensor, *, parts: tuple[P
     twins = []
     for c in range(count):
         try:
-            twins.append(fit_twin(images[:, c : c + 1], tiles[:, :, c], kernels[:, c], parts=parts))
+            twins.append(fit_twin(own_first(images, c), tiles[:, :, c], kernels[:, c], parts=parts))
         except CalibrationError as error:
             raise CalibrationError(f"colour {c + 1} of {count}: {error}") from error
     return ColourTwin(tuple(twins), frontend.summed)

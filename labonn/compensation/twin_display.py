@@ -39,7 +39,7 @@ class Display:
     level: Tensor
 
     def light(self, images: Tensor) -> Tensor:
-        """Light of the fitted images, frame by frame, (N, 1, H, W)."""
+        """Light of the fitted images, frame by frame, in their shape."""
         return images.clamp_min(0) ** self.gamma * self.level.to(images)[:, None, None, None]
 
     @property

@@ -30,7 +30,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor, *, parts: 
     Parameters
     ----------
     images
-        (N, 1, H, W) float32, what was shown.
+        (N, 1, H, W) float32, what was shown; in colour (N, C, H, W), the tiles' own first.
     tiles
         (N, T, H, W) float32, what was captured.
     designed_kernels
@@ -52,7 +52,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor, *, parts: 
     display, sensor, base = _curves(images, tiles, designed_kernels, fold, worth)
     light, linear = display.light(images), sensor.light(tiles)
 
-    wide = Basis(parts, (images.shape[2], images.shape[3]))
+    wide = Basis(parts, (images.shape[2], images.shape[3]), others=images.shape[1] - 1)
     selection = select(wide, fold_moments(wide, light, linear, fold), base.expected, worth)
     predicted = sensor.read(_left_out(selection, light, fold))
     residual = tiles - predicted

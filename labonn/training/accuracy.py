@@ -74,7 +74,8 @@ def scores_of(answers: NDArray[np.int64], labels: NDArray[np.int64], classes: in
     """
     if labels.ndim == 1:
         return (answers == labels).astype(np.float64)
-    return intersection_over_union(answers, labels, classes)[:, -1]
+    overlap: NDArray[np.float64] = intersection_over_union(answers, labels, classes)[:, -1]
+    return overlap
 
 
 def score_percent(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], *, chunk: int | None = None) -> float:
