@@ -4,6 +4,7 @@ The maker gets the kernels of a trained model and gives masks; the laboratory mo
 file whose they are. The new bench has a name of its own, so that its world is never taken for that of another optic.
 """
 
+import json
 import re
 import shutil
 import tomllib
@@ -51,15 +52,17 @@ def order_of_model(folder: Path) -> Order:
     try:
         with h5py.File(folder / "arrays.h5", "r") as file:
             parts = np.asarray(file["kernels"][()], np.float64)
-    except (OSError, KeyError) as error:
-        raise SimulationError(f"{folder}: is no folder of a model with kernels (arrays.h5): {error}") from error
+        model = str(json.loads((folder / "model.json").read_text(encoding="utf-8"))["id"])
+    except (OSError, KeyError, ValueError) as error:
+        said = f"{folder}: is no folder of a model with kernels (arrays.h5, model.json): {error}"
+        raise SimulationError(said) from error
     if parts.ndim == 3:
         parts = parts[:, None]
     if parts.ndim != 4 or (parts < 0).any():
         raise SimulationError(
             f"{folder}: kernels of {parts.shape}; masks need (tiles, colours, taps, taps), none negative"
         )
-    return Order(parts, folder.resolve().name)
+    return Order(parts, model)
 
 
 def mount(bench: Path, folder: Path, masks: Path, model: str) -> Path:

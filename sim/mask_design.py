@@ -3,7 +3,7 @@ r"""`python -m sim.mask_design BENCH --model MODEL --out DIR`: make the fixed op
 One surface gives each colour a PSF of its own: its phase is 2 pi w(x) l0 / l, w in waves at the nominal wavelength l0.
 Gradient descent on w makes the power in the cells of every kernel, of all colours together, proportional to it:
 
-    loss = |c / sum c - k|^2 / |k|^2 - 0.02 log sum c,    c = cells of |A u A^T|^2 (Fraunhofer)
+    loss = |c / sum c - k|^2 / |k|^2 - 0.1 log sum c,    c = cells of |A u A^T|^2 (Fraunhofer)
 
 `DIR` is then a bench of its own: a copy of BENCH with these masks, a serial number, and the model's name in [optic].
 `python -m sim.mask_design WORLD --tap-um TAP` draws kernels instead, and puts the masks where the world file names
@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 _PER_TAP, _MARGIN = 4, 2
 _LEVELS_PER_WAVE = 16
 _MOST_WAVES = 12.0
+_EFFICIENCY = 0.1  # weight of the light's logarithm
+_STEPS_OF_PATCHES = 4  # waves that the patches of a start may differ by, and one
 
 
 def drawn_kernels(kernels: int, channels: int, taps: int, seed: int) -> Array:
@@ -82,7 +84,7 @@ def design_masks(world: WorldFile, parts: Array, tap_um: float, steps: int, seed
         cells = torch.stack([_cells(waves, each, ratio, taps + 2 * _MARGIN) for each, ratio in colours], dim=1)
         light = cells.sum(dim=(1, 2, 3), keepdim=True)
         miss = ((cells / light - wanted) ** 2).sum(dim=(1, 2, 3)) / (wanted**2).sum(dim=(1, 2, 3))
-        loss = (miss - 0.02 * light.flatten().log()).sum()
+        loss = (miss - _EFFICIENCY * light.flatten().log()).sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -110,14 +112,27 @@ def _transform(world: WorldFile, wavelength_nm: float, taps: int, tap_um: float)
 
 
 def _start(world: WorldFile, width_um: float, seed: int) -> Array:
-    """Bowls that spread the light over a kernel's width, and noise that tells the colours apart."""
+    """Bowls that spread the light over a kernel's width, and whole waves, patch by patch, that tell the colours apart.
+
+    At the nominal wavelength whole waves are nothing, and at others a phase of each patch's own. What a patch diffracts
+    is as wide as a kernel: smaller ones would throw light beyond it, into other tiles.
+    """
     side = world.lenslets.aperture_px
     u = (np.arange(side) - (side - 1) / 2) / (side / 2)
     half_um = side * world.pitch_um / 2
-    bowl = width_um / 4 * half_um / (world.source.wavelength_nm / 1e3 * world.lenslets.focal_mm * 1e3)
-    noise = np.random.default_rng(seed).standard_normal((world.lenslets.count, side, side))
-    spread = 0.05 if len(world.source.lines_nm) == 1 else 1.5  # waves: below one, colours hardly differ
-    return np.asarray(bowl * (u[:, None] ** 2 + u[None, :] ** 2) + spread * noise)
+    reach_um2 = world.source.wavelength_nm / 1e3 * world.lenslets.focal_mm * 1e3
+    bowl = width_um / 4 * half_um / reach_um2
+    if len(world.source.lines_nm) == 1:
+        patches, steps = side, 1
+    else:
+        patches, steps = 4, _STEPS_OF_PATCHES
+        while side % (2 * patches) == 0 and side * world.pitch_um / patches > 2 * reach_um2 / width_um:
+            patches *= 2
+    waves = np.random.default_rng(seed).integers(0, steps, (world.lenslets.count, patches, patches))
+    rough = 0.05 * np.random.default_rng(seed).standard_normal((world.lenslets.count, side, side))
+    return np.asarray(
+        bowl * (u[:, None] ** 2 + u[None, :] ** 2) + np.kron(waves, np.ones((side // patches,) * 2)) + rough
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from labonn.compensation.colour_checks import check_colours
 from labonn.compensation.twin import CHUNK_IMAGES, Twin, with_noise
 from labonn.compensation.twin_basis import ALL_PARTS, Basis, Part
 from labonn.compensation.twin_fit import fit_twin
@@ -143,7 +144,8 @@ def twin_of(frontend: Frontend, images: Tensor, tiles: Tensor, *, parts: tuple[P
     Raises
     ------
     CalibrationError
-        As `fit_twin` does; in colour the message names it. Also if there are not as many colours as the design has.
+        As `fit_twin` does; in colour the message names it. Also if there are not as many colours as the design has, if
+        they come in another order, or one is dead.
     """
     kernels, count = frontend.kernels().detach(), frontend.colours
     of_images, of_tiles = images.shape[1], tiles.shape[2] if tiles.ndim == 5 else 1
@@ -152,6 +154,8 @@ def twin_of(frontend: Frontend, images: Tensor, tiles: Tensor, *, parts: tuple[P
             f"images of {of_images} colours and captures of {of_tiles} do not fit a design of {count}: were they"
             " captured on another bench, or for another design?"
         )
+    if count > 1:
+        check_colours(frontend, images, tiles)
     if count == 1:
         return fit_twin(images, tiles if tiles.ndim == 4 else tiles[:, :, 0], kernels, parts=parts)
     twins = []

@@ -7,6 +7,7 @@ import torch
 
 from labonn.compensation import ColourTwin, Twin, attribute, twin_of
 from labonn.compensation.attribution import CHROMATIC, FAULTS
+from labonn.compensation.colour_checks import check_colours
 from labonn.compensation.movement import movement
 from labonn.compensation.twin_basis import TAPS
 from labonn.design import Optic, Sensor
@@ -100,7 +101,7 @@ def test_it_sees_a_picture_move_and_what_a_departure_costs(twin: ColourTwin) -> 
 
 
 def test_what_a_filter_lets_pass_of_another_colour_is_found_and_named() -> None:
-    """Red's tiles hold a fifth of green's: a twin of red alone cannot say that, and a backend that counts on red errs."""
+    """Red's tiles hold a fifth of green's, which a twin of red alone cannot say."""
     images, unseen = pictures(24), pictures(6, seed=21)
 
     def mixed(shown: torch.Tensor) -> torch.Tensor:
@@ -170,6 +171,24 @@ def test_captures_of_another_design_are_named_with_their_colour() -> None:
     tiles = world(images)
     with pytest.raises(CalibrationError, match=r"images of 3 colours and captures of 1 do not fit a design of 3"):
         twin_of(frontend(), images, tiles[:, :, 0])
-    tiles[:, :, 0] = 0.5
-    with pytest.raises(CalibrationError, match=r"^colour 1 of 3: tiles 0, 1, 2, 3 show the same"):
-        twin_of(frontend(), images, tiles, parts=PLAIN)
+    still = tiles.clone()
+    still[:, :2, 0] = 0.5
+    with pytest.raises(CalibrationError, match=r"^colour 1 of 3: tiles 0, 1 show the same"):
+        twin_of(frontend(), images, still, parts=PLAIN)
+    with pytest.raises(
+        CalibrationError, match=r"^colour 1 of 3: captures of \(8, 4, 8, 8\) .* images of \(8, 3, 12, 12\)"
+    ):
+        twin_of(frontend(), images, tiles[..., :8, :8], parts=PLAIN)
+
+
+def test_a_dead_colour_and_swapped_colours_are_named() -> None:
+    """As a lamp that died after calibration, and a data set that comes as B, G, R; photographs are grey at large."""
+    grey = 0.8 * pictures(8, seed=1, colours=1) + 0.2 * pictures(8)
+    tiles = world(grey, noise=0.01)
+    dead = tiles.clone()
+    dead[:, :, 2] = 0.0
+    with pytest.raises(CalibrationError, match=r"^colour 3 of 3 is dead: no tile shows anything in it"):
+        twin_of(frontend(), grey, dead, parts=PLAIN)
+    with pytest.raises(CalibrationError, match=r"follow colours 3, 2, 1 of the images: their order is swapped"):
+        twin_of(frontend(), grey.flip(1), tiles, parts=PLAIN)
+    check_colours(frontend(), grey, tiles)

@@ -20,6 +20,7 @@ def model_folder(tmp_path, kernels, name="20261127T000000Z-trial-abcd"):
     folder.mkdir()
     with h5py.File(folder / "arrays.h5", "w") as file:
         file["kernels"] = kernels
+    (folder / "model.json").write_text('{"id": "the-model"}', encoding="utf-8")
     return folder
 
 
@@ -44,7 +45,7 @@ def test_the_new_bench_has_the_new_masks_and_says_for_which_model_they_were_made
 def test_kernels_of_a_model_are_taken_as_they_are(tmp_path):
     kernels = np.random.default_rng(0).random((4, 3, 5, 5))
     order = order_of_model(model_folder(tmp_path, kernels))
-    assert order.model == "20261127T000000Z-trial-abcd"
+    assert order.model == "the-model"
     assert np.array_equal(order.parts, kernels)
     assert order_of_model(model_folder(tmp_path, kernels[:, 0], "grey")).parts.shape == (4, 1, 5, 5)
     with pytest.raises(SimulationError, match="none negative"):
