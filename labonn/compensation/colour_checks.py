@@ -52,7 +52,7 @@ def check_colours(frontend: Frontend, images: Tensor, tiles: Tensor) -> None:
 def _likeness(tiles: Tensor, expected: Tensor, grey: Tensor) -> Tensor:
     """Correlation of captured with expected tiles (N, T, C, H, W), in the median over tiles, of each colour (C,).
 
-    What a grey picture would show is taken out of both: photographs are grey at large, and tell colours apart by little.
+    What a grey picture would show is taken out of both: photographs are grey at large.
     """
     mine, theirs, common = (maps.permute(2, 1, 0, 3, 4).flatten(2) for maps in (tiles, expected, grey))  # (C, T, N H W)
     mine, theirs, common = (maps - maps.mean(dim=2, keepdim=True) for maps in (mine, theirs, common))

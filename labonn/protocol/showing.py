@@ -56,7 +56,11 @@ def show_compensation(lab: "Lab", network: Deployment, calibration: Calibration,
         )
     lab.figure(
         "the twin's residuals",
-        figures.twin_residuals(fitted.twin.residual.numpy(), fitted.twin.held_out_r2.tolist()),
+        figures.twin_residuals(
+            fitted.twin.residual.numpy(),
+            fitted.twin.held_out_r2.tolist(),
+            colours=network.student.frontend.colours,
+        ),
         "What the twin does not predict of captures that it was not fitted to, tile by tile.",
     )
     lab.figure(
