@@ -59,4 +59,5 @@ def _likeness(tiles: Tensor, expected: Tensor, grey: Tensor) -> Tensor:
     power = common.square().sum(dim=2, keepdim=True).clamp_min(1e-12)
     mine, theirs = (maps - (maps * common).sum(dim=2, keepdim=True) / power * common for maps in (mine, theirs))
     across = (mine * theirs).sum(dim=2) / (mine.norm(dim=2) * theirs.norm(dim=2)).clamp_min(1e-12)
-    return across.median(dim=1).values
+    middle: Tensor = across.median(dim=1).values
+    return middle

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 from torch import Tensor, nn
 
@@ -62,8 +63,12 @@ def _train(layers: nn.Sequential, recipe: Recipe, material: Material, seed: int,
     if weights.ntkd:
         require_trainable_kernel(layers, features[: min(len(captured.indices), teaching.batch)], outputs=outputs)
 
+    step, without = count(), replace(weights, ntkd=0.0)
+    with_kernel = replace(weights, ntkd=recipe.kernel_every * weights.ntkd)
+
     def loss_of(indices: Tensor) -> Tensor:
-        return distillation_loss(layers, features[indices], teaching.lesson(indices, weights), weights, outputs=outputs)
+        mine = without if next(step) % recipe.kernel_every else with_kernel
+        return distillation_loss(layers, features[indices], teaching.lesson(indices, mine), mine, outputs=outputs)
 
     layers.train()
     with seeded(seed):

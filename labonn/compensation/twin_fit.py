@@ -61,8 +61,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor, *, parts: 
 
     whole = selection.folds.whole
     weights = whole.solve(selection.precision, selection.prior)
-    readings = len(tiles) * tiles[0, 0].numel()
-    variance = whole.error(weights) / readings
+    variance = whole.error(weights) / whole.readings
     signed = signed_maps(residual)
     kernels = selection.basis.kernels(weights)[:, 0]
     check_likeness(kernels, designed_kernels)
@@ -123,7 +122,8 @@ def _light_of(fitted: Fitted, light: Tensor, fold: Tensor) -> Tensor:
 
 def _reading_error(fitted: Fitted, sensor: Sensor, light: Tensor, tiles: Tensor, fold: Tensor) -> float:
     """Left-out residual of readings, not of the light that a sensor's curve makes of them."""
-    return float((tiles - sensor.read(_light_of(fitted, light, fold))).double().square().sum())
+    left = (tiles - sensor.read(_light_of(fitted, light, fold))).double()
+    return float(left.square().mean(dim=(0, 2, 3)).sum())
 
 
 def _left_out(selection: Selection, light: Tensor, fold: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def scores_of(answers: NDArray[np.int64], labels: NDArray[np.int64], classes: in
         How many there are.
     """
     if labels.ndim == 1:
-        return (answers == labels).astype(np.float64)
+        return np.asarray(answers == labels, np.float64)
     overlap: NDArray[np.float64] = intersection_over_union(answers, labels, classes)[:, -1]
     return overlap
 
@@ -104,7 +104,7 @@ def accuracy_interval(right: int, images: int, z: float = 1.96) -> tuple[float, 
     return 100 * (middle - reach) / (1 + weight), 100 * (middle + reach) / (1 + weight)
 
 
-def score_interval(scores: NDArray[np.float64], z: float = 1.96) -> tuple[float, float]:
+def score_interval(scores: NDArray[np.float64] | NDArray[np.bool_], z: float = 1.96) -> tuple[float, float]:
     """Between which means, in per cent, that of scores (n,) from 0 to 1 lies, at 95 % confidence.
 
     As `accuracy_interval` where each is 0 or 1; else two standard errors about their mean.
