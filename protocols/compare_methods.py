@@ -3,7 +3,6 @@
 from pydantic import BaseModel, Field
 
 from labonn.compensation import check_methods
-from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
 from labonn.protocol.choices import Methods
 from labonn.protocol.compensating import compensate
@@ -11,7 +10,7 @@ from labonn.protocol.deployment import cache_of, in_use, pick
 from labonn.protocol.showing import seconds_of
 from labonn.protocol.validating import answer
 from labonn.report import figures
-from labonn.training import accuracy_interval
+from labonn.training import score_interval
 
 
 class Parameters(BaseModel):
@@ -32,7 +31,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     shown = pick(train, parameters.captures, parameters.seed)
     tiles = network.capture(lab, "fit", train.images[shown], calibration)
     compared = unseen.take(pick(unseen, parameters.validation_captures, parameters.seed))
-    maps = signed_maps(network.capture(lab, "validation", compared.images, calibration))
+    maps = network.maps_of(network.capture(lab, "validation", compared.images, calibration))
 
     with lab.step("preparing the teacher's answers"):
         lecture = network.lecture(cache_of(lab))
@@ -40,15 +39,15 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     fitted = compensate(lab.step, backend, lecture, shown, tiles, methods, seed=parameters.seed, releasing=False)
 
     answers = answer(fitted.backends, maps, compared.labels)
-    percent = {name: one.percent for name, one in answers.items()}
-    lab.figure("accuracy", figures.accuracy_bars(percent), f"On {len(compared)} captures that no fit has seen.")
+    measure, percent = network.design.measure, {name: one.percent for name, one in answers.items()}
+    lab.figure(measure, figures.accuracy_bars(percent), f"On {len(compared)} captures that no fit has seen.")
     lab.table(
         "Methods",
         [
             {
                 "method": name,
-                "accuracy, %": round(one.percent, 2),
-                "95 %": "{:.1f} to {:.1f}".format(*accuracy_interval(int(one.right.sum()), len(compared))),
+                f"{measure}, %": round(one.percent, 2),
+                "95 %": "{:.1f} to {:.1f}".format(*score_interval(one.score)),
                 "loss, nats": round(float(one.loss.mean()), 4),
             }
             for name, one in answers.items()

@@ -5,11 +5,13 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, Field, PositiveInt
 
-from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
 from labonn.protocol.deployment import in_use
 from labonn.report import figures
-from labonn.training import accuracy_interval, logits_of
+from labonn.training import logits_of, score_interval, scores_of
+
+OVERLAYS = 16  # masks that are drawn
+COUNTED = {"accuracy": "images", "miou": "pixels"}
 
 
 class Parameters(BaseModel):
@@ -26,22 +28,27 @@ def run(lab: Lab, parameters: Parameters) -> Result:
 
     test, classes = network.data.test.first(parameters.test_images), network.data.classes
     tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)
-    answers = logits_of(backend, signed_maps(tiles)).argmax(dim=1).numpy()
+    answers = logits_of(backend, network.maps_of(tiles)).argmax(dim=1).numpy()
 
-    right = answers == test.labels
-    low, high = accuracy_interval(int(right.sum()), len(test))
-    taken_for = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(taken_for, (test.labels, answers), 1)
+    scores, measure = scores_of(answers, test.labels, len(classes)), network.design.measure
+    low, high = score_interval(scores)
+    taken_for = np.zeros((len(classes), len(classes)), np.int64)  # of images, or of their pixels
+    np.add.at(taken_for, (test.labels.ravel(), answers.ravel()), 1)
     lab.figure("which was taken for which", figures.confusions(taken_for, classes), "Rows: labels. Columns: answers.")
+    if test.labels.ndim > 1:
+        shown = np.argsort(scores)[:OVERLAYS]
+        titles = [f"{100 * score:.1f} %" for score in scores[shown]]
+        picture = figures.overlays(test.images[shown], answers[shown] > 0, test.labels[shown] > 0, titles)
+        lab.figure("worst masks", picture, "Green: found; red: missed; blue: not there.")
     lab.table(
         "By class",
         [
-            {"class": name, "images": int(taken_for[row].sum()), "right": int(taken_for[row, row])}
+            {"class": name, COUNTED[measure]: int(taken_for[row].sum()), "right": int(taken_for[row, row])}
             for row, name in enumerate(classes)
         ],
     )
     return Result(
-        accuracy={"now": 100 * float(right.mean()), "at least": low, "at most": high},
+        **{measure: {"now": 100 * float(scores.mean()), "at least": low, "at most": high}},
         test_images=len(test),
         of_release=release.id,
     )

@@ -5,12 +5,11 @@ from typing import Any
 from pydantic import BaseModel, Field, PositiveFloat
 
 from labonn.errors import InstrumentError
-from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
 from labonn.protocol.deployment import in_use, pick
 from labonn.protocol.validating import answer
 from labonn.report import figures
-from labonn.training import accuracy_interval
+from labonn.training import score_interval
 
 
 class Parameters(BaseModel):
@@ -32,6 +31,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     calibration = network.calibrate(lab)
     unseen = network.data.validation.take(pick(network.data.validation, parameters.images, parameters.seed))
 
+    measure = network.design.measure
+    percent = f"{measure}, %"
     rows: list[dict[str, Any]] = []
     for share in sorted(parameters.shares):
         exposed = calibration.at_exposure(share * calibration.exposure_ms)
@@ -43,17 +44,17 @@ def run(lab: Lab, parameters: Parameters) -> Result:
             lab.checkpoint()  # an interlock that tripped ends the run here
             row["remark"] = str(error)
             continue
-        right = answer({"in use": backend}, signed_maps(tiles), unseen.labels)["in use"].right
-        low, high = accuracy_interval(int(right.sum()), len(unseen))
-        row |= {"accuracy, %": 100 * float(right.mean()), "at least": low, "at most": high, "remark": ""}
+        answers = answer({"in use": backend}, network.maps_of(tiles), unseen.labels)["in use"]
+        low, high = score_interval(answers.score)
+        row |= {percent: answers.percent, "at least": low, "at most": high, "remark": ""}
 
-    good = [row for row in rows if "accuracy, %" in row]
+    good = [row for row in rows if percent in row]
     lab.table("Exposures", rows)
     lab.figure(
-        "accuracy",
+        measure,
         figures.accuracy_over(
             [row["exposure, ms"] for row in good],
-            [row["accuracy, %"] for row in good],
+            [row[percent] for row in good],
             [(row["at least"], row["at most"]) for row in good],
             name="exposure (ms)",
             used=calibration.exposure_ms,
@@ -63,6 +64,6 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     return Result(
         calibrated_exposure_ms=calibration.exposure_ms,
         images=len(unseen),
-        accuracy={f"{row['exposure, ms']:g} ms": row["accuracy, %"] for row in good},
+        **{measure: {f"{row['exposure, ms']:g} ms": row[percent] for row in good}},
         refused=[row["exposure, ms"] for row in rows if row not in good],
     )

@@ -21,7 +21,7 @@ class Parameters(BaseModel):
     )
     validation_captures: int = Field(100, ge=30, description="labelled images to capture for the gate's first look")
     most_validation_captures: int = Field(800, ge=30, description="where the gate gives up, if it is undecided")
-    margin_points: PositiveFloat = Field(0.5, description="loss of accuracy that the gate has to rule out")
+    margin_points: PositiveFloat = Field(0.5, description="loss of accuracy, or of mIoU, that the gate has to rule out")
     methods: Methods = Field("e2e", description="what else to compare with, separated by commas, or all")
     evaluation_images: NonNegativeInt | Literal["all"] = Field(0, description="test images to capture and report on")
     seed: int = Field(0, ge=0, description="of the choice of images and of the fit")
@@ -54,19 +54,19 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     )
 
     # What passed is in use from here on; pictures can wait. Whatever ends the run before, the current release stands.
-    decision, percent = validation.decision, validation.percent
+    measure, decision, percent = network.design.measure, validation.decision, validation.percent
     released = None
     if decision.released is not None:
-        figures = {"accuracy": percent, "gate": decision.reason}
+        figures = {measure: percent, "gate": decision.reason}
         released = network.release(lab, fitted.backends[decision.released], calibration, figures)
 
     show_compensation(lab, network, calibration, fitted)
-    show_validation(lab, fitted, validation)
+    show_validation(lab, network, fitted, validation)
     evaluation = evaluate(lab, network, calibration, fitted, parameters.evaluation_images)
     result = {
         "captures": len(shown),
         "validation_captures": validation.captures,
-        "accuracy": {"before": percent["none"], "after": percent[decision.preferred]},
+        measure: {"before": percent["none"], "after": percent[decision.preferred]},
         "methods": percent,
         "candidate": decision.preferred,
         "released": released is not None,

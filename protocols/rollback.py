@@ -3,7 +3,6 @@
 from pydantic import BaseModel, Field
 
 from labonn.compensation import decide
-from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
 from labonn.protocol.deployment import backend_of, load_released, pick
 from labonn.protocol.validating import answer
@@ -36,12 +35,13 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     calibration = network.calibrate(lab)
     split = network.data.validation
     unseen = split.take(pick(split, parameters.validation_captures, parameters.seed))
-    maps = signed_maps(network.capture(lab, "validation", unseen.images, calibration))
+    maps = network.maps_of(network.capture(lab, "validation", unseen.images, calibration))
     answers = answer(backends, maps, unseen.labels)
     percent = {name: one.percent for name, one in answers.items()}
-    lab.figure("accuracy", figures.accuracy_bars(percent), f"On {len(unseen)} captures.")
+    measure = network.design.measure
+    lab.figure(measure, figures.accuracy_bars(percent), f"On {len(unseen)} captures.")
 
-    result = {"restored": release.id, "given_up": given_up, "validation_captures": len(unseen), "accuracy": percent}
+    result = {"restored": release.id, "given_up": given_up, "validation_captures": len(unseen), measure: percent}
     if given_up in answers and not parameters.force:
         decision = decide(answers[given_up], {release.id: answers[release.id]})
         if decision.verdicts[release.id].worse:

@@ -8,14 +8,14 @@ from pydantic import BaseModel, Field, PositiveInt, model_validator
 from labonn.data import DataSet, load
 from labonn.design import Design, load_design
 from labonn.design.design import Method
-from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
 from labonn.protocol.choices import DesignName
 from labonn.protocol.deployment import cache_of, describe, load_deployment, trained_before
-from labonn.protocol.realising import realise
+from labonn.protocol.realising import realise, require_made_for
 from labonn.protocol.trained import Trained, trained_already
 from labonn.report import figures
-from labonn.training import Teaching, accuracy_percent, train_student, train_teacher
+from labonn.training import Teaching, score_percent, train_student, train_teacher
+from labonn.training.model import kernel_outputs_of
 from labonn.training.student import student_steps
 from labonn.training.teacher import teacher_steps
 
@@ -40,32 +40,34 @@ class Parameters(BaseModel):
 
 
 def run(lab: Lab, parameters: Parameters) -> Result:
-    """Design -> teacher -> student -> phase pattern -> bench."""
+    """Design -> teacher -> student -> phase pattern, or the optic that was made for the student -> bench."""
     trained = found(lab, parameters)
     design = load_design(parameters.design) if trained is None else trained.design
     data = load(design.task)
     lab.bench.settings()  # opened first: whoever trains for an hour wants to know before that the bench is there
+    if not lab.bench.has_slm:
+        require_made_for(lab, {} if trained is None else trained.origin)
     model = trained_before(lab, design, None if trained is None else trained.origin)
     if model is None:
         trained = trained or train(lab, parameters, design, data)
         model = realise(lab, trained, steps=parameters.pattern_steps, seed=parameters.seed)
     lab.note("model", model)
     network, known = load_deployment(lab.folder, model), describe(lab, model)
-    accuracy, test = dict(known["accuracy"]), data.test.first(parameters.evaluation_images)
+    measure, test = design.measure, data.test.first(parameters.evaluation_images)
 
     calibration = network.calibrate(lab)
     examples = network.capture(lab, "examples", test.images[:EXAMPLES], calibration)
     tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)
     backend = network.student.backend
-    accuracy["deployed"] = accuracy_percent(backend, signed_maps(tiles), test.labels)
+    reached = known[measure] | {"deployed": score_percent(backend, network.maps_of(tiles), test.labels)}
     maps = {
-        "simulated": signed_maps(network.ideal_tiles(torch.from_numpy(test.images[:1])))[0].numpy(),
-        "captured": signed_maps(examples)[0].numpy(),
+        "simulated": network.maps_of(network.ideal_tiles(torch.from_numpy(test.images[:1])))[0].numpy(),
+        "captured": network.maps_of(examples)[0].numpy(),
     }
     network.draw(lab, calibration, "examples")
     lab.figure("feature maps", figures.feature_maps(maps), "The first test image, as simulated and as captured.")
-    release = network.release(lab, backend, calibration, {"accuracy": accuracy})
-    return Result(model=model, release=release, accuracy=accuracy, **known["pattern"], test_images=len(test))
+    release = network.release(lab, backend, calibration, {measure: reached})
+    return Result(model=model, release=release, **{measure: reached}, **known["pattern"], test_images=len(test))
 
 
 def found(lab: Lab, parameters: Parameters) -> Trained | None:
@@ -83,15 +85,15 @@ def train(lab: Lab, parameters: Parameters, design: Design, data: DataSet) -> Tr
     with lab.step("training the teacher", total=teacher_steps(design, len(data.train))) as step:
         teacher = train_teacher(design, data.train, classes, seed=parameters.seed, on_step=step.advance)
     with lab.step("training the student", total=student_steps(design, len(data.train))) as step:
-        batch, cache = design.training.batch, cache_of(lab)
-        teaching = Teaching(teacher, images, labels, batch=batch, cache=cache, say=step.say)
+        batch, cache, outputs = design.training.batch, cache_of(lab), kernel_outputs_of(design)
+        teaching = Teaching(teacher, images, labels, batch=batch, cache=cache, say=step.say, outputs=outputs)
         trained = train_student(
             design, data.train, classes, teaching, seed=parameters.seed, method=parameters.method, on_step=step.advance
         )
     lab.figure("training", figures.training_curves({"student": trained.losses}), "The student's loss in simulation.")
     test = torch.from_numpy(data.test.images)
-    accuracy = {
-        "teacher": accuracy_percent(teacher, test, data.test.labels),
-        "simulated": accuracy_percent(trained.student, test, data.test.labels),
+    reached = {
+        "teacher": score_percent(teacher, test, data.test.labels),
+        "simulated": score_percent(trained.student, test, data.test.labels),
     }
-    return Trained(design, teacher, trained.student, accuracy)
+    return Trained(design, teacher, trained.student, reached)

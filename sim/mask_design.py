@@ -1,12 +1,14 @@
-r"""`python -m sim.mask_design WORLD --kernels FILE`: compute the masks of a fixed optic, once, as its maker would.
+r"""`python -m sim.mask_design BENCH --model MODEL --out DIR`: make the fixed optic of a trained model.
 
 One surface gives each colour a PSF of its own: its phase is 2 pi w(x) l0 / l, w in waves at the nominal wavelength l0.
 Gradient descent on w makes the power in the cells of every kernel, of all colours together, proportional to it:
 
-    loss = |c / sum c - k|^2 / |k|^2 - 0.02 log sum c,    c = cells of |A u A^T|^2 (Fraunhofer)
+    loss = |c / sum c - k|^2 / |k|^2 - 0.1 log sum c,    c = cells of |A u A^T|^2 (Fraunhofer)
 
-The result goes to the `[optic] masks` of the world file, with the kernels beside it. What the world then makes of it,
-by Rayleigh-Sommerfeld propagation and with the errors of its fabrication, is another matter.
+`DIR` is then a bench of its own: a copy of BENCH with these masks, a serial number, and the model's name in [optic].
+`python -m sim.mask_design WORLD --tap-um TAP` draws kernels instead, and puts the masks where the world file names
+them, with the kernels beside them. What the world then makes of masks, by Rayleigh-Sommerfeld propagation and with the
+errors of their fabrication, is another matter.
 """
 
 import argparse
@@ -18,13 +20,16 @@ import torch
 from numpy.typing import NDArray
 
 from sim.errors import SimulationError
+from sim.made_optic import mount, order_of_model
 from sim.masks import write_masks
-from sim.world_file import WorldFile, read_world
+from sim.world_file import BenchGeometry, WorldFile, read, read_bench, read_world
 
 Array = NDArray[np.float64]
 _PER_TAP, _MARGIN = 4, 2
 _LEVELS_PER_WAVE = 16
 _MOST_WAVES = 12.0
+_EFFICIENCY = 0.1  # weight of the light's logarithm
+_STEPS_OF_PATCHES = 4  # waves that the patches of a start may differ by, and one
 
 
 def drawn_kernels(kernels: int, channels: int, taps: int, seed: int) -> Array:
@@ -79,7 +84,7 @@ def design_masks(world: WorldFile, parts: Array, tap_um: float, steps: int, seed
         cells = torch.stack([_cells(waves, each, ratio, taps + 2 * _MARGIN) for each, ratio in colours], dim=1)
         light = cells.sum(dim=(1, 2, 3), keepdim=True)
         miss = ((cells / light - wanted) ** 2).sum(dim=(1, 2, 3)) / (wanted**2).sum(dim=(1, 2, 3))
-        loss = (miss - 0.02 * light.flatten().log()).sum()
+        loss = (miss - _EFFICIENCY * light.flatten().log()).sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -107,21 +112,36 @@ def _transform(world: WorldFile, wavelength_nm: float, taps: int, tap_um: float)
 
 
 def _start(world: WorldFile, width_um: float, seed: int) -> Array:
-    """Bowls that spread the light over a kernel's width, and noise that tells the colours apart."""
+    """Bowls that spread the light over a kernel's width, and whole waves, patch by patch, that tell the colours apart.
+
+    At the nominal wavelength whole waves are nothing, and at others a phase of each patch's own. What a patch diffracts
+    is as wide as a kernel: smaller ones would throw light beyond it, into other tiles.
+    """
     side = world.lenslets.aperture_px
     u = (np.arange(side) - (side - 1) / 2) / (side / 2)
     half_um = side * world.pitch_um / 2
-    bowl = width_um / 4 * half_um / (world.source.wavelength_nm / 1e3 * world.lenslets.focal_mm * 1e3)
-    noise = np.random.default_rng(seed).standard_normal((world.lenslets.count, side, side))
-    spread = 0.05 if len(world.source.lines_nm) == 1 else 1.5  # waves: below one, colours hardly differ
-    return np.asarray(bowl * (u[:, None] ** 2 + u[None, :] ** 2) + spread * noise)
+    reach_um2 = world.source.wavelength_nm / 1e3 * world.lenslets.focal_mm * 1e3
+    bowl = width_um / 4 * half_um / reach_um2
+    if len(world.source.lines_nm) == 1:
+        patches, steps = side, 1
+    else:
+        patches, steps = 4, _STEPS_OF_PATCHES
+        while side % (2 * patches) == 0 and side * world.pitch_um / patches > 2 * reach_um2 / width_um:
+            patches *= 2
+    waves = np.random.default_rng(seed).integers(0, steps, (world.lenslets.count, patches, patches))
+    rough = 0.05 * np.random.default_rng(seed).standard_normal((world.lenslets.count, side, side))
+    return np.asarray(
+        bowl * (u[:, None] ** 2 + u[None, :] ** 2) + np.kron(waves, np.ones((side // patches,) * 2)) + rough
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Compute masks and write them; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sim.mask_design", description="the masks of a world's fixed optic")
-    parser.add_argument("world", type=Path, help="a *.world.toml with [optic] masks")
-    parser.add_argument("--tap-um", type=float, required=True, help="distance of a kernel's taps on the sensor")
+    parser.add_argument("bench", type=Path, help="a *.bench.toml, or a *.world.toml, with [optic] masks")
+    parser.add_argument("--model", type=Path, help="folder of a trained model, whose kernels the optic is made for")
+    parser.add_argument("--out", type=Path, help="where a bench with that optic goes; with --model")
+    parser.add_argument("--tap-um", type=float, help="distance of a kernel's taps on the sensor; a bench file says it")
     parser.add_argument("--taps", type=int, default=7, help="taps along a side of drawn kernels (7)")
     parser.add_argument(
         "--kernels", type=Path, help="an .npz with `kernels`, signed, (K, channels, taps, taps); else drawn"
@@ -130,23 +150,55 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
-        world = read_world(options.world)
-        if world.optic is None or world.optic.masks is None:
-            raise SimulationError(f"{options.world}: it has no [optic] with masks")
-        if options.kernels is None:
-            pairs, channels = world.lenslets.count // 2, len(world.source.lines_nm)
-            kernels = drawn_kernels(pairs, channels, options.taps, options.seed)
-        else:
-            kernels = np.asarray(np.load(options.kernels)["kernels"], np.float64)
-        waves, shares = design_masks(world, halves(kernels), options.tap_um, options.steps, options.seed)
-        write_masks(world.optic.masks, waves, _LEVELS_PER_WAVE)
+        return _make_for_model(options) if options.model is not None else _make_in_place(options)
     except (SimulationError, OSError, KeyError) as error:
         print(error, file=sys.stderr)
         return 2
-    np.savez_compressed(world.optic.masks.with_suffix("").with_suffix(".kernels.npz"), kernels=kernels)
-    said = f"{len(waves)} masks, {waves.max():.1f} waves deep, {100 * shares.mean():.0f} % of the light in the kernels"
-    print(f"{world.optic.masks}: {said}")
+
+
+def _make_for_model(options: argparse.Namespace) -> int:
+    """Make the optic of a trained model, and a bench with it."""
+    if options.out is None or options.kernels is not None:
+        raise SimulationError("--model needs --out DIR, the folder of the bench with the new optic, and no --kernels")
+    _, world = read_bench(options.bench)
+    tap_um = options.tap_um or read(options.bench, BenchGeometry).geometry.tap_um
+    _masks_of(world, options.bench)
+    order = order_of_model(options.model)
+    waves, shares = design_masks(world, order.parts, tap_um, options.steps, options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+    beside = options.out / f"{order.model}.masks.npz"
+    write_masks(beside, waves, _LEVELS_PER_WAVE)
+    made = mount(options.bench, options.out, beside, order.model)
+    print(f"{made}: {_said(waves, shares)}")
     return 0
+
+
+def _make_in_place(options: argparse.Namespace) -> int:
+    """Make the optic of a world file, where it names it."""
+    if options.tap_um is None or options.out is not None:
+        raise SimulationError("a world file's own masks need --tap-um, and go where it names them: no --out")
+    world = read_world(options.bench)
+    path = _masks_of(world, options.bench)
+    if options.kernels is None:
+        pairs, channels = world.lenslets.count // 2, len(world.source.lines_nm)
+        kernels = drawn_kernels(pairs, channels, options.taps, options.seed)
+    else:
+        kernels = np.asarray(np.load(options.kernels)["kernels"], np.float64)
+    waves, shares = design_masks(world, halves(kernels), options.tap_um, options.steps, options.seed)
+    write_masks(path, waves, _LEVELS_PER_WAVE)
+    np.savez_compressed(path.with_suffix("").with_suffix(".kernels.npz"), kernels=kernels)
+    print(f"{path}: {_said(waves, shares)}")
+    return 0
+
+
+def _masks_of(world: WorldFile, file: Path) -> Path:
+    if world.optic is None or world.optic.masks is None:
+        raise SimulationError(f"{file}: it has no [optic] with masks")
+    return world.optic.masks
+
+
+def _said(waves: Array, shares: Array) -> str:
+    return f"{len(waves)} masks, {waves.max():.1f} waves deep, {100 * shares.mean():.0f} % of the light in the kernels"
 
 
 if __name__ == "__main__":

@@ -211,6 +211,22 @@ class BenchFile(BaseModel):
     world: WorldSection
 
 
+class Geometry(BaseModel):
+    """What the maker of an optic needs of a bench file's [geometry]."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    tap_um: PositiveFloat
+
+
+class BenchGeometry(BaseModel):
+    """A bench file, as the maker of an optic reads it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    geometry: Geometry
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -7,11 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labonn.compensation.gate import Answers
-from labonn.training import logits_of
+from labonn.training import logits_of, scores_of
 
 
 def answers_of(backend: nn.Module, maps: Tensor, labels: NDArray[int64]) -> Answers:
-    """Let a backend classify captured maps (n, K, H, W), and compare with their labels (n,)."""
+    """Let a backend classify captured maps (n, M, H, W), or their pixels, and compare with labels (n,) or (n, H, W)."""
     logits, truth = logits_of(backend, maps).double(), torch.from_numpy(labels)
-    loss: NDArray[float64] = functional.cross_entropy(logits, truth, reduction="none").numpy()
-    return Answers((logits.argmax(dim=1) == truth).numpy(), loss)
+    each = functional.cross_entropy(logits, truth, reduction="none")
+    loss: NDArray[float64] = each.reshape(len(maps), -1).mean(dim=1).numpy()
+    return Answers(scores_of(logits.argmax(dim=1).numpy(), labels, logits.shape[1]), loss)

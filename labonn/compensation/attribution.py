@@ -1,23 +1,31 @@
-"""What each departure from the design costs in points of accuracy: restored one at a time in the twin."""
+"""What each departure from the design costs in points: restored one at a time in the twin.
 
-from collections.abc import Iterable
+In colour, what all colours suffer together is geometry: the optic or the camera stands wrong. What one suffers against
+the others is chromatic, and no alignment mends it.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from labonn.compensation.departures import Anatomy, FocusSeries, dissect, line_of
+from labonn.compensation.departures import Anatomy, FocusSeries, Place, dissect, line_of
 from labonn.compensation.twin import Twin
 from labonn.compensation.twin_basis import TAPS, Part
-from labonn.compensation.twin_colour import AnyTwin, parts_of, put_together
+from labonn.compensation.twin_colour import AnyTwin, own_first, parts_of, put_together
 from labonn.compensation.twin_prior import centre
 from labonn.compensation.twin_sensor import straight
+from labonn.training import score_percent
 
 Fault = Literal[
-    "misalignment", "defocus", "kernel error", "vignetting", "background", "nonlinearity", "crosstalk", "light level"
-]
-FAULTS: tuple[Fault, ...] = get_args(Fault)
+    "misalignment", "defocus", "kernel error", "vignetting", "background", "nonlinearity", "crosstalk", "light level",
+    "chromatic shift", "chromatic focus", "colour balance", "colour mixing",
+]  # fmt: skip
+CHROMATIC: tuple[Fault, ...] = get_args(Fault)[-4:]
+"""What only colours can suffer."""
+FAULTS: tuple[Fault, ...] = get_args(Fault)[:-4]
 ADVICE: dict[Fault, str] = {
     "misalignment": "the pictures are shifted: calibrate the geometry again, then re-align",
     "defocus": "the pictures are blurred: re-focus; if that does not help, a surface scatters",
@@ -27,9 +35,13 @@ ADVICE: dict[Fault, str] = {
     "nonlinearity": "readings are not proportional to the image's values: correct the display's gamma or the exposure",
     "crosstalk": "light of a picture arrives where it does not belong: look for reflections, dust and scatter",
     "light level": "the light is not what it was at calibration, or differs from frame to frame: look at the source",
+    "chromatic shift": "colours lie apart: calibrate the geometry again; if they still do, it is the optic",
+    "chromatic focus": "colours are not sharp together: focus on the one that counts most, or re-design the optic",
+    "colour balance": "colours are not as bright as they were: look at the source's colours, then calibrate colour",
+    "colour mixing": "a colour is seen in another: calibrate colour again, then look at filters and the source's lines",
 }
-OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level")
-IMAGES = 400  # the accuracy is that of so many at most
+OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level", "colour balance")
+IMAGES = 400  # the score is that of so many at most
 LINE_IMAGES = 32
 _FEW = 2  # images more or less say nothing
 SEED = 0  # of the noise: the same for all
@@ -44,8 +56,9 @@ class Cost:
     fault
         Which.
     points
-        Per cent of the images that the backend would read right in addition, if this alone were as designed; whether
-        it was there at the last calibration or came later, whichever the backend reads better.
+        Per cent of the images that the backend would read right in addition (of masks, points of mean IoU), if this
+        alone were as designed; whether it was there at the last calibration or came later, whichever the backend reads
+        better.
     alone_points
         What an optic that departs from its design in this alone would lose.
     advice
@@ -69,7 +82,7 @@ class Attribution:
     anatomy
         The numbers behind them; in colour of the middle colour.
     as_it_is, as_designed
-        Accuracy of the backend on the twin, and on a twin with everything restored, per cent.
+        Accuracy, or mean IoU, of the backend on the twin, and on a twin with everything restored, per cent.
     images
         How many it was measured on.
     """
@@ -119,27 +132,42 @@ def attribute(
     images, labels = images[:IMAGES], labels[:IMAGES]
     few = images[:LINE_IMAGES]
     kernels = (designed,) if designed.ndim == 3 else designed.unbind(dim=1)
-    colours = [(part, kernels[c], few[:, c : c + 1]) for c, part in enumerate(parts_of(twin))]
+    colours = [(part, kernels[c], own_first(few, c)) for c, part in enumerate(parts_of(twin))]
     anatomies = [dissect(part, mine, seen, series) for part, mine, seen in colours]
+    common, known = common_of(anatomies), (*FAULTS, *(CHROMATIC if len(colours) > 1 else ()))
 
-    def accuracy(*restored: Fault, calibrated: bool = True) -> float:
+    def score(*restored: Fault, calibrated: bool = True) -> float:
         mended = [
-            restore(part, anatomy, restored, mine, seen, calibrated=calibrated)
+            restore(part, anatomy, restored, mine, seen, common, calibrated=calibrated)
             for (part, mine, seen), anatomy in zip(colours, anatomies, strict=True)
         ]
-        return _accuracy(put_together(twin, mended), backend, images, labels)
+        return _score(put_together(twin, mended), backend, images, labels)
 
-    as_it_is, as_designed = accuracy(), accuracy(*FAULTS)
+    as_it_is, as_designed = score(), score(*known)
     costs = []
-    for fault in FAULTS:
-        restored = accuracy(fault)
+    for fault in known:
+        restored = score(fault)
         if fault not in OF_THE_LINE:
-            restored = max(restored, accuracy(fault, calibrated=False))
-        alone = as_designed - accuracy(*(other for other in FAULTS if other != fault))
+            restored = max(restored, score(fault, calibrated=False))
+        alone = as_designed - score(*(other for other in known if other != fault))
         costs.append(Cost(fault, restored - as_it_is, alone, ADVICE[fault]))
     # Of two that would mend as much, a line's fault is the other's consequence.
     ordered = sorted(costs, key=lambda cost: (-cost.points, cost.fault in OF_THE_LINE, -cost.alone_points))
     return Attribution(tuple(ordered), anatomies[len(anatomies) // 2], as_it_is, as_designed, len(images))
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all colours suffer alike: where their kernels stand, and the level of their light."""
+
+    place: Place
+    level: float
+
+
+def common_of(anatomies: Sequence[Anatomy]) -> Common:
+    """The mean over colours; of one colour, its own."""
+    level = sum(anatomy.level for anatomy in anatomies) / len(anatomies)
+    return Common(Place.mean([anatomy.place for anatomy in anatomies]), level)
 
 
 def restore(
@@ -148,10 +176,11 @@ def restore(
     faults: Iterable[Fault],
     designed: Tensor,
     images: Tensor,
+    common: Common | None = None,
     *,
     calibrated: bool = True,
 ) -> Twin:
-    """The twin with some of its departures as designed.
+    """The twin with some of its departures as designed; `common` is what other colours suffer alike.
 
     What a calibration's line through the tiles has mended stays mended: the tiles of the restored twin are scaled and
     moved until their lines over the design are what they were, but for the faults of the lines themselves. Not so where
@@ -159,9 +188,8 @@ def restore(
     """
     mended = set(faults)
     basis = twin.basis
-    kernels = anatomy.kernels(
-        moved="misalignment" not in mended, blurred="defocus" not in mended, wrong="kernel error" not in mended
-    )
+    common = common or common_of([anatomy])
+    kernels = anatomy.kernels(_place(anatomy.place, common.place, mended), wrong="kernel error" not in mended)
     weights = twin.weights.clone()
     weights[basis.places["kernel"]] = kernels.flatten(1).T
     for part, (share, rest) in anatomy.fields.items():
@@ -174,6 +202,7 @@ def restore(
     gone: list[Part] = [
         *(("background",) if "background" in mended else ()),
         *(("halo", "far") if "crosstalk" in mended else ()),
+        *(("mix",) if "colour mixing" in mended else ()),
     ]
     restored = replace(twin, weights=basis.without(weights, *gone))
     if "nonlinearity" in mended:
@@ -182,15 +211,30 @@ def restore(
         restored = replace(restored, level_rms=0.0)
     if not calibrated:
         return restored
-    return _on_line(restored, _line(anatomy.line, mended), line_of(restored, designed, images))
+    return _on_line(restored, _line(anatomy.line, common.level, mended), line_of(restored, designed, images))
 
 
-def _line(line: Tensor, mended: set[Fault]) -> Tensor:
+def _place(own: Place, common: Place, mended: set[Fault]) -> Place:
+    """Where a colour's kernels stand, where some of what moves and blurs them is mended."""
+
+    def left(mine: Tensor, all_colours: Tensor, geometric: Fault, chromatic: Fault) -> Tensor:
+        of_all = torch.zeros_like(mine) if geometric in mended else all_colours
+        return of_all + (torch.zeros_like(mine) if chromatic in mended else mine - all_colours)
+
+    return Place(
+        left(own.shift_taps, common.shift_taps, "misalignment", "chromatic shift"),
+        left(own.width_taps, common.width_taps, "defocus", "chromatic focus").clamp_min(0),
+        left(own.defocus_waves, common.defocus_waves, "defocus", "chromatic focus"),
+    )
+
+
+def _line(line: Tensor, common_level: float, mended: set[Fault]) -> Tensor:
     """The lines (2, T) that are wanted of the tiles, where some of their faults are mended."""
     slope, intercept = line
     level = slope.mean()
-    gain = torch.ones_like(slope) if "vignetting" in mended else slope / level
-    slope = gain if "light level" in mended else gain * level
+    slope = torch.ones_like(slope) if "vignetting" in mended else slope / level
+    slope = slope * (1.0 if "colour balance" in mended else level / common_level)
+    slope = slope * (1.0 if "light level" in mended else common_level)
     return torch.stack([slope, torch.zeros_like(intercept) if "background" in mended else intercept])
 
 
@@ -203,8 +247,8 @@ def _on_line(twin: Twin, wanted: Tensor, found: Tensor) -> Twin:
 
 
 @torch.no_grad()
-def _accuracy(twin: AnyTwin, backend: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Per cent of the images that a backend reads right from the twin's maps, with the twin's noise."""
+def _score(twin: AnyTwin, backend: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """What a backend reaches on the twin's maps, with the twin's noise, per cent."""
     generator = torch.Generator().manual_seed(SEED)
     maps = twin.noisy(twin.maps(images), images, generator)
-    return 100 * float((backend(maps).argmax(dim=1) == labels).double().mean())
+    return score_percent(backend, maps, labels.numpy())

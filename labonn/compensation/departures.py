@@ -135,20 +135,54 @@ class Anatomy:
     error: Tensor
     fields: dict[Part, tuple[Tensor, Tensor]]
 
-    def kernels(self, *, moved: bool = True, blurred: bool = True, wrong: bool = True) -> Tensor:
-        """The kernels, (T, KERNEL_TAPS, KERNEL_TAPS), with or without their shifts, their blur and their errors."""
+    @property
+    def level(self) -> float:
+        """Light of the tiles over what the calibration says, in the mean."""
+        return self.departures.level
+
+    @property
+    def place(self) -> "Place":
+        """Where the kernels stand, and how sharp they are."""
         d = self.departures
-        kernels = []
+        return Place(d.shift_taps, d.width_taps, d.defocus_waves)
+
+    def kernels(self, place: "Place", *, wrong: bool = True) -> Tensor:
+        """The kernels, (T, KERNEL_TAPS, KERNEL_TAPS), at another place, with or without their errors."""
+        kernels, by = [], (place.shift_taps - self.departures.shift_taps).tolist()
         for tile, (scale, error) in enumerate(zip(self.scale, self.error, strict=True)):
-            down, right = d.shift_taps[tile].tolist()
-            width, waves = (float(d.width_taps[tile]), float(d.defocus_waves[tile])) if blurred else (0.0, 0.0)
-            place = np.array([down, right, width] if moved else [0.0, 0.0, width])
-            kernel = _shape(_spectra(self.series, tile), self.series, place, waves)
+            where = np.array([*place.shift_taps[tile].tolist(), float(place.width_taps[tile])])
+            kernel = _shape(_spectra(self.series, tile), self.series, where, float(place.defocus_waves[tile]))
             if wrong:
                 rest = error.double().numpy()
-                kernel = kernel + (rest if moved else _moved(rest, -down, -right))
+                kernel = kernel + (_moved(rest, *by[tile]) if any(by[tile]) else rest)
             kernels.append(float(scale) * kernel)
         return torch.from_numpy(np.stack(kernels)).float()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where T kernels stand, and how sharp they are.
+
+    Attributes
+    ----------
+    shift_taps
+        (T, 2) down, right.
+    width_taps, defocus_waves
+        (T,) as of `Departures`.
+    """
+
+    shift_taps: Tensor
+    width_taps: Tensor
+    defocus_waves: Tensor
+
+    @classmethod
+    def mean(cls, places: Sequence["Place"]) -> "Place":
+        """What several colours have in common."""
+        return cls(
+            torch.stack([place.shift_taps for place in places]).mean(dim=0),
+            torch.stack([place.width_taps for place in places]).mean(dim=0),
+            torch.stack([place.defocus_waves for place in places]).mean(dim=0),
+        )
 
 
 def dissect(twin: Twin, designed: Tensor, images: Tensor, series: FocusSeries | None = None) -> Anatomy:
@@ -161,7 +195,7 @@ def dissect(twin: Twin, designed: Tensor, images: Tensor, series: FocusSeries | 
     designed
         (T, taps, taps), the student's kernels.
     images
-        (N, 1, H, W) that lines are drawn over; a few are enough.
+        (N, 1, H, W) that lines are drawn over; a few are enough. In colour (N, C, H, W), the twin's own first.
     series
         The kernels that the optic's pattern gives out of focus; without it, defocus counts as error.
     """
@@ -200,7 +234,9 @@ def dissect(twin: Twin, designed: Tensor, images: Tensor, series: FocusSeries | 
 
 def line_of(twin: Twin, designed: Tensor, images: Tensor) -> Tensor:
     """Slope and intercept (2, T) of a twin's light over the tiles that the design expects, by least squares."""
-    expected = functional.conv2d(images, designed[:, None], padding=designed.shape[-1] // 2).transpose(0, 1).flatten(1)
+    expected = (
+        functional.conv2d(images[:, :1], designed[:, None], padding=designed.shape[-1] // 2).transpose(0, 1).flatten(1)
+    )
     seen = twin.basis.predict(twin.light(images), twin.weights).transpose(0, 1).flatten(1)
     middle, seen_middle = expected.mean(dim=1, keepdim=True), seen.mean(dim=1, keepdim=True)
     spread = (expected - middle).square().sum(dim=1).clamp_min(1e-12)

@@ -9,6 +9,7 @@ counts, too: how far its alignment with the kernel of then has fallen, which nee
 fall as large costs where the cause is known (simulated shifts, blurs and losses of light: the ladder).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,9 @@ from torch import Tensor, nn
 from labonn.compensation.drift_operator import TAPS, Operator, fit_operator
 from labonn.compensation.expectation import Expectation
 from labonn.ntk import centred_alignment, empirical_ntk
+from labonn.ntk.exact import Outputs
 from labonn.optics import signed_maps
-from labonn.training import accuracy_percent, logits_of
+from labonn.training import score_percent
 
 STILL = 16
 """How many watches of a bench that stands still are simulated."""
@@ -42,11 +44,12 @@ class Drift:
     Attributes
     ----------
     loss_points
-        Accuracy that the release is predicted to have lost, in points.
+        Accuracy, or mean IoU, that the release is predicted to have lost, in points.
     simulated_points, kernel_points
         The same from the simulation of what was found, and from the kernel's alignment.
     shift_taps
-        How far the maps have moved, in the median of the tiles; and `farthest_taps` the one that moved farthest.
+        How far the maps have moved, in the median of the tiles and their colours; and `farthest_taps` the one that
+        moved farthest.
     gain, gain_spread
         Brightness as a share of what it was, in the median of the tiles; its standard deviation over them.
     residual
@@ -79,26 +82,43 @@ class Outlook:
     backend
         The released one.
     images, labels
-        (N, 1, H, W) and (N,), which need not be captured.
+        (N, C, H, W) and (N,), or masks (N, H, W), which need not be captured.
+    maps_of
+        The feature maps that the backend reads, of tiles (N, T, [C,] H, W).
+    outputs
+        A function of the backend's logits to take its kernel of; the logits if not given.
     seed
         For the noise that is simulated.
+
+    Each colour of a tile is looked at as if it were a tile of its own.
     """
 
     def __init__(
-        self, expectation: Expectation, backend: nn.Module, images: Tensor, labels: NDArray[np.int64], *, seed: int = 0
+        self,
+        expectation: Expectation,
+        backend: nn.Module,
+        images: Tensor,
+        labels: NDArray[np.int64],
+        *,
+        maps_of: Callable[[Tensor], Tensor] = signed_maps,
+        outputs: Outputs | None = None,
+        seed: int = 0,
     ) -> None:
         self.expectation = expectation
+        self._maps_of, self._outputs = maps_of, outputs
+        self._shape = expectation.then.shape[1:]  # of one capture
+        self._then = expectation.then.flatten(1, -3)
         self._backend = backend
         self._labels = labels
         self._generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            self._tiles = torch.cat([expectation.tiles(part) for part in torch.split(images, 250)])
-            self._reference = expectation.tiles(expectation.images)
-        self._noise = expectation.noise.std(self._reference)
-        self._readings = signed_maps(self._draw(self._tiles))
-        self._kernel = self._kernel_on(expectation.then)
-        self.percent = self._percent(signed_maps(self._tiles) + self._readings)
-        """Accuracy that the twin predicts of the bench as it was, in per cent."""
+            self._tiles = torch.cat([expectation.tiles(part).flatten(1, -3) for part in torch.split(images, 250)])
+            self._reference = expectation.tiles(expectation.images).flatten(1, -3)
+        self._noise = self._noise_of(self._reference)
+        self._readings = self._maps(self._draw(self._tiles))
+        self._kernel = self._kernel_on(self._then)
+        self.percent = self._percent(self._maps(self._tiles) + self._readings)
+        """Accuracy, or mean IoU, that the twin predicts of the bench as it was, in per cent."""
 
     @property
     def resolution_points(self) -> float:
@@ -121,12 +141,12 @@ class Outlook:
         return [drift.loss_points for drift in found]
 
     def drift(self, now: Tensor, ladder: NDArray[np.float64]) -> Drift:
-        """Say what captures (n, T, H, W) of the reference images mean."""
-        then = self.expectation.then
+        """Say what captures (n, T, [C,] H, W) of the reference images mean."""
+        then, now = self._then, now.flatten(1, -3)
         return self._judge(fit_operator(self._reference, then, now, self._noise), then, now, ladder)
 
     def _judge(self, operator: Operator, then: Tensor, now: Tensor, ladder: NDArray[np.float64]) -> Drift:
-        kernel = self._kernel if then is self.expectation.then else self._kernel_on(then)
+        kernel = self._kernel if then is self._then else self._kernel_on(then)
         alignment = float(centred_alignment(self._kernel_on(now), kernel))
         simulated = self._points_of(operator)
         kernel_points = float(np.interp(1 - alignment, ladder[:, 0], ladder[:, 1]))
@@ -146,39 +166,54 @@ class Outlook:
 
     def _points_of(self, operator: Operator) -> float:
         """What the operator, and what it leaves unexplained as more noise, cost."""
-        noise, answers = max(1.0, operator.unexplained), []
-        for tiles, readings in zip(torch.split(self._tiles, _PART), torch.split(self._readings, _PART), strict=True):
+        noise, points = max(1.0, operator.unexplained), 0.0
+        for start in range(0, len(self._labels), _PART):
+            part = slice(start, start + _PART)
             with torch.no_grad():
-                maps = signed_maps(operator(tiles)).add_(readings, alpha=noise)
-            answers.append(logits_of(self._backend, maps).argmax(dim=1).numpy())
-        return self.percent - 100 * float((np.concatenate(answers) == self._labels).mean())
+                maps = self._maps(operator(self._tiles[part])).add_(self._readings[part], alpha=noise)
+            labels = self._labels[part]
+            points += len(labels) * score_percent(self._backend, maps, labels)
+        return self.percent - points / len(self._labels)
 
     def _rung(self, shift_taps: float, width_taps: float, dimmed: float) -> tuple[float, float]:
-        operator = simple_operator(self._reference.shape[1], shift_taps, width_taps, dimmed)
+        operator = simple_operator(
+            self._shape[0], shift_taps, width_taps, dimmed, colours=len(self.expectation.colours)
+        )
         with torch.no_grad():
             now = operator(self._reference) + self._draw(self._reference)
         return 1 - float(centred_alignment(self._kernel_on(now), self._kernel)), self._points_of(operator)
 
     def _draw(self, tiles: Tensor) -> Tensor:
         """Noise of one capture of tiles."""
-        return self.expectation.noise.std(tiles) * torch.randn(tiles.shape, generator=self._generator)
+        return self._noise_of(tiles) * torch.randn(tiles.shape, generator=self._generator)
 
     def _kernel_on(self, tiles: Tensor) -> Tensor:
-        return empirical_ntk(self._backend, signed_maps(tiles)).detach()
+        return empirical_ntk(self._backend, self._maps(tiles), outputs=self._outputs).detach()
 
     def _percent(self, maps: Tensor) -> float:
-        return accuracy_percent(self._backend, maps, self._labels)
+        return score_percent(self._backend, maps, self._labels)
+
+    def _maps(self, tiles: Tensor) -> Tensor:
+        """Feature maps of tiles (N, T C, H, W)."""
+        return self._maps_of(tiles.reshape(-1, *self._shape))
+
+    def _noise_of(self, tiles: Tensor) -> Tensor:
+        """Standard deviation of each reading of tiles (N, T C, H, W)."""
+        return self.expectation.noise_of(tiles.reshape(-1, *self._shape)).flatten(1, -3)
 
 
-def simple_operator(tiles: int, shift_taps: float, width_taps: float, dimmed: float) -> Operator:
-    """An operator that moves down and right alike, blurs by a Gaussian, and dims every other tile by a share."""
+def simple_operator(tiles: int, shift_taps: float, width_taps: float, dimmed: float, *, colours: int = 1) -> Operator:
+    """An operator that moves down and right alike, blurs by a Gaussian, and dims every other tile by a share.
+
+    Of tiles in colour it has as many parts for each.
+    """
     at = torch.arange(TAPS) - TAPS // 2
     across = torch.exp(-0.5 * ((at - shift_taps / 2**0.5) / width_taps) ** 2)
     spot = across[:, None] * across[None, :] / across.sum() ** 2
-    gains = 1 - dimmed * (torch.arange(tiles) % 2)
+    gains = 1 - dimmed * (torch.arange(tiles) % 2).repeat_interleave(colours)
     kernels = gains[:, None, None] * spot
     kernels[:, TAPS // 2, TAPS // 2] -= 1
-    return Operator(kernels, torch.zeros(tiles), 1.0, 1.0)
+    return Operator(kernels, torch.zeros(len(gains)), 1.0, 1.0)
 
 
 def _explained(operator: Operator) -> bool:

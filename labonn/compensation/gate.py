@@ -20,7 +20,7 @@ class Gate:
     Attributes
     ----------
     margin_points
-        A loss of accuracy that would be tolerated, in points.
+        A loss of accuracy, or of mean IoU, that would be tolerated, in points.
     confidence
         Of not releasing what loses more than the margin: over all looks, and over all candidates together.
     """
@@ -35,19 +35,24 @@ class Answers:
 
     Attributes
     ----------
-    right
-        (n,) bool, whether each is classified as labelled.
+    score
+        (n,) from 0 to 1, how well each is answered: 1 or 0 where an image has a class, of masks their overlap (IoU).
     loss
-        (n,) cross-entropy of each, in nats.
+        (n,) cross-entropy of each, in nats; of masks in the mean over their pixels.
     """
 
-    right: NDArray[np.bool_]
+    score: NDArray[np.bool_] | NDArray[np.float64]
     loss: NDArray[np.float64]
 
     @property
     def percent(self) -> float:
-        """Accuracy, in per cent."""
-        return 100 * float(self.right.mean())
+        """Accuracy, or mean IoU, in per cent."""
+        return 100 * float(self.score.mean())
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(n,) whether each is answered exactly as labelled."""
+        return np.asarray(self.score == 1)
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,9 @@ class Verdict:
     worse
         Whether it is shown to be worse, so that more captures would be wasted.
     gained, lost
-        Captures that only the candidate, only the current one, gets right.
+        Captures that the candidate, that the current one, answers better.
     gain_points
-        Mean gain in accuracy, in points (per cent of the captures).
+        Mean paired gain in accuracy or IoU, in points.
     lower_bound_points
         The gain is at least this, at the gate's confidence.
     loss_change, loss_error
@@ -111,10 +116,10 @@ class Decision:
 def decide(current: Answers, candidates: Mapping[str, Answers], gate: Gate | None = None) -> Decision:
     """Compare candidates with the current backend on the same captures, image by image.
 
-    A candidate passes if its gain is above minus the margin at the gate's confidence, and it is better in the mean: it
-    gets more captures right, or as many with a smaller loss. A loss that is larger at 95 % confidence forbids it. Of
-    those that pass, the one with the most captures right is released; on a tie, the one that is named first. The error
-    rate is shared out evenly among the candidates (Bonferroni), and holds however often this is called on a growing
+    A candidate passes if its gain is above minus the margin at the gate's confidence, and it is better in the mean: its
+    captures are answered better, or as well with a smaller loss. A loss that is larger at 95 % confidence forbids it.
+    Of those that pass, the one that gains most is released; on a tie, the one that is named first. The error rate is
+    shared out evenly among the candidates (Bonferroni), and holds however often this is called on a growing
     sample (see `labonn.compensation.evidence`).
 
     Parameters
@@ -129,7 +134,7 @@ def decide(current: Answers, candidates: Mapping[str, Answers], gate: Gate | Non
     gate = gate or Gate()
     error_rate = (1 - gate.confidence) / len(candidates)
     verdicts = {name: _judge(current, answers, gate.margin_points, error_rate) for name, answers in candidates.items()}
-    captures = len(current.right)
+    captures = len(current.score)
     passing = [name for name, verdict in verdicts.items() if verdict.passes]
     preferred = max(passing or verdicts, key=lambda name: (verdicts[name].gain_points, -_rank(name, verdicts)))
     if captures < FEWEST_VALIDATION_CAPTURES:
@@ -143,20 +148,21 @@ def decide(current: Answers, candidates: Mapping[str, Answers], gate: Gate | Non
 
 
 def _judge(current: Answers, new: Answers, margin_points: float, error_rate: float) -> Verdict:
-    captures = len(current.right)
-    gained, lost = int((new.right & ~current.right).sum()), int((current.right & ~new.right).sum())
+    captures = len(current.score)
+    gain = new.score.astype(np.float64) - current.score
+    mean = float(gain.mean())
     change = new.loss - current.loss
     loss_change, loss_error = float(change.mean()), float(change.std(ddof=1)) / sqrt(captures) if captures > 1 else 0.0
-    not_worse = evidence(gained, lost, captures, -margin_points / 100) >= 1 / error_rate
-    better = gained > lost or (gained == lost and loss_change < 0)
+    not_worse = evidence(gain, -margin_points / 100) >= 1 / error_rate
+    better = mean > 0 or (mean == 0 and loss_change < 0)
     loses = loss_change > _ONE_SIDED_95 * loss_error
     return Verdict(
         passes=not_worse and better and not loses and captures >= FEWEST_VALIDATION_CAPTURES,
-        worse=evidence(lost, gained, captures, 0.0) >= 1 / error_rate,
-        gained=gained,
-        lost=lost,
-        gain_points=100 * (gained - lost) / captures,
-        lower_bound_points=100 * lower_bound(gained, lost, captures, error_rate),
+        worse=evidence(-gain, 0.0) >= 1 / error_rate,
+        gained=int((gain > 0).sum()),
+        lost=int((gain < 0).sum()),
+        gain_points=100 * mean,
+        lower_bound_points=100 * lower_bound(gain, error_rate),
         loss_change=loss_change,
         loss_error=loss_error,
     )

@@ -38,6 +38,12 @@ class Lecture:
     images: Tensor  # (N, C, H, W)
     teaching: Teaching
     student: Student
+    overlap: float = 0.0  # weight of the overlap in the task's loss, where each pixel has a class
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether each pixel has a class, or each image."""
+        return self.teaching.of_pixels
 
 
 class Material:

@@ -2,11 +2,13 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 
 from torch import Tensor, nn
 
 from labonn.compensation.material import Material, split_backend
-from labonn.compensation.methods import RECIPES, Recipe
+from labonn.compensation.methods import Recipe, recipe_of
 from labonn.compensation.ridge_map import fit_ridge_map, fold_in
 from labonn.ntk import require_trainable_kernel
 from labonn.training import distillation_loss
@@ -48,7 +50,8 @@ def rematch(
         return simulated.eval()
     matched = copy.deepcopy(backend)
     if method != "none":
-        _train(split_backend(matched)[1], RECIPES[method], material, seed, on_step)
+        recipe = recipe_of(method, of_pixels=material.lecture.of_pixels)
+        _train(split_backend(matched)[1], recipe, material, seed, on_step)
     return matched.eval()
 
 
@@ -56,11 +59,16 @@ def _train(layers: nn.Sequential, recipe: Recipe, material: Material, seed: int,
     lecture, captured = material.lecture, material.captured
     teaching = lecture.teaching if recipe.twin else lecture.teaching.of(captured.indices)
     features = material.predicted if recipe.twin else material.features
-    if recipe.weights.ntkd:
-        require_trainable_kernel(layers, features[: len(captured.indices)])
+    weights, outputs = replace(recipe.weights, overlap=lecture.overlap), teaching.outputs
+    if weights.ntkd:
+        require_trainable_kernel(layers, features[: min(len(captured.indices), teaching.batch)], outputs=outputs)
+
+    step, without = count(), replace(weights, ntkd=0.0)
+    with_kernel = replace(weights, ntkd=recipe.kernel_every * weights.ntkd)
 
     def loss_of(indices: Tensor) -> Tensor:
-        return distillation_loss(layers, features[indices], teaching.lesson(indices, recipe.weights), recipe.weights)
+        mine = without if next(step) % recipe.kernel_every else with_kernel
+        return distillation_loss(layers, features[indices], teaching.lesson(indices, mine), mine, outputs=outputs)
 
     layers.train()
     with seeded(seed):

@@ -86,7 +86,7 @@ class Twin:
         return self.weights[self.basis.places["offset"]][0]
 
     def light(self, images: Tensor) -> Tensor:
-        """What the display makes of images (N, 1, H, W)."""
+        """What the display makes of images (N, 1 + others, H, W), its own colour first."""
         return images.clamp_min(0) ** self.display_gamma
 
     def tiles(self, images: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class Twin:
         16 bits (bfloat16) faster still, it does: off by a thousandth of the maps, a twelfth of a capture's noise.
         """
         height, width = self.basis.image_shape
-        pixels = height * width
+        pixels, mix = height * width, "mix" in self.basis.parts
         if count < pixels or pixels > LARGEST_MATRIX_PIXELS:
             return lambda light: self.basis.predict(light, weights)
         dark = self.basis.predict(torch.zeros(1, 1, height, width), weights)
@@ -129,8 +129,9 @@ class Twin:
 
         def predicted(light: Tensor) -> Tensor:
             with _in_16_bits():
-                seen = torch.addmm(dark.flatten(1), light.flatten(1), matrix)
-            return seen.reshape(-1, *dark.shape[1:])
+                seen = torch.addmm(dark.flatten(1), light[:, :1].flatten(1), matrix)
+            seen = seen.reshape(-1, *dark.shape[1:])
+            return seen + self.basis.mixed(light, weights) if mix else seen
 
         return predicted
 
@@ -144,7 +145,7 @@ class Twin:
         cut = self.kernels[:, margin : margin + NOISE_TAPS, margin : margin + NOISE_TAPS].clamp_min(0)
         gathered = cut.sum(dim=(1, 2))
         mean = (cut.sum(dim=0) / gathered.sum().clamp_min(1e-12))[None, None]
-        light = functional.conv2d(self.light(images), mean, padding=NOISE_TAPS // 2)
+        light = functional.conv2d(self.light(images[:, :1]), mean, padding=NOISE_TAPS // 2)
         slope, dark = self.noise.slope * gathered, self.noise.dark
         if len(slope) > 1:  # a plain lens has no second half
             slope, dark = (half[0::2] + half[1::2] for half in (slope, dark))

@@ -6,7 +6,8 @@ with s the light of the picture shown, phi_j a low power of the place in the pic
 products), k_tj a kernel on its own support, and h_m what needs no kernel of its own: smooth patterns over the tile, the
 picture spread so widely that hardly more than its amount counts, and light from so far that only coarse cells of it
 matter, the neighbouring tiles' among it: the scene is the same for all of them, so that what their sub-apertures throw
-into this tile is one more kernel, far from its middle.
+into this tile is one more kernel, far from its middle. What a filter lets pass of another colour's light arrives in
+that colour's own place and shape: it is a kernel of its own over that colour's picture, "mix".
 Every weight is linear, and every tile of one optic has the same functions: one Gram matrix serves them all.
 """
 
@@ -20,13 +21,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Part = Literal["core", "tilt", "bowl", "kernel", "offset", "background", "halo", "far", "field", "field2"]
+Part = Literal["core", "tilt", "bowl", "kernel", "offset", "background", "halo", "far", "field", "field2", "mix"]
 
 # The simplest first.
-ALL_PARTS: tuple[Part, ...] = ("kernel", "offset", "halo", "background", "far", "field", "field2")
+ALL_PARTS: tuple[Part, ...] = ("kernel", "offset", "halo", "background", "far", "field", "field2", "mix")
 # Sides of kernels. "kernel" is wider than any design's: aberrations and stray light spread a PSF beyond it; what
 # changes over the field is narrower. "core", "tilt" and "bowl" are the same three for a quick look.
-TAPS: dict[Part, int] = {"kernel": 17, "field": 11, "field2": 7, "core": 11, "tilt": 7, "bowl": 5}
+TAPS: dict[Part, int] = {"kernel": 17, "field": 11, "field2": 7, "mix": 7, "core": 11, "tilt": 7, "bowl": 5}
 KERNEL_TAPS = TAPS["kernel"]
 HALO_TAPS = (4.0, 12.0)  # standard deviation of what is scattered widely; the whole picture's mean is the third
 WAVES = 6  # half periods over the tile that a background may have, and one less
@@ -44,15 +45,18 @@ class Basis:
         Which; their features stand in this order.
     image_shape
         (H, W), taps.
+    others
+        How many colours there are besides the tiles' own.
     """
 
     parts: tuple[Part, ...]
     image_shape: tuple[int, int]
+    others: int = 0
 
     def size(self, part: Part) -> int:
         """How many features a part has."""
         if part in TAPS:
-            return len(self.powers(part)) * TAPS[part] ** 2
+            return self._layers(part) * TAPS[part] ** 2
         if part == "far":
             return int(self._far_cells.sum())
         return {"offset": 1, "background": WAVES**2 - 1, "halo": len(HALO_TAPS) + 1}[part]
@@ -82,29 +86,40 @@ class Basis:
         )
 
     def rows(self, light: Tensor) -> Iterator[Tensor]:
-        """The features of each picture, (F, H W), one picture after the other; light (N, 1, H, W)."""
+        """The features of each picture, (F, H W), one picture after the other; light (N, 1 + others, H, W)."""
         for picture in light:
             yield torch.cat([self._rows_of(picture[None], part) for part in self.parts])
 
     def predict(self, light: Tensor, weights: Tensor) -> Tensor:
-        """The weighted sum: light (N, 1, H, W), weights (F, T) -> (N, T, H, W)."""
+        """The weighted sum: light (N, 1 + others, H, W), weights (F, T) -> (N, T, H, W); own colour first.
+
+        Of light (N, 1, H, W), what its own colour makes alone.
+        """
         count = weights.shape[1]
+        own = light[:, :1]
         total = light.new_zeros(len(light), count, *self.image_shape)
         for part, place in self.places.items():
             mine = weights[place].to(light)
-            if part in TAPS:
+            if part == "mix":
+                if light.shape[1] > 1:
+                    total += self.mixed(light, weights)
+            elif part in TAPS:
                 kernels = mine.T.reshape(count, -1, TAPS[part], TAPS[part])
-                total += functional.conv2d(light * self.powers(part).to(light), kernels, padding=TAPS[part] // 2)
+                total += functional.conv2d(own * self.powers(part).to(light), kernels, padding=TAPS[part] // 2)
             elif part == "far":
                 kernels = light.new_zeros(count, CELLS**2)
                 kernels[:, self._far_cells.flatten()] = mine.T
                 far = functional.conv2d(
-                    self._cells(light), kernels.reshape(count, 1, CELLS, CELLS), dilation=self._cell_taps
+                    self._cells(own), kernels.reshape(count, 1, CELLS, CELLS), dilation=self._cell_taps
                 )
                 total += far[:, :, : self.image_shape[0], : self.image_shape[1]]
             else:
-                total += torch.einsum("ft,nfhw->nthw", mine, self._pictures(light, part))
+                total += torch.einsum("ft,nfhw->nthw", mine, self._pictures(own, part))
         return total
+
+    def mixed(self, light: Tensor, weights: Tensor) -> Tensor:
+        """What the other colours of light (N, 1 + others, H, W) add, (N, T, H, W)."""
+        return functional.conv2d(light[:, 1:], self.kernels(weights, "mix").to(light), padding=TAPS["mix"] // 2)
 
     def kernels(self, weights: Tensor, part: Part = "kernel") -> Tensor:
         """The kernels of a part in the weights (F, T): (T, J, taps, taps)."""
@@ -122,13 +137,20 @@ class Basis:
         if part in TAPS:
             at = torch.arange(TAPS[part]) - TAPS[part] // 2
             radius = torch.hypot(at[:, None].double(), at[None, :].double()).flatten()
-            return torch.exp(2 * (radius - FAR_TAPS).clamp_min(0) / FAR_TAPS).repeat(len(self.powers(part)))
+            return torch.exp(2 * (radius - FAR_TAPS).clamp_min(0) / FAR_TAPS).repeat(self._layers(part))
         if part == "background":
             order = torch.arange(WAVES).double()
             return (order[:, None].square() + order[None, :].square()).flatten()[1:].square()
         return torch.ones(self.size(part), dtype=torch.float64)
 
+    def _layers(self, part: Part) -> int:
+        """How many kernels a part has for a tile."""
+        return self.others if part == "mix" else len(self.powers(part))
+
     def _rows_of(self, picture: Tensor, part: Part) -> Tensor:
+        if part == "mix":
+            return functional.unfold(picture[:, 1:], TAPS[part], padding=TAPS[part] // 2)[0]
+        picture = picture[:, :1]
         if part in TAPS:
             powers = self.powers(part).to(picture)
             return functional.unfold(picture * powers[None], TAPS[part], padding=TAPS[part] // 2)[0]

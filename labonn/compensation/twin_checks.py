@@ -17,7 +17,7 @@ LEAST_LIKENESS = 0.4  # median correlation of fitted with designed kernels: less
 
 
 def check_captures(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> None:
-    """Check images (N, 1, H, W), tiles (N, T, H, W) and kernels (T, taps, taps) before anything is fitted.
+    """Check images (N, C, H, W), tiles (N, T, H, W) and kernels (T, taps, taps) before anything is fitted.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def check_captures(images: Tensor, tiles: Tensor, designed_kernels: Tensor) -> N
 
 
 def check_frames(images: Tensor, tiles: Tensor) -> None:
-    """Check each frame (N, T, H, W) against its image.
+    """Check each frame (N, T, H, W) against its image, of images (N, C, H, W) by the first colour.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def check_frames(images: Tensor, tiles: Tensor) -> None:
         If frames are dark while others are not, or most tiles have a flat top.
     """
     contrast = tiles.var(dim=(2, 3)).mean(dim=1).sqrt()
-    shown = images.var(dim=(1, 2, 3)).sqrt()
+    shown = images[:, 0].var(dim=(1, 2)).sqrt()
     per_image = contrast / shown.clamp_min(1e-6)
     if dark := ((per_image < DARK_FRAME * per_image.median()) & (shown > 1e-3)).nonzero().flatten().tolist():
         raise CalibrationError(

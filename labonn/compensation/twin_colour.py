@@ -3,7 +3,8 @@ r"""The optical twin in colour: one for each colour, since tiles come unmixed, e
     map_k = sum_c map_kc   where the backend reads a kernel's maps summed over the colours, else each by itself
 
 What a twin has of its own (kernels, offsets, display gamma, sensor curve, noise) every colour has of its own; what they
-share is how they are fitted and judged.
+share is how they are fitted and judged. Where the camera's matrix has not unmixed a tile quite, its colour's twin has
+kernels over the others' pictures, too, if left-out captures ask for them.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from labonn.compensation.colour_checks import check_colours
 from labonn.compensation.twin import CHUNK_IMAGES, Twin, with_noise
-from labonn.compensation.twin_basis import ALL_PARTS, Part
+from labonn.compensation.twin_basis import ALL_PARTS, Basis, Part
 from labonn.compensation.twin_fit import fit_twin
 from labonn.errors import CalibrationError
 from labonn.optics import Frontend, joined
@@ -57,7 +59,9 @@ class ColourTwin:
 
     def tiles(self, images: Tensor) -> Tensor:
         """Predict the optical maps (N, T, C, H, W) of images (N, C, H, W), without noise."""
-        return torch.stack([twin.tiles(images[:, c : c + 1]) for c, twin in enumerate(self.colours)], dim=2)
+        return torch.stack(
+            [twin.tiles(images_for(twin.basis, images, c)) for c, twin in enumerate(self.colours)], dim=2
+        )
 
     def maps(self, images: Tensor) -> Tensor:
         """Predict the signed maps (N, M, H, W) of images (N, C, H, W), without noise."""
@@ -69,7 +73,7 @@ class ColourTwin:
         of_colours = [twin.mapping(count) for twin in self.colours]
 
         def predict(images: Tensor) -> Tensor:
-            each = [one(images[:, c : c + 1]) for c, one in enumerate(of_colours)]
+            each = [one(images_for(self.colours[c].basis, images, c)) for c, one in enumerate(of_colours)]
             return joined(each, summed=self.summed)
 
         return predict
@@ -102,6 +106,17 @@ class ColourTwin:
 AnyTwin = Twin | ColourTwin
 
 
+def own_first(images: Tensor, colour: int) -> Tensor:
+    """Images (N, C, H, W) with one of their colours before the others."""
+    order = [colour, *(other for other in range(images.shape[1]) if other != colour)]
+    return images[:, order]
+
+
+def images_for(basis: Basis, images: Tensor, colour: int) -> Tensor:
+    """What a colour's twin looks at of images (N, C, H, W): its own, and the others where they matter to it."""
+    return own_first(images, colour) if "mix" in basis.parts else images[:, colour : colour + 1]
+
+
 def parts_of(twin: AnyTwin) -> tuple[Twin, ...]:
     """The twins of the colours; of a grey bench the twin itself."""
     return twin.colours if isinstance(twin, ColourTwin) else (twin,)
@@ -129,7 +144,8 @@ def twin_of(frontend: Frontend, images: Tensor, tiles: Tensor, *, parts: tuple[P
     Raises
     ------
     CalibrationError
-        As `fit_twin` does; in colour the message names it. Also if there are not as many colours as the design has.
+        As `fit_twin` does; in colour the message names it. Also if there are not as many colours as the design has, if
+        they come in another order, or one is dead.
     """
     kernels, count = frontend.kernels().detach(), frontend.colours
     of_images, of_tiles = images.shape[1], tiles.shape[2] if tiles.ndim == 5 else 1
@@ -138,12 +154,14 @@ def twin_of(frontend: Frontend, images: Tensor, tiles: Tensor, *, parts: tuple[P
             f"images of {of_images} colours and captures of {of_tiles} do not fit a design of {count}: were they"
             " captured on another bench, or for another design?"
         )
+    if count > 1:
+        check_colours(frontend, images, tiles)
     if count == 1:
         return fit_twin(images, tiles if tiles.ndim == 4 else tiles[:, :, 0], kernels, parts=parts)
     twins = []
     for c in range(count):
         try:
-            twins.append(fit_twin(images[:, c : c + 1], tiles[:, :, c], kernels[:, c], parts=parts))
+            twins.append(fit_twin(own_first(images, c), tiles[:, :, c], kernels[:, c], parts=parts))
         except CalibrationError as error:
             raise CalibrationError(f"colour {c + 1} of {count}: {error}") from error
     return ColourTwin(tuple(twins), frontend.summed)

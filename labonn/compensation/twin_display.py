@@ -9,7 +9,7 @@ from torch import Tensor
 
 from labonn.compensation.twin_basis import Basis, Part
 from labonn.compensation.twin_prior import Expectation, expect, prior_precision
-from labonn.compensation.twin_regression import Folds, Moments
+from labonn.compensation.twin_regression import MOST_PIXELS, Folds, Moments
 
 # Of the prior, while only the display is looked for; relative to the mean diagonal of a part's features in one capture.
 QUICK_RIDGES: dict[Part, float] = {"core": 0.03, "offset": 0.0, "halo": 1e-4, "tilt": 0.3, "bowl": 1.0}
@@ -39,7 +39,7 @@ class Display:
     level: Tensor
 
     def light(self, images: Tensor) -> Tensor:
-        """Light of the fitted images, frame by frame, (N, 1, H, W)."""
+        """Light of the fitted images, frame by frame, in their shape."""
         return images.clamp_min(0) ** self.gamma * self.level.to(images)[:, None, None, None]
 
     @property
@@ -50,7 +50,7 @@ class Display:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Kernels and offsets at one display: what predicts left-out captures, and how badly."""
+    """Kernels and offsets at one display: what predicts left-out captures, and its mean square error, added over tiles."""
 
     error: float
     folds: Folds
@@ -75,7 +75,7 @@ def fit_kernels(light: Tensor, tiles: Tensor, designed: Tensor, fold: Tensor) ->
     whole = folds.whole
     precision = prior_precision(basis, whole, QUICK_RIDGES)
     expected = expect(whole, basis, designed)
-    error = float(folds.error(precision, expected.mean(basis)).sum())
+    error = float(folds.error(precision, expected.mean(basis)).sum()) / whole.readings
     return Fitted(error, folds, precision, expected)
 
 
@@ -108,11 +108,12 @@ def fit_display(
         return fit_kernels(light, tiles[part], designed, fold[part])
 
     ones = torch.ones(len(images))
+    readings = tiles.shape[1] * len(tiles[few]) * min(tiles[0, 0].numel(), MOST_PIXELS)
     steps: tuple[float, ...] = (WIDE_STEP, *NARROW_STEPS)
     log_gamma, level, se = log(start.gamma), start.level, 0.0
     for _ in range(ROUNDS):
         before = log_gamma
-        log_gamma, se = search(lambda x: at(x, level, few).error, log_gamma, tiles[few].numel(), steps)  # noqa: B023
+        log_gamma, se = search(lambda x: at(x, level, few).error, log_gamma, readings, steps)  # noqa: B023
         level = fit_level(images.clamp_min(0) ** exp(log_gamma), tiles, at(log_gamma, level))
         steps = NARROW_STEPS
         if abs(log_gamma - before) < NARROW_STEPS[-1] / 4:
@@ -159,7 +160,7 @@ def search(
     for step in steps[1:]:
         best, curvature = _bottom(error, best, step)
     best = min(known, key=lambda x: known[x])
-    # A sum over all readings: about its bottom it grows by one reading's variance at one standard error.
+    # A mean over all readings: about its bottom their sum grows by one reading's variance at one standard error.
     return best, (2 * known[best] / readings / curvature) ** 0.5 if curvature > 0 else 0.0
 
 

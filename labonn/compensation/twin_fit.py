@@ -30,7 +30,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor, *, parts: 
     Parameters
     ----------
     images
-        (N, 1, H, W) float32, what was shown.
+        (N, 1, H, W) float32, what was shown; in colour (N, C, H, W), the tiles' own first.
     tiles
         (N, T, H, W) float32, what was captured.
     designed_kernels
@@ -52,7 +52,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor, *, parts: 
     display, sensor, base = _curves(images, tiles, designed_kernels, fold, worth)
     light, linear = display.light(images), sensor.light(tiles)
 
-    wide = Basis(parts, (images.shape[2], images.shape[3]))
+    wide = Basis(parts, (images.shape[2], images.shape[3]), others=images.shape[1] - 1)
     selection = select(wide, fold_moments(wide, light, linear, fold), base.expected, worth)
     predicted = sensor.read(_left_out(selection, light, fold))
     residual = tiles - predicted
@@ -61,8 +61,7 @@ def fit_twin(images: Tensor, tiles: Tensor, designed_kernels: Tensor, *, parts: 
 
     whole = selection.folds.whole
     weights = whole.solve(selection.precision, selection.prior)
-    readings = len(tiles) * tiles[0, 0].numel()
-    variance = whole.error(weights) / readings
+    variance = whole.error(weights) / whole.readings
     signed = signed_maps(residual)
     kernels = selection.basis.kernels(weights)[:, 0]
     check_likeness(kernels, designed_kernels)
@@ -123,7 +122,8 @@ def _light_of(fitted: Fitted, light: Tensor, fold: Tensor) -> Tensor:
 
 def _reading_error(fitted: Fitted, sensor: Sensor, light: Tensor, tiles: Tensor, fold: Tensor) -> float:
     """Left-out residual of readings, not of the light that a sensor's curve makes of them."""
-    return float((tiles - sensor.read(_light_of(fitted, light, fold))).double().square().sum())
+    left = (tiles - sensor.read(_light_of(fitted, light, fold))).double()
+    return float(left.square().mean(dim=(0, 2, 3)).sum())
 
 
 def _left_out(selection: Selection, light: Tensor, fold: Tensor) -> Tensor:

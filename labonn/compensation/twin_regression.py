@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+MOST_PIXELS = 2048  # of a capture: more say hardly more of some hundred features
 JITTER = 1e-6  # of the diagonal: what features that the captures do not tell apart need, in single precision
 
 
@@ -30,26 +31,38 @@ class Moments:
         y^T y, (T,).
     captures
         How many.
+    readings
+        How many of each tile, over all captures.
     """
 
     gram: Tensor
     target: Tensor
     power: Tensor
     captures: int
+    readings: int
 
     @classmethod
     def of(cls, rows: Iterable[Tensor], tiles: Tensor) -> "Moments":
-        """Sum over captures: features (F, H W) one capture after the other, tiles (N, T, H, W); streamed."""
+        """Sum over captures: features (F, H W) one capture after the other, tiles (N, T, H, W); streamed.
+
+        Of pictures of more than `MOST_PIXELS`, so many are read, drawn anew for each capture.
+        """
         gram = target = None
-        for features, tile in zip(rows, tiles, strict=True):
+        power = torch.zeros(tiles.shape[1], dtype=torch.float64)
+        pixels, generator = tiles[0, 0].numel(), torch.Generator().manual_seed(0)
+        for features, tile in zip(rows, tiles.flatten(2), strict=True):
             if gram is None:
                 gram = torch.zeros(len(features), len(features), dtype=torch.float64)
                 target = torch.zeros(len(features), tiles.shape[1], dtype=torch.float64)
+            if pixels > MOST_PIXELS:
+                read = torch.randperm(pixels, generator=generator)[:MOST_PIXELS]
+                features, tile = features[:, read], tile[:, read]
             gram += (features @ features.T).double()
-            target += (features @ tile.flatten(1).T).double()
+            target += (features @ tile.T).double()
+            power += tile.double().square().sum(dim=1)
         if gram is None or target is None:
             raise ValueError("moments of no captures")
-        return cls(gram, target, tiles.double().square().sum(dim=(0, 2, 3)), len(tiles))
+        return cls(gram, target, power, len(tiles), len(tiles) * min(pixels, MOST_PIXELS))
 
     def __add__(self, other: "Moments") -> "Moments":
         """Both captures together."""
@@ -58,6 +71,7 @@ class Moments:
             self.target + other.target,
             self.power + other.power,
             self.captures + other.captures,
+            self.readings + other.readings,
         )
 
     def __sub__(self, other: "Moments") -> "Moments":
@@ -67,11 +81,12 @@ class Moments:
             self.target - other.target,
             self.power - other.power,
             self.captures - other.captures,
+            self.readings - other.readings,
         )
 
     def of_features(self, chosen: Tensor) -> "Moments":
         """The same with some of the features only."""
-        return Moments(self.gram[chosen][:, chosen], self.target[chosen], self.power, self.captures)
+        return Moments(self.gram[chosen][:, chosen], self.target[chosen], self.power, self.captures, self.readings)
 
     def factor(self, precision: Tensor) -> Tensor:
         """Lower Cholesky factor of X^T X + diag(precision), (F, F)."""

@@ -1,6 +1,6 @@
 """Which parts a twin has, and how much its prior weighs: what left-out captures justify, simplest first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ RIDGES: dict[Part, tuple[float, ...]] = {
     "far": (1e-2, 1e-1, 1.0),
     "field": (1e-1, 1.0, 10.0),
     "field2": (1.0, 10.0, 100.0),
+    "mix": (1e-2, 1e-1, 1.0, 10.0),
 }
 FINE = (0.3, 1.0, 3.0)  # times the kernel's, once all parts are known
 
@@ -78,7 +79,7 @@ def select(wide: Basis, folds: Folds, expected: Expectation, worth: float) -> Se
 
     best = min((tried({"kernel": r, "offset": 0.0}) for r in RIDGES["kernel"]), key=lambda s: s.total)
     for part in wide.parts:
-        if part in best.ridge:
+        if part in best.ridge or not wide.size(part):
             continue
         widest = min((tried({**best.ridge, part: r}) for r in RIDGES[part]), key=lambda s: s.total)
         gains[part] = 1 - widest.total / max(best.total, 1e-30)
@@ -93,7 +94,7 @@ def _with(
 ) -> Selection:
     parts = tuple(part for part in wide.parts if part in ridge)
     chosen = torch.cat([torch.arange(wide.features)[wide.places[part]] for part in parts])
-    basis, mine = Basis(parts, wide.image_shape), folds.of_features(chosen)
+    basis, mine = replace(wide, parts=parts), folds.of_features(chosen)
     precision = prior_precision(basis, mine.whole, ridge)
     prior = expected.mean(basis)
     return Selection(basis, mine, precision, prior, ridge, mine.error(precision, prior), gains)

@@ -42,6 +42,7 @@ class Optic(Frozen):
 
     serial_number: str = Field(min_length=1)
     description: str = ""
+    model: str | None = Field(None, description="the model of labonn train that it was made for, where it was for one")
 
 
 class Interlocks(Frozen):

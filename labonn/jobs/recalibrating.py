@@ -165,7 +165,7 @@ def _message(shot: Shot, after: Look, outcome: "Outcome", lab_dir: Path, now: da
         "run": outcome.run_folder.name,
         "status": outcome.status,
         "reason": outcome.error,
-        "accuracy": result.get("accuracy"),
+        "accuracy": result.get("accuracy", result.get("miou")),
         "released": result.get("released"),
         "release": result.get("release"),
         "report": None if outcome.report is None else str(outcome.report),

@@ -97,7 +97,7 @@ def compensate(
             material.predict(step.advance)
     for method in wanted:
         if method not in backends:
-            with show(f"re-matching: {method}", steps_of(method)) as step:
+            with show(f"re-matching: {method}", steps_of(method, of_pixels=lecture.of_pixels)) as step:
                 backends[method] = rematch(backend, method, material, seed=seed, on_step=step.advance)
     return Compensated(twin, captured, backends, candidates, None if trusted else _warning(explained, len(shown)))
 

@@ -48,7 +48,7 @@ class Continuation:
         """The runs whose captures may be taken over."""
         return self._runs
 
-    def calibration(self, lab: "Lab", optics: str, pattern_rad: Floats) -> Calibration | None:
+    def calibration(self, lab: "Lab", optics: str, pattern_rad: Floats | None) -> Calibration | None:
         """Give the calibration of the run that is continued, if a look at the bench says that it still holds.
 
         A few of the images are captured again, twice, and compared with what was recorded of them. The phase pattern
@@ -61,7 +61,7 @@ class Continuation:
         optics
             What the frontend is told to be now, as `optics_hash` gives it.
         pattern_rad
-            Its phase pattern, (H, W) of the SLM.
+            Its phase pattern, (H, W) of the SLM; None where the optic is fixed.
 
         Raises
         ------
@@ -145,13 +145,13 @@ class Continuation:
         continues = lab.run_record.record.continues
         return np.array([1 + continues.index(names[origin]) for origin in from_run], np.int64)
 
-    def _look_again(self, lab: "Lab", calibration: Calibration, pattern_rad: Floats) -> Sameness:
+    def _look_again(self, lab: "Lab", calibration: Calibration, pattern_rad: Floats | None) -> Sameness:
         before = self._some_captures()
         # A display has settled to 99 %: what was shown before a frame is in it, and is shown again, too.
         pictures = np.stack([before["shown_before"], before["shown"]], axis=1).reshape(-1, *calibration.picture_shape)
         registration, again = Registration(calibration), []
         with lab.step("seeing whether the bench is the same", total=2 * len(pictures)) as step:
-            if lab.bench.has_slm:
+            if pattern_rad is not None:
                 lab.bench.slm.show(pattern_rad)
             both = np.concatenate([pictures, pictures])
             for shot in capture(lab.bench, both, registration, keep_frames=True, counts=CaptureCounts()):

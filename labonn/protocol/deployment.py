@@ -15,9 +15,9 @@ from labonn.capture import Calibration, Calibrator, Pattern, ready_for_captures
 from labonn.compensation import Lecture
 from labonn.data import DataSet, Split, load
 from labonn.design import Design, Layout, lay_out
-from labonn.errors import CalibrationError, RecordError
+from labonn.errors import CalibrationError, ConfigError, RecordError
 from labonn.networks import Student, make_teacher
-from labonn.optics import PhaseSolution
+from labonn.optics import PhaseSolution, signed_maps
 from labonn.protocol.capturing import calibration_file, capture_group, optics_hash
 from labonn.protocol.trained import tensors
 from labonn.records import (
@@ -33,6 +33,7 @@ from labonn.records import (
 from labonn.records.disk import plain
 from labonn.report import figures
 from labonn.training import Teaching
+from labonn.training.model import kernel_outputs_of
 
 if TYPE_CHECKING:
     from labonn.protocol.lab import Lab
@@ -50,10 +51,11 @@ class Deployment:
     data: DataSet
     teacher: nn.Module
     student: Student
-    pattern_rad: NDArray[np.float32]  # (H, W) of the SLM
-    psf_target: NDArray[np.float32]  # (T, taps, taps)
-    psf_realised: NDArray[np.float32]  # (T, taps, taps), as the search for the pattern expects them
-    psf_correlation: NDArray[np.float32]  # (T,)
+    psf_target: NDArray[np.float32]  # (T, [C,] taps, taps)
+    # Where an SLM shows its kernels; a fixed optic has them in itself.
+    pattern_rad: NDArray[np.float32] | None = None  # (H, W) of the SLM
+    psf_realised: NDArray[np.float32] | None = None  # (T, taps, taps), as the search for the pattern expects them
+    psf_correlation: NDArray[np.float32] | None = None  # (T,)
 
     @property
     def layout(self) -> Layout:
@@ -63,28 +65,37 @@ class Deployment:
     @property
     def optics(self) -> str:
         """Hash of what the frontend is told to be: captures of one model are not those of another."""
-        return optics_hash(self.pattern_rad, self.psf_target)
+        told = (self.psf_target,) if self.pattern_rad is None else (self.pattern_rad, self.psf_target)
+        return optics_hash(*told)
 
     def lecture(self, cache: Path) -> Lecture:
         """The training set, and what the teacher says of it; its answers and its kernel are kept in the cache."""
         images, labels = self.training_images(), torch.from_numpy(self.data.train.labels)
-        teaching = Teaching(self.teacher, images, labels, batch=self.design.training.batch, cache=cache)
-        return Lecture(images, teaching, self.student)
+        outputs = kernel_outputs_of(self.design)
+        teaching = Teaching(
+            self.teacher, images, labels, batch=self.design.training.batch, cache=cache, outputs=outputs
+        )
+        return Lecture(images, teaching, self.student, self.design.training.overlap_weight)
 
     def training_images(self) -> Tensor:
-        """The training set's images, (N, 1, H, W)."""
+        """The training set's images, (N, C, H, W)."""
         return torch.from_numpy(self.data.train.images)
 
     def ideal_tiles(self, images: Tensor) -> Tensor:
-        """The optical maps (N, T, H, W) that the student expects of images (N, 1, H, W)."""
+        """The optical maps (N, T, [C,] H, W) that the student expects of images (N, C, H, W)."""
         with torch.no_grad():
             return self.student.frontend.ideal_tiles(images)
+
+    def maps_of(self, tiles: Tensor) -> Tensor:
+        """The feature maps (N, M, H, W) that the backend reads, of tiles (N, T, [C,] H, W)."""
+        return self.student.frontend.maps_of(tiles)
 
     def calibrator(self, lab: "Lab") -> Calibrator:
         """Give the laboratory's calibrations of the bench, for this network."""
         probes = self.data.train.images[:PROBE_IMAGES]
-        phase_rad = self.pattern_rad if lab.bench.has_slm else None
-        pattern = Pattern(phase_rad, pictures_of(probes), self.ideal_tiles(torch.from_numpy(probes)).numpy())
+        pattern = Pattern(
+            self._pattern_for(lab), pictures_of(probes), self.ideal_tiles(torch.from_numpy(probes)).numpy()
+        )
         shape = (probes.shape[2], probes.shape[3])
         return Calibrator(lab.bench, lab.folder, lab.run_record.id, self.layout, shape, pattern)
 
@@ -100,7 +111,7 @@ class Deployment:
         CalibrationError, InstrumentError
             As `labonn.capture.ready_for_captures` does.
         """
-        earlier = lab.continuation.calibration(lab, self.optics, self.pattern_rad)
+        earlier = lab.continuation.calibration(lab, self.optics, self._pattern_for(lab))
         if earlier is not None:
             return earlier
         with lab.step("calibrating") as step:
@@ -128,9 +139,31 @@ class Deployment:
             if release.calibration is None:
                 raise RecordError(f"release {release.id} has no calibration, and none is kept: recalibrate")
             calibration = Calibration.load(release.file(release.calibration))
-        if lab.bench.has_slm:
-            lab.bench.slm.show(self.pattern_rad)
+        self.show(lab)
         return calibration
+
+    def show(self, lab: "Lab") -> None:
+        """Put its pattern on the SLM, where there is one.
+
+        Raises
+        ------
+        ConfigError
+            If there is one, and the network has no pattern.
+        """
+        pattern_rad = self._pattern_for(lab)
+        if pattern_rad is not None:
+            lab.bench.slm.show(pattern_rad)
+
+    def _pattern_for(self, lab: "Lab") -> NDArray[np.float32] | None:
+        """Its pattern for the bench's SLM; None where the optic is fixed."""
+        if lab.bench.has_slm == (self.pattern_rad is not None):
+            return self.pattern_rad
+        kinds = ("a fixed optic", "an SLM")
+        raise ConfigError(
+            f"{lab.bench_path}: bench {lab.bench_config.name!r} has {kinds[lab.bench.has_slm]}, and model {self.model}"
+            f" was deployed for a bench with {kinds[not lab.bench.has_slm]}: deploy it here"
+            f" (labonn run train_and_deploy {lab.bench_path} --set model=MODEL)"
+        )
 
     def capture(
         self, lab: "Lab", group: str, images: NDArray[np.float32], calibration: Calibration, *, keep_frames: bool = True
@@ -150,16 +183,25 @@ class Deployment:
 
     def draw(self, lab: "Lab", calibration: Calibration, group: str) -> None:
         """Put layout, pattern, PSFs, and the first frame of a group of captures into the report."""
-        psfs = (self.psf_target, self.psf_realised, self.psf_correlation)
         frame = read_kept(lab.frames_path, group, stop=1)[1][0]
         frame = frame if frame.ndim == 2 else frame[len(frame) // 2]  # of colours one after another, the middle one
         lab.figure("layout", figures.layout(self.layout), "Where the sub-apertures stand on the optic.")
-        lab.figure("phase pattern", figures.phase_pattern(self.pattern_rad), "What the SLM shows.")
-        lab.figure(
-            "point spread functions",
-            figures.psf_pairs(*psfs),
-            "What was asked of the pattern, and what it should give.",
-        )
+        if self.pattern_rad is not None and self.psf_realised is not None and self.psf_correlation is not None:
+            psfs = (self.psf_target, self.psf_realised, self.psf_correlation)
+            lab.figure("phase pattern", figures.phase_pattern(self.pattern_rad), "What the SLM shows.")
+            lab.figure(
+                "point spread functions",
+                figures.psf_pairs(*psfs),
+                "What was asked of the pattern, and what it should give.",
+            )
+        else:
+            with torch.no_grad():
+                signed = signed_maps(self.student.frontend.kernels()[None])[0].numpy()
+            lab.figure(
+                "point spread functions",
+                figures.kernels(signed, self.psf_target),
+                "What the optic was made for: what is subtracted, and below it the two halves.",
+            )
         lab.figure(
             "a frame and its tiles",
             figures.frame_with_tiles(frame, calibration.tile_outlines_px()),
@@ -204,22 +246,26 @@ def store(
     design: Design,
     teacher: nn.Module,
     student: Student,
-    solution: PhaseSolution,
+    solution: PhaseSolution | None,
     description: Mapping[str, Any],
 ) -> str:
-    """Keep a trained network in the laboratory, and give its id."""
+    """Keep a trained network in the laboratory, with its pattern where an SLM shows it, and give its id."""
+    with torch.no_grad():
+        arrays = {"psf_target": student.frontend.psfs()}
+    if solution is not None:
+        arrays = {
+            "pattern_rad": solution.pattern_rad,
+            "psf_target": solution.target,
+            "psf_realised": solution.realised,
+            "psf_correlation": solution.correlation,
+        }
     return save_model(
         lab.folder,
         design=design.name,
         bench=lab.bench_config.name,
         run=lab.run_record.id,
         weights={"teacher": teacher.state_dict(), "student": student.state_dict()},
-        arrays={
-            "pattern_rad": solution.pattern_rad,
-            "psf_target": solution.target,
-            "psf_realised": solution.realised,
-            "psf_correlation": solution.correlation,
-        },
+        arrays=arrays,
         description={"design": design.model_dump(mode="json", by_alias=True), **description},
     )
 

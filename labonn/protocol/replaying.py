@@ -83,7 +83,7 @@ def replay(run_folder: Path, lab_dir: Path, methods: Sequence[str], show: Steps,
     with show("preparing the teacher's answers", None):
         lecture = network.lecture(lab_dir / "cache")
     fitted = compensate(show, backend, lecture, shown, torch.from_numpy(fit_tiles), methods, seed=seed, releasing=False)
-    maps = network.student.frontend.maps_of(torch.from_numpy(tiles))
+    maps = network.maps_of(torch.from_numpy(tiles))
     answers = answer(fitted.backends, maps, unseen.labels)
     return Replayed(record.id, len(shown), len(unseen), fitted, answers)
 

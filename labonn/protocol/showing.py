@@ -36,7 +36,7 @@ def show_compensation(lab: "Lab", network: Deployment, calibration: Calibration,
     first = fitted.captured.indices[:1]
     images = network.training_images()[first]
     rows = {
-        "simulated": network.student.frontend.maps_of(network.ideal_tiles(images)),
+        "simulated": network.maps_of(network.ideal_tiles(images)),
         "captured": fitted.captured.maps[:1],
         "twin": fitted.twin.maps(images),
     }
@@ -56,7 +56,11 @@ def show_compensation(lab: "Lab", network: Deployment, calibration: Calibration,
         )
     lab.figure(
         "the twin's residuals",
-        figures.twin_residuals(fitted.twin.residual.numpy(), fitted.twin.held_out_r2.tolist()),
+        figures.twin_residuals(
+            fitted.twin.residual.numpy(),
+            fitted.twin.held_out_r2.tolist(),
+            colours=network.student.frontend.colours,
+        ),
         "What the twin does not predict of captures that it was not fitted to, tile by tile.",
     )
     lab.figure(
@@ -76,11 +80,11 @@ def show_compensation(lab: "Lab", network: Deployment, calibration: Calibration,
         lab.note("warning", fitted.warning)
 
 
-def show_validation(lab: "Lab", fitted: Compensated, validation: Validation) -> None:
+def show_validation(lab: "Lab", network: Deployment, fitted: Compensated, validation: Validation) -> None:
     """Put the methods side by side, and the gate's evidence, into the report."""
     decision = validation.decision
     lab.note("gate", decision.reason)
-    lab.table("Methods, on the validation captures", _methods(fitted, validation))
+    lab.table("Methods, on the validation captures", _methods(network.design.measure, fitted, validation))
     lab.table(
         "The gate's looks",
         [
@@ -90,7 +94,7 @@ def show_validation(lab: "Lab", fitted: Compensated, validation: Validation) -> 
         ],
     )
     lab.figure(
-        "accuracy",
+        network.design.measure,
         figures.accuracy_bars(validation.percent),
         f"On {validation.captures} captures that no fit has seen.",
     )
@@ -117,13 +121,13 @@ def seconds_of(lab: "Lab") -> dict[str, float]:
     return {part: sum(s for step, s in lab.seconds.items() if step.startswith(begin)) for part, begin in parts.items()}
 
 
-def _methods(fitted: Compensated, validation: Validation) -> list[dict[str, Any]]:
+def _methods(measure: str, fitted: Compensated, validation: Validation) -> list[dict[str, Any]]:
     before = validation.answers["none"]
     return [
         {
             "method": name,
             "trained on": TRAINED_ON[name],
-            "accuracy, %": round(answers.percent, 2),
+            f"{measure}, %": round(answers.percent, 2),
             "points gained": round(answers.percent - before.percent, 2),
             "loss, nats": round(float(np.mean(answers.loss)), 4),
             "may be released": name in fitted.candidates,

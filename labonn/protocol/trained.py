@@ -23,7 +23,7 @@ class Trained:
     design: Design
     teacher: nn.Module
     student: Student
-    accuracy: Mapping[str, float]  # per cent: teacher, simulated
+    accuracy: Mapping[str, float]  # per cent by the design's measure: teacher, simulated
     origin: Mapping[str, Any] = field(default_factory=dict)  # the model that they are from
 
 

@@ -46,7 +46,7 @@ class Validation:
 
     @property
     def percent(self) -> dict[str, float]:
-        """Accuracy of each method, in per cent."""
+        """Accuracy, or mean IoU, of each method, in per cent."""
         return {method: answers.percent for method, answers in self.answers.items()}
 
     @property
@@ -95,7 +95,7 @@ def validate(
         fresh = chosen[start:stop]
         tiles = network.capture(lab, GROUP, split.images[fresh], calibration)
         require_still(fitted.twin, torch.from_numpy(split.images[fresh[:STILL_IMAGES]]), tiles[:STILL_IMAGES])
-        maps.append(network.student.frontend.maps_of(tiles))
+        maps.append(network.maps_of(tiles))
         answers = answer(fitted.backends, torch.cat(maps), split.labels[chosen[:stop]])
         looks[stop] = decide(answers["none"], {name: answers[name] for name in fitted.candidates}, gate)
         if looks[stop].settled:
@@ -124,9 +124,11 @@ def evaluate(
         return {}
     test = network.data.test.first(count)
     tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)
-    maps = network.student.frontend.maps_of(tiles)
+    maps = network.maps_of(tiles)
     percent = {name: answers.percent for name, answers in answer(fitted.backends, maps, test.labels).items()}
-    lab.figure("accuracy on the test set", figures.accuracy_bars(percent), f"On {len(test)} test images.")
+    lab.figure(
+        f"{network.design.measure} on the test set", figures.accuracy_bars(percent), f"On {len(test)} test images."
+    )
     return {"evaluation": {"test_images": len(test), "methods": percent}}
 
 

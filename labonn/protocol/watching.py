@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labonn.capture import light
-from labonn.compensation import Expectation, Outlook, fit_twin
+from labonn.compensation import Expectation, Outlook, twin_of
 from labonn.errors import RecordError
 from labonn.protocol.deployment import Deployment
 from labonn.records import Release, frame_counts, read_frames
 from labonn.records.arrays import read_arrays, write_arrays
 from labonn.records.disk import sync_file
 from labonn.records.runs import FRAMES
+from labonn.training.model import kernel_outputs_of
 
 if TYPE_CHECKING:
     from labonn.protocol.lab import Lab
@@ -28,6 +29,8 @@ MOST_CAPTURES = 64
 FEWEST_CAPTURES = 8
 LABELLED_IMAGES = 2000
 """On which a change is simulated; they are not captured."""
+MOST_VALUES = 100_000_000
+"""In the tiles of all of them, in memory: fewer images, where they are large or in colour."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Reference:
 
     @property
     def images(self) -> NDArray[np.float32]:
-        """The reference images, (n, 1, H, W)."""
+        """The reference images, (n, C, H, W)."""
         return self.outlook.expectation.images.numpy()
 
 
@@ -75,13 +78,8 @@ def reference_of(lab: "Lab", release: Release, network: Deployment, backend: nn.
         outlook = _outlook(Expectation.from_arrays(arrays), network, backend)
         return Reference(outlook, np.asarray(arrays["ladder"]), np.asarray(arrays["still"]).tolist())
     with lab.step("what the release expects of the bench"):
-        if network.student.frontend.colours > 1:
-            raise RecordError(
-                f"release {release.id} is one in colour, whose drift is not watched yet; look at the bench with"
-                " labonn bench check, and recalibrate when it has drifted"
-            )
         shown, tiles = captures_of(lab.folder / "runs" / release.run, release.id)
-        twin = fit_twin(shown, tiles, network.student.frontend.kernels().detach())
+        twin = twin_of(network.student.frontend, shown, tiles)
         expectation = Expectation.of(twin, shown[:images], tiles[:images])
         outlook = _outlook(expectation, network, backend)
     with lab.step("what changes would cost"):
@@ -92,7 +90,7 @@ def reference_of(lab: "Lab", release: Release, network: Deployment, backend: nn.
 
 
 def captures_of(run_folder: Path, release: str) -> tuple[Tensor, Tensor]:
-    """Images (n, 1, H, W) that the run of a release showed, and the tiles (n, T, H, W) that it captured of them."""
+    """Images (n, C, H, W) that the run of a release showed, and the tiles (n, T, [C,] H, W) captured of them."""
     file = run_folder / FRAMES
     try:
         counts = frame_counts(file)
@@ -108,7 +106,8 @@ def captures_of(run_folder: Path, release: str) -> tuple[Tensor, Tensor]:
             f"release {release}: recalibrate, and watch the release that this makes"
         )
     rows = read_frames(file, group, ["shown", "tiles"], stop=MOST_CAPTURES)
-    return torch.from_numpy(rows["shown"])[:, None], torch.from_numpy(rows["tiles"])
+    shown = torch.from_numpy(rows["shown"])
+    return shown if shown.ndim == 4 else shown[:, None], torch.from_numpy(rows["tiles"])
 
 
 def light_power_mw(lab: "Lab") -> float | None:
@@ -121,8 +120,15 @@ def light_power_mw(lab: "Lab") -> float | None:
 
 
 def _outlook(expectation: Expectation, network: Deployment, backend: nn.Module) -> Outlook:
-    labelled = network.data.validation.first(LABELLED_IMAGES)
-    return Outlook(expectation, backend, torch.from_numpy(labelled.images), labelled.labels)
+    labelled = network.data.validation.first(min(LABELLED_IMAGES, max(1, MOST_VALUES // expectation.then[0].numel())))
+    return Outlook(
+        expectation,
+        backend,
+        torch.from_numpy(labelled.images),
+        labelled.labels,
+        maps_of=network.maps_of,
+        outputs=kernel_outputs_of(network.design),
+    )
 
 
 def _keep(path: Path, expectation: Expectation, ladder: NDArray[np.float64], still: Sequence[float]) -> None:

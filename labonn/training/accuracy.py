@@ -62,6 +62,22 @@ def miou_percent(
     return float(each[:, -1].mean()), float(each.mean())
 
 
+def scores_of(answers: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """How well each image was answered, (N,) from 0 to 1: right or wrong, or of masks the IoU of the last class.
+
+    Parameters
+    ----------
+    answers, labels
+        (N,), or of each pixel (N, H, W).
+    classes
+        How many there are.
+    """
+    if labels.ndim == 1:
+        return np.asarray(answers == labels, np.float64)
+    overlap: NDArray[np.float64] = intersection_over_union(answers, labels, classes)[:, -1]
+    return overlap
+
+
 def score_percent(model: nn.Module, inputs: Tensor, labels: NDArray[np.int64], *, chunk: int | None = None) -> float:
     """By what a network is judged, per cent: accuracy, or of masks (N, H, W) the mean IoU of the last class."""
     if labels.ndim == 1:
@@ -86,3 +102,15 @@ def accuracy_interval(right: int, images: int, z: float = 1.96) -> tuple[float, 
     share, weight = right / images, z * z / images
     middle, reach = share + weight / 2, z * sqrt(share * (1 - share) / images + weight / (4 * images))
     return 100 * (middle - reach) / (1 + weight), 100 * (middle + reach) / (1 + weight)
+
+
+def score_interval(scores: NDArray[np.float64] | NDArray[np.bool_], z: float = 1.96) -> tuple[float, float]:
+    """Between which means, in per cent, that of scores (n,) from 0 to 1 lies, at 95 % confidence.
+
+    As `accuracy_interval` where each is 0 or 1; else two standard errors about their mean.
+    """
+    if np.isin(scores, (0.0, 1.0)).all():
+        return accuracy_interval(int(scores.sum()), len(scores), z)
+    reach = z * float(scores.std(ddof=1)) / sqrt(len(scores)) if len(scores) > 1 else 1.0
+    mean = float(scores.mean())
+    return 100 * max(0.0, mean - reach), 100 * min(1.0, mean + reach)

@@ -63,29 +63,37 @@ class Teaching:
         self._teacher = teacher
         self._images = images
         self._labels = labels
-        self._batch = min(batch, len(images))
+        self.batch = min(batch, len(images))
+        """Images in a batch."""
         self._cache = cache
         self._say = say
-        self._outputs = outputs
+        self.outputs = outputs
+        """A function of the logits to take kernels of; None for the logits themselves."""
         self._live = live
         self._logits = None if teacher is None or live else kept_logits(teacher, images, cache)
         self._hidden: Tensor | None = None
         self._fixed = self._cut() if len(images) > WHOLE_KERNEL_IMAGES and not live else None
         self._kernel: TeacherKernel | None = None
 
+    @property
+    def of_pixels(self) -> bool:
+        """Whether each pixel has a label, or each image."""
+        return self._labels.ndim > 1
+
     def of(self, indices: Tensor) -> "Teaching":
         """The same teacher on some of the images, numbered anew."""
-        return Teaching(self._teacher, self._images[indices], self._labels[indices], batch=self._batch, cache=None)
+        images, labels = self._images[indices], self._labels[indices]
+        return Teaching(self._teacher, images, labels, batch=self.batch, cache=None, outputs=self.outputs)
 
     def batches(self, steps: int) -> Iterator[Tensor]:
         """Indices (batch,) of as many batches as there are steps, in an order drawn from torch's generator."""
         told = labelled(self._labels).nonzero().flatten().cpu()
         if self._teacher is None and len(told) < len(self._images):
-            for chosen in shuffled_batches(len(told), self._batch, steps):
+            for chosen in shuffled_batches(len(told), self.batch, steps):
                 yield told[chosen]
             return
         if self._fixed is None:
-            yield from shuffled_batches(len(self._images), self._batch, steps)
+            yield from shuffled_batches(len(self._images), self.batch, steps)
             return
         for chosen in shuffled_batches(len(self._fixed), 1, steps):
             yield self._fixed[int(chosen)]
@@ -102,7 +110,7 @@ class Teaching:
             return Lesson(self._labels[indices], None)
         with torch.no_grad():
             hidden, logits = hidden_and_logits(self._teacher, views)
-            kernel = empirical_ntk(self._teacher, views, outputs=self._outputs) if weights.ntkd else None
+            kernel = empirical_ntk(self._teacher, views, outputs=self.outputs) if weights.ntkd else None
         return Lesson(self._labels[indices], logits, kernel, hidden)
 
     @torch.no_grad()
@@ -124,7 +132,7 @@ class Teaching:
                 self._images,
                 batches=self._fixed,
                 directory=self._cache,
-                outputs=self._outputs,
+                outputs=self.outputs,
                 on_block=lambda done, whole: self._say(f"the teacher's kernel: {done / whole:.0%}"),
             )
         return self._kernel
@@ -136,5 +144,5 @@ class Teaching:
 
     def _cut(self) -> tuple[Tensor, ...]:
         order = torch.randperm(len(self._images), generator=torch.Generator().manual_seed(CUT_SEED))
-        whole = len(order) // self._batch * self._batch
-        return torch.split(order[:whole], self._batch)
+        whole = len(order) // self.batch * self.batch
+        return torch.split(order[:whole], self.batch)

@@ -66,7 +66,7 @@ def find_releases(visit: Visit) -> Found:
 
 def accuracy_of(release: Release) -> tuple[float | None, float | None]:
     """Give what the release before it reached on the captures that released this one, and what it reached itself."""
-    accuracy = release.figures.get("accuracy") or {}
+    accuracy = release.figures.get("accuracy") or release.figures.get("miou") or {}
     numbers = {name: float(value) for name, value in accuracy.items() if isinstance(value, (int, float))}
     before = numbers.pop("none", None)
     chosen = str(release.figures.get("gate", "")).partition(":")[0]

@@ -8,10 +8,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from labonn.report.style import BLUE, GREEN, GREY, ORANGE, VERMILLION
+from tests.benchmarks.compensation_tasks import Task
 from tests.benchmarks.random_worlds import switched_on
 
+# (bench, captures) -> most points below the ceiling: what is asked for, what is tried for.
 MUST = {("mono", 32): (0.3, 0.1), ("mono", 8): (0.6, 0.3), ("hostile", 32): (0.5, 0.2)}
-WORLD_MUST = 0.5
+MUST |= {("poly", 32): (1.0, 0.5), ("segmentation", 32): (1.0, 0.5)}
+ABSOLUTE = {"poly": (76.0, 78.0), "segmentation": (90.0, 93.0)}
+WORLD_MUST = {"mnist": 0.5, "cifar10": 1.0, "carvana": 1.0}
 NAMES = {
     "e2e": "e2e: cross-entropy, labelled captures",
     "kd": "kd: the same and the teacher's answers",
@@ -20,6 +24,11 @@ NAMES = {
     "twin+ce": "twin+ce",
     "twin+kd": "twin+kd",
     "twin+ntkd": "twin+ntkd",
+}
+HAS_NOT = {"mnist": "what the mono bench has not"} | dict.fromkeys(("cifar10", "carvana"), "what the bench has not")
+TOLD = {
+    "accuracy": "Accuracy, per cent.",
+    "miou": "mIoU: mean over images of the overlap of the car, per cent; of 64 x 96 pixels, and of our own split.",
 }
 DRAWN = {  # method -> colour, and how it is called beside its line
     "twin+ntkd": (BLUE, "twin+ntkd, no labels"),
@@ -31,9 +40,24 @@ DRAWN = {  # method -> colour, and how it is called beside its line
 Cells = Mapping[str, Mapping[str, Any]]
 
 
-def table(cells: Cells) -> str:
+def table(task: Task, cells: Cells) -> str:
     """Write the section: the headline against what was asked for, then every method and number of captures."""
     last = max(cell["date"] for cell in cells.values())
+    if task.name != "mnist":
+        lines = [
+            f"## Compensation, {task.data}, in colour",
+            "",
+            f"`python -m tests.benchmarks.compensation {task.name} --work DIR`, {last}; all {task.test:,} test images"
+            " as captured in virtual time; seeds of world and training alike; mean +- standard deviation, in brackets"
+            f" over how many seeds. {TOLD[task.measure]} The ceiling is a backend trained with KD on as many labelled"
+            " captures as are said. Twin methods use no labels of captures; e2e, kd and ntkd do. No fit saw a test"
+            " image. `-random` is the same bench with an optic for drawn kernels.",
+            "",
+        ]
+        for bench in dict.fromkeys(name.split("/")[0] for name in cells):
+            if bench not in task.worlds:
+                lines += _bench(bench, cells)
+        return "\n".join(lines + _worlds(task, [bench for bench in task.worlds if _of(cells, bench)], cells)).rstrip()
     lines = [
         "## Compensation, MNIST, benches `mono` and `hostile`",
         "",
@@ -49,7 +73,7 @@ def table(cells: Cells) -> str:
     for bench in benches:
         if not bench.startswith("random"):
             lines += _bench(bench, cells)
-    lines += _worlds([bench for bench in benches if bench.startswith("random")], cells)
+    lines += _worlds(task, [bench for bench in benches if bench.startswith("random")], cells)
     return "\n".join(lines).rstrip()
 
 
@@ -79,39 +103,46 @@ def draw(cells: Cells, bench: str, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _worlds(worlds: list[str], cells: Cells) -> list[str]:
+def _of(cells: Cells, bench: str) -> dict[str, float]:
+    """What a bench's cells are judged by, by method and captures."""
+    return {name.split("/", 2)[2]: _judged(cell) for name, cell in cells.items() if name.startswith(f"{bench}/")}
+
+
+def _judged(cell: Mapping[str, Any]) -> float:
+    return float(cell["accuracy"] if "accuracy" in cell else cell["miou"])
+
+
+def _worlds(task: Task, worlds: list[str], cells: Cells) -> list[str]:
     if not worlds:
         return []
     lines = [
         "### Worlds drawn at random (`tests/benchmarks/random_worlds.py`), which nothing was developed on",
         "",
-        "| world | what the mono bench has not | simulated | not compensated | ceiling | 32 captures, below it"
-        f" (must: {WORLD_MUST:g}) | 8 captures |",
+        f"| world | {HAS_NOT[task.name]} | simulated | not compensated | ceiling | 32 captures, below it"
+        f" (must: {WORLD_MUST[task.name]:g}) | 8 captures |",
         "|---|---|---|---|---|---|---|",
     ]
     for world in worlds:
-        one = {
-            name.split("/", 2)[2]: float(cell["accuracy"])
-            for name, cell in cells.items()
-            if name.startswith(f"{world}/")
-        }
+        one = _of(cells, world)
         ceiling = next((value for name, value in one.items() if name.startswith("ceiling/")), float("nan"))
         shown = [one.get(name, float("nan")) for name in ("simulated/0", "none/0")]
         below = [ceiling - one.get(f"twin+ntkd/{count}", float("nan")) for count in (32, 8)]
-        on = ", ".join(name.replace("_", " ") for name in switched_on(int(world.removeprefix("random-"))))
+        number = task.worlds[world][1]
+        on = ", ".join(name.replace("_", " ") for name in switched_on(number)) if task.name == "mnist" else "none"
         figures = " | ".join(f"{value:.2f}" for value in (*shown, ceiling, *below))
         lines.append(f"| {world} | {on} | {figures} |")
     return [*lines, ""]
 
 
 def _bench(bench: str, cells: Cells) -> list[str]:
+    said = "accuracy" if any("accuracy" in cell for cell in cells.values()) else "mIoU"
     simulated, none = (_column(cells, bench, method) for method in ("simulated", "none"))
-    most = max((int(n.split("/")[3]) for n in cells if n.startswith(bench) and "/ceiling/" in n), default=0)
+    most = max((int(n.split("/")[3]) for n in cells if n.startswith(f"{bench}/") and "/ceiling/" in n), default=0)
     ceiling = _column(cells, bench, "ceiling", most)
     lines = [
         f"### `{bench}`",
         "",
-        "| | accuracy, % | |",
+        f"| | {said}, % | |",
         "|---|---|---|",
         f"| student, simulated | {_said(simulated)} | |",
         f"| on the bench, calibrated, not compensated | {_said(none)} | |",
@@ -125,10 +156,14 @@ def _bench(bench: str, cells: Cells) -> list[str]:
         if of == bench:
             below = [_said(_minus(ceiling, _column(cells, bench, m, count)), 2) for m in ("twin+ntkd", "twin+kd")]
             lines.append(f"| {count} captures | <= {must} | {wish} | {' | '.join(below)} |")
+    if bench in ABSOLUTE:
+        reached = [_said(_column(cells, bench, m, 32), 2) for m in ("twin+ntkd", "twin+kd")]
+        must, wish = ABSOLUTE[bench]
+        lines.append(f"| 32 captures, absolute | >= {must:g} | {wish:g} | {' | '.join(reached)} |")
     counts = sorted({int(n.split("/")[3]) for n in cells if n.split("/")[0] == bench and n.split("/")[2] in NAMES})
     lines += [
         "",
-        "Accuracy, and in the line below per cent of the drop from simulation that returned:",
+        f"{said[0].upper()}{said[1:]}, and in the line below per cent of the drop from simulation that returned:",
         "",
         f"| captures | {' | '.join(f'{count:,}' for count in counts)} |",
         "|---" * (len(counts) + 1) + "|",
@@ -146,7 +181,7 @@ def _column(cells: Cells, bench: str, method: str, count: int | None = None) -> 
     for name, cell in cells.items():
         of, seed, which, captures = name.split("/")
         if (of, which) == (bench, method) and count in (None, int(captures)):
-            found[int(seed)] = float(cell["accuracy"])
+            found[int(seed)] = _judged(cell)
     return found
 
 

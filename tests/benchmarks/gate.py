@@ -17,10 +17,17 @@ from labonn.protocol.validating import looks_of
 from tests.benchmarks.results import write_section
 
 CANDIDATES = 2
+OUTCOMES = np.array([1.0, -1.0, 0.0])
+"""Gained, lost, neither: what one capture can be."""
 GAINS_POINTS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 EXCHANGED_POINTS = (0.3, 1.0, 3.0)
 """Captures that change sides beyond what the gain needs, in points: lost by a gain, gained by a loss."""
 FIRST, MOST = 100, 6400
+
+
+def outcomes(gained: int, lost: int, captures: int) -> NDArray[np.int64]:
+    """How often each of the `OUTCOMES` of a capture was seen."""
+    return np.array([gained, lost, captures - gained - lost], np.int64)
 
 
 def passed(
@@ -37,8 +44,11 @@ def passed(
     for place, captures in enumerate(looks):
         found, back = np.unique(counts[:, place], axis=0, return_inverse=True)
         bound = -gate.margin_points / 100
-        proven = [up > down and evidence(int(up), int(down), captures, bound) >= threshold for up, down in found]
-        worse = [evidence(int(down), int(up), captures, 0.0) >= threshold for up, down in found]
+        proven = [
+            up > down and evidence(OUTCOMES, bound, counts=outcomes(up, down, captures)) >= threshold
+            for up, down in found
+        ]
+        worse = [evidence(OUTCOMES, 0.0, counts=outcomes(down, up, captures)) >= threshold for up, down in found]
         # What is shown to be worse is given up, and what has passed is released.
         passes[:, place] = np.array(proven)[back.ravel()] & ~given_up | passes[:, max(0, place - 1)]
         given_up |= np.array(worse)[back.ravel()]

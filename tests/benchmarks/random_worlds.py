@@ -31,6 +31,7 @@ _NOT_DRAWN = {
     "quantum_efficiency": {"nm", "relative"},
     "rolling_shutter": {"line_us"},
 }
+_OF_AN_OPTIC = {"fabrication": {"correlation_um", "cell_um"}, "bayer": {"response"}, "measured_psf": {"pixel_um"}}
 _NEVER = {"fabrication", "measured_psf", "bayer", "knock"}  # have no place on this bench, or are events
 
 
@@ -58,8 +59,7 @@ def write(folder: Path, number: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(shipped / "hostile.cfg", folder / f"{name}.cfg")
     world = (shipped / "mono.world.toml").read_text(encoding="utf-8").partition("[effects.")[0]
-    for effect, table in draw(number).items():
-        world += f"[effects.{effect}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()) + "\n"
+    world += _tables(draw(number))
     (folder / f"{name}.world.toml").write_text(world, encoding="utf-8")
     bench = (shipped / "hostile.bench.toml").read_text(encoding="utf-8")
     assert bench.count("rolling_ms = 7.6") == 1
@@ -71,10 +71,39 @@ def write(folder: Path, number: int) -> Path:
     return file
 
 
+def write_behind(bench: Path, folder: Path, name: str, number: int) -> Path:
+    """Write a bench as another one, optic and all, in a world whose every strength is another; gives its bench file."""
+    file = folder / bench.name
+    if not file.exists():
+        shutil.copytree(bench.parent, folder, dirs_exist_ok=True)
+        content = tomllib.loads(bench.read_text(encoding="utf-8"))
+        world = folder / content["world"]["file"]
+        chance, text = np.random.default_rng([2026, 11, number]), world.read_text(encoding="utf-8")
+        effects = {effect: _mild(effect, table, chance) for effect, table in tomllib.loads(text)["effects"].items()}
+        world.write_text(text.partition("[effects.")[0] + _tables(effects), encoding="utf-8")
+        renamed = file.read_text(encoding="utf-8").replace(f'name = "{content["name"]}"', f'name = "{name}"', 1)
+        file.write_text(renamed, encoding="utf-8")
+    return file
+
+
 def switched_on(number: int) -> list[str]:
     """Effects of a world that the mono bench has not."""
     mild = _effects("mono")
     return [name for name, table in draw(number).items() if table["on"] and not mild[name]["on"]]
+
+
+def _mild(effect: str, table: dict[str, Any], chance: np.random.Generator) -> dict[str, Any]:
+    """The table of an effect of a fixed optic's world, with other strengths."""
+    kept = {"on"} | _NOT_DRAWN.get(effect, set()) | _OF_AN_OPTIC.get(effect, set())
+    return {key: value if key in kept else _scaled(value, float(chance.uniform(*MILD))) for key, value in table.items()}
+
+
+def _tables(effects: dict[str, dict[str, Any]]) -> str:
+    """Effects as tables of a world's file."""
+    return "\n".join(
+        f"[effects.{effect}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
+        for effect, table in effects.items()
+    )
 
 
 def _effects(bench: str) -> dict[str, dict[str, Any]]:

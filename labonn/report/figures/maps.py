@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from labonn.report.figures.canvas import INK, NEGATIVE_SIGN, NORMAL, SMALL, bare, sheet
 
 _MEASURED = "captured"
+LARGEST = 16  # maps that are drawn
 
 
 def feature_maps(rows: Mapping[str, NDArray[Any]]) -> Figure:
@@ -18,12 +19,12 @@ def feature_maps(rows: Mapping[str, NDArray[Any]]) -> Figure:
     Parameters
     ----------
     rows
-        Name ("simulated", "captured", "twin") -> (K, H, W). All of one kernel share one scale, differences included,
-        with zero in white. Differences are taken from "captured", or from the last row where none is called so; below
-        each stands its root mean square in per cent of the captured map's.
+        Name ("simulated", "captured", "twin") -> (K, H, W); of many kernels the first 16 are drawn. All of one kernel
+        share one scale, differences included, with zero in white. Differences are taken from "captured", or from the
+        last row where none is called so; below each stands its root mean square in per cent of the captured map's.
     """
     measured = _MEASURED if _MEASURED in rows else list(rows)[-1]
-    shown = {name: np.asarray(maps, dtype=float) for name, maps in rows.items()}
+    shown = {name: np.asarray(maps, dtype=float)[:LARGEST] for name, maps in rows.items()}
     base = shown[measured]
     differences = {
         f"{measured}\n{NEGATIVE_SIGN} {name}": base - maps for name, maps in shown.items() if name != measured

@@ -11,9 +11,11 @@ from labonn.report.figures.canvas import INK, NEGATIVE_SIGN, NORMAL, POSITIVE_SI
 from labonn.report.style import BLUE, GREY
 
 _COLUMNS = 8
+LARGEST = 96  # tiles that are drawn; of more, those that are explained worst
+_COLOURS = "RGB"
 
 
-def twin_residuals(residual: NDArray[Any], held_out_r2: Sequence[float]) -> Figure:
+def twin_residuals(residual: NDArray[Any], held_out_r2: Sequence[float], *, colours: int = 1) -> Figure:
     """Draw where the twin errs: of each tile, the root mean square on captures left out, place by place.
 
     Parameters
@@ -22,8 +24,12 @@ def twin_residuals(residual: NDArray[Any], held_out_r2: Sequence[float]) -> Figu
         (T, H, W), in the student's units; all tiles share one scale, which ends at the 99.5th percentile.
     held_out_r2
         (T,), written above each.
+    colours
+        How many of each tile there are, one after the other.
     """
     pictures = np.asarray(residual, dtype=float)
+    chosen = np.sort(np.argsort(held_out_r2)[:LARGEST])
+    pictures = pictures[chosen]
     columns = min(_COLUMNS, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = sheet(1.0 + 1.1 * columns, 0.5 + 1.35 * rows)
@@ -36,8 +42,9 @@ def twin_residuals(residual: NDArray[Any], held_out_r2: Sequence[float]) -> Figu
             axes.set_visible(False)
             continue
         image = axes.imshow(pictures[tile], cmap="magma", vmin=0, vmax=top, interpolation="nearest")
-        sign = NEGATIVE_SIGN if tile % 2 else POSITIVE_SIGN
-        axes.set_title(f"{tile // 2}{sign}  {100 * (1 - held_out_r2[tile]):.2g} %", size=SMALL, color=INK)
+        number, colour = divmod(int(chosen[tile]), colours)
+        name = f"{number // 2}{NEGATIVE_SIGN if number % 2 else POSITIVE_SIGN}{_COLOURS[colour] if colours > 1 else ''}"
+        axes.set_title(f"{name}  {100 * (1 - held_out_r2[chosen[tile]]):.2g} %", size=SMALL, color=INK)
     figure.supxlabel("above each: part of the left-out captures' variance that is not predicted", size=SMALL, color=INK)
     if image is not None:
         bar = figure.colorbar(image, ax=grid, location="right", aspect=30, pad=0.015)

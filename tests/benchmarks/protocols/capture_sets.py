@@ -6,13 +6,8 @@ import numpy as np
 from pydantic import BaseModel, Field, PositiveInt
 
 from labonn.capture import Calibration
-from labonn.optics import signed_maps
 from labonn.protocol import Lab, Result
 from labonn.protocol.deployment import load_deployment, pick
-
-CHUNK_IMAGES = 500
-TILES_KEPT = 1000
-"""Of so many training images every tile is kept, for the twin; of the others the signed maps."""
 
 
 class Parameters(BaseModel):
@@ -22,6 +17,10 @@ class Parameters(BaseModel):
     folder: Path = Field(description="where the captures go; what is there already is not captured again")
     train: PositiveInt = 20_000
     test: PositiveInt = 10_000
+    chunk_images: PositiveInt = Field(500, description="images in a file")
+    tiles_kept: PositiveInt = Field(
+        1000, description="training images of which every tile is kept, for the twin; of the others the signed maps"
+    )
     seed: int = Field(0, ge=0, description="of the choice of training images")
 
 
@@ -30,7 +29,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     network = load_deployment(lab.folder, parameters.model)
     data, folder = network.data, parameters.folder
     kept = folder / "calibration.h5"
-    lab.bench.slm.show(network.pattern_rad)
+    network.show(lab)
     if kept.exists():
         calibration = Calibration.load(kept)
     else:
@@ -39,13 +38,13 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     wanted = {"test": np.arange(parameters.test), "train": pick(data.train, parameters.train, parameters.seed)}
     for part, chosen in wanted.items():
         images = data.test.images if part == "test" else data.train.images
-        for number, indices in enumerate(np.array_split(chosen, -(-len(chosen) // CHUNK_IMAGES))):
+        for number, indices in enumerate(np.array_split(chosen, -(-len(chosen) // parameters.chunk_images))):
             path = folder / f"{part}-{number:03d}.npz"
             if path.exists():
                 continue
             tiles = network.capture(lab, f"{part}-{number:03d}", images[indices], calibration, keep_frames=False)
-            arrays = {"indices": indices, "maps": signed_maps(tiles).numpy().astype(np.float16)}
-            if part == "train" and number < TILES_KEPT // CHUNK_IMAGES:
+            arrays = {"indices": indices, "maps": network.maps_of(tiles).numpy().astype(np.float16)}
+            if part == "train" and indices[0] in chosen[: parameters.tiles_kept]:
                 arrays["tiles"] = tiles.numpy()
             beside = path.with_name(f"unfinished-{path.name}")
             np.savez(beside, **arrays)

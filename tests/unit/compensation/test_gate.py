@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from labonn.compensation import Answers, Gate, decide
 from labonn.compensation.evidence import BETS, evidence, lower_bound
+from tests.benchmarks.gate import OUTCOMES, outcomes
 
 counts = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 900))
 
@@ -43,7 +44,9 @@ def test_evidence_is_the_mean_capital_of_its_bets():
         for difference in (1, 0, -1, 0, 1, 1, 0):
             capital *= 1 + stake * (difference - bound)
         capitals.append(capital)
-    assert evidence(3, 1, 7, float(bound)) == pytest.approx(float(sum(capitals) / BETS), rel=1e-12)
+    assert evidence(np.array([1.0, 0, -1, 0, 1, 1, 0]), float(bound)) == pytest.approx(
+        float(sum(capitals) / BETS), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(("p_gained", "p_lost"), [(0.02, 0.025), (0.3, 0.305), (0.0, 0.005), (0.495, 0.5)])
@@ -55,7 +58,7 @@ def test_where_nothing_is_gained_beyond_the_bound_no_evidence_is_to_be_expected(
         if gained + lost <= captures:
             ways = comb(captures, gained) * comb(captures - gained, lost)
             chance = ways * chances[1] ** gained * chances[-1] ** lost * chances[0] ** (captures - gained - lost)
-            expected += chance * evidence(gained, lost, captures, -0.005)
+            expected += chance * evidence(OUTCOMES, -0.005, counts=outcomes(gained, lost, captures))
     assert expected == pytest.approx(1, rel=1e-9)
 
 
@@ -63,19 +66,20 @@ def test_where_nothing_is_gained_beyond_the_bound_no_evidence_is_to_be_expected(
 def test_the_lower_bound_is_where_the_evidence_ends(triple):
     gained, lost, rest = triple
     captures = gained + lost + rest + 1
-    bound = lower_bound(gained, lost, captures, 0.05)
+    counted = outcomes(gained, lost, captures)
+    bound = lower_bound(OUTCOMES, 0.05, counts=counted)
     assert -1 <= bound <= (gained - lost) / captures
     if bound > -0.999:
-        assert evidence(gained, lost, captures, bound - 1e-6) >= 20
-    assert evidence(gained, lost, captures, bound + 1e-6) < 20
+        assert evidence(OUTCOMES, bound - 1e-6, counts=counted) >= 20
+    assert evidence(OUTCOMES, bound + 1e-6, counts=counted) < 20
 
 
 @given(counts)
 def test_a_capture_more_that_is_gained_never_speaks_against(triple):
     gained, lost, rest = triple
-    assert evidence(gained + 1, lost, gained + lost + rest + 1, -0.005) >= evidence(
-        gained, lost, gained + lost + rest, -0.005
-    )
+    before = outcomes(gained, lost, gained + lost + rest)
+    after = outcomes(gained + 1, lost, gained + lost + rest + 1)
+    assert evidence(OUTCOMES, -0.005, counts=after) >= evidence(OUTCOMES, -0.005, counts=before)
 
 
 def chance_of_ever_passing(p_gained, p_lost, looks, candidates, trials=2000, seed=0):
@@ -89,7 +93,10 @@ def chance_of_ever_passing(p_gained, p_lost, looks, candidates, trials=2000, see
     for place, captures in enumerate(looks):
         found, back = np.unique(drawn[:, place, :2], axis=0, return_inverse=True)
         ok = np.array(
-            [more > less and evidence(int(more), int(less), captures, -0.005) >= threshold for more, less in found]
+            [
+                more > less and evidence(OUTCOMES, -0.005, counts=outcomes(more, less, captures)) >= threshold
+                for more, less in found
+            ]
         )
         passed |= ok[back.ravel()].reshape(trials, candidates)
     return float(passed.any(axis=1).mean())
@@ -203,3 +210,33 @@ def test_too_few_captures_are_refused_however_good_they_are():
 def test_the_reason_has_the_figures_that_it_judged_by():
     current, new = pair(12, 3, 200)
     assert "12 of 200 captures gained, 3 lost: +4.5 points" in decide(current, {"new": new}).reason
+
+
+def test_masks_are_compared_by_the_overlap_of_each_image():
+    """A gain of 20 points in each of 40 passes; a smaller one of some that others lose, though it is one, does not."""
+    rng = np.random.default_rng(0)
+    current = rng.uniform(0.3, 0.7, 40)
+    loss = np.full(40, 0.4)
+    steady = Answers(current + 0.2, loss - 0.1)
+    lucky = current.copy()
+    lucky[:8] = np.minimum(1.0, lucky[:8] + 0.3)
+    lucky[8:20] -= 0.1
+    decision = decide(Answers(current, loss), {"steady": steady, "lucky": Answers(lucky, loss - 0.01)})
+    found = decision.verdicts["steady"]
+    assert (found.gained, found.lost) == (40, 0)
+    assert found.gain_points == pytest.approx(20)
+    assert found.passes
+    assert -0.5 < found.lower_bound_points < 20
+    assert decision.verdicts["lucky"].gain_points > 0
+    assert not decision.verdicts["lucky"].passes
+    assert decision.released == "steady"
+
+
+def test_the_overlap_of_masks_is_bounded_as_bets_need_it():
+    """Mean capital 1 where the mean gain is the bound, of gains of many sizes: by enumeration, exactly."""
+    gains, chances, bound = np.array([-0.4, 0.1, 0.35]), np.array([0.3, 0.5, 0.2]), 0.0
+    assert gains @ chances == pytest.approx(bound)
+    expected = sum(
+        np.prod(chances[list(which)]) * evidence(gains[list(which)], bound) for which in product(range(3), repeat=6)
+    )
+    assert expected == pytest.approx(1, rel=1e-9)

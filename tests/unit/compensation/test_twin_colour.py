@@ -1,10 +1,15 @@
 """The twin in colour: every colour's own kernels, and maps that are summed or apart as the student's are."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from labonn.compensation import ColourTwin, Twin, attribute, twin_of
+from labonn.compensation.attribution import CHROMATIC, FAULTS
+from labonn.compensation.colour_checks import check_colours
 from labonn.compensation.movement import movement
+from labonn.compensation.twin_basis import TAPS
 from labonn.design import Optic, Sensor
 from labonn.errors import CalibrationError
 from labonn.optics import Frontend
@@ -95,11 +100,95 @@ def test_it_sees_a_picture_move_and_what_a_departure_costs(twin: ColourTwin) -> 
     assert {cost.fault for cost in blame.costs} >= {"misalignment", "vignetting"}
 
 
+def test_what_a_filter_lets_pass_of_another_colour_is_found_and_named() -> None:
+    """Red's tiles hold a fifth of green's, which a twin of red alone cannot say."""
+    images, unseen = pictures(24), pictures(6, seed=21)
+
+    def mixed(shown: torch.Tensor) -> torch.Tensor:
+        tiles = world(shown, noise=0.01)
+        tiles[:, :, 0] += 0.2 * frontend().ideal_tiles(shown).detach()[:, :, 1]
+        return tiles
+
+    blind = twin_of(frontend(), images, mixed(images), parts=PLAIN)
+    seeing = twin_of(frontend(), images, mixed(images), parts=(*PLAIN, "mix"))
+    errors = [(one.tiles(unseen) - mixed(unseen))[:, :, 0].std() for one in (blind, seeing)]
+    assert errors[1] < 0.3 * errors[0]
+    assert ["mix" in one.basis.parts for one in seeing.colours] == [True, False, False]
+    margin = (TAPS["mix"] - 5) // 2
+    leak = seeing.colours[0].basis.kernels(seeing.colours[0].weights, "mix")  # of green, then of blue
+    green = frontend().kernels().detach()[:, 1]
+    inner = slice(margin, margin + 5)
+    assert (leak[:, 0, inner, inner] - 0.2 * green).abs().max() < 0.05 * green.max()
+    assert leak[:, 1].abs().max() < 0.05 * green.max()
+    torch.testing.assert_close(seeing.maps(unseen), frontend().maps_of(seeing.tiles(unseen)), atol=1e-4, rtol=1e-3)
+    many = pictures(SIDE**2, seed=4)  # so many that its own colour becomes one matrix
+    torch.testing.assert_close(seeing.mapping(len(many))(many[:6]), seeing.maps(many[:6]), atol=0.02, rtol=0.02)
+
+
+class Nearest(torch.nn.Module):
+    """Reads a map as the picture whose designed map is closest."""
+
+    def __init__(self, known: torch.Tensor) -> None:
+        super().__init__()
+        self.known = frontend("separate").eval()(known).detach()
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return -torch.cdist(maps.flatten(1), self.known.flatten(1))
+
+
+def moved(tiles: torch.Tensor, down: tuple[float, float, float]) -> torch.Tensor:
+    """Tiles (N, T, C, H, W), each colour moved down by parts of a tap."""
+    frequency = torch.fft.fftfreq(SIDE)[:, None]
+    turned = [torch.fft.ifft2(torch.fft.fft2(tiles[:, :, c]) * torch.exp(-2j * torch.pi * frequency * by)).real
+              for c, by in enumerate(down)]  # fmt: skip
+    return torch.stack(turned, dim=2)
+
+
+WRONG = {
+    "misalignment": lambda tiles: moved(tiles, (0.8, 0.8, 0.8)),
+    "chromatic shift": lambda tiles: moved(tiles, (0.9, 0.0, -0.9)),
+    "colour mixing": lambda tiles: tiles + 2.0 * tiles.roll(1, dims=2),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_what_colours_suffer_apart_is_told_from_what_they_suffer_together(fault: str) -> None:
+    images, base = pictures(12), pictures(1, seed=5)
+    known = (base + 0.5 * pictures(25, seed=7) * (base > 0)).clamp_max(1.0)  # alike, so that maps must be right
+    ideal = frontend().ideal_tiles(images).detach()
+    tiles = WRONG[fault](ideal) + 0.005 * torch.randn(ideal.shape, generator=torch.Generator().manual_seed(3))
+    parts = (*PLAIN, "mix") if fault == "colour mixing" else PLAIN
+    twin = replace(twin_of(frontend(), images, tiles, parts=parts), summed=False)
+    blame = attribute(twin, frontend().kernels().detach(), Nearest(known), known, torch.arange(25))
+    costs = {cost.fault: cost.points for cost in blame.costs}
+    assert blame.culprit is not None
+    assert blame.culprit.fault == fault, costs
+    assert set(costs) == {*FAULTS, *CHROMATIC}
+
+
 def test_captures_of_another_design_are_named_with_their_colour() -> None:
     images = pictures(8)
     tiles = world(images)
     with pytest.raises(CalibrationError, match=r"images of 3 colours and captures of 1 do not fit a design of 3"):
         twin_of(frontend(), images, tiles[:, :, 0])
-    tiles[:, :, 0] = 0.5
-    with pytest.raises(CalibrationError, match=r"^colour 1 of 3: tiles 0, 1, 2, 3 show the same"):
-        twin_of(frontend(), images, tiles, parts=PLAIN)
+    still = tiles.clone()
+    still[:, :2, 0] = 0.5
+    with pytest.raises(CalibrationError, match=r"^colour 1 of 3: tiles 0, 1 show the same"):
+        twin_of(frontend(), images, still, parts=PLAIN)
+    with pytest.raises(
+        CalibrationError, match=r"^colour 1 of 3: captures of \(8, 4, 8, 8\) .* images of \(8, 3, 12, 12\)"
+    ):
+        twin_of(frontend(), images, tiles[..., :8, :8], parts=PLAIN)
+
+
+def test_a_dead_colour_and_swapped_colours_are_named() -> None:
+    """As a lamp that died after calibration, and a data set that comes as B, G, R; photographs are grey at large."""
+    grey = 0.8 * pictures(8, seed=1, colours=1) + 0.2 * pictures(8)
+    tiles = world(grey, noise=0.01)
+    dead = tiles.clone()
+    dead[:, :, 2] = 0.0
+    with pytest.raises(CalibrationError, match=r"^colour 3 of 3 is dead: no tile shows anything in it"):
+        twin_of(frontend(), grey, dead, parts=PLAIN)
+    with pytest.raises(CalibrationError, match=r"follow colours 3, 2, 1 of the images: their order is swapped"):
+        twin_of(frontend(), grey.flip(1), tiles, parts=PLAIN)
+    check_colours(frontend(), grey, tiles)

@@ -11,7 +11,7 @@ from labonn.design import design_hash, load_design
 from labonn.errors import ConfigError, RecordError
 from labonn.networks import Student, make_teacher
 from labonn.protocol.deployment import describe, load_deployment
-from labonn.protocol.realising import realise
+from labonn.protocol.realising import realise, require_made_for
 from labonn.protocol.trained import trained_already
 from labonn.records import load_model, save_model
 from protocols.train_and_deploy import Parameters, found
@@ -98,7 +98,9 @@ def test_what_was_trained_gets_its_phase_pattern_and_says_what_it_is_from(tmp_pa
         folder=tmp_path,
         step=step,
         bench=SimpleNamespace(
-            config=SimpleNamespace(geometry=geometry), slm=SimpleNamespace(pitch_um=8.0, shape=(1080, 1080))
+            has_slm=True,
+            config=SimpleNamespace(geometry=geometry),
+            slm=SimpleNamespace(pitch_um=8.0, shape=(1080, 1080)),
         ),
         bench_config=SimpleNamespace(name="mono"),
         run_record=SimpleNamespace(id="20261126T100000Z-train_and_deploy-abcd"),
@@ -115,3 +117,35 @@ def test_what_was_trained_gets_its_phase_pattern_and_says_what_it_is_from(tmp_pa
     assert said["trained_as"]["design_sha256"] == design_hash(DESIGN)
     assert said["trained_as"]["weights"] == load_model(tmp_path, source).card.files
     assert said["accuracy"] == {"teacher": 99.0, "simulated": 98.0}
+
+
+def fixed(tmp_path, model):
+    optic = SimpleNamespace(serial_number="SIM-1", model=model)
+    return SimpleNamespace(
+        folder=tmp_path,
+        bench=SimpleNamespace(has_slm=False),
+        bench_config=SimpleNamespace(name="poly", optic=optic),
+        bench_path="poly.bench.toml",
+        run_record=SimpleNamespace(id="20261126T100000Z-train_and_deploy-abcd"),
+    )
+
+
+def test_behind_a_fixed_optic_there_is_no_pattern_and_no_other_model_than_it_was_made_for(tmp_path):
+    source = saved(tmp_path)
+    parameters = Parameters(model=source)
+    lab = fixed(tmp_path, source)
+    network = load_deployment(tmp_path, realise(lab, found(lab, parameters), steps=1, seed=0))
+    assert network.pattern_rad is None
+    psfs = networks()[1].frontend.psfs().detach().numpy()
+    assert (network.psf_target == psfs).all()
+    network.show(lab)  # nothing to show
+    lab.bench.has_slm = True
+    with pytest.raises(ConfigError, match=r"bench 'poly' has an SLM, and model .* for a bench with a fixed optic"):
+        network.show(lab)
+    lab.bench.has_slm = False
+    for wrong in (fixed(tmp_path, "other"), fixed(tmp_path, saved(tmp_path))):
+        with pytest.raises(ConfigError, match=rf"SIM-1 was made for model .*not those of {source}"):
+            realise(wrong, found(lab, parameters), steps=1, seed=0)
+    with pytest.raises(ConfigError, match="a network that is trained now: deploy that model"):
+        require_made_for(lab, {})
+    require_made_for(fixed(tmp_path, None), {})

@@ -1,0 +1,63 @@
+"""Captures in colour that no twin should be fitted to: a colour that is dead, colours in another order."""
+
+import torch
+from torch import Tensor
+
+from labonn.errors import CalibrationError
+from labonn.optics import Frontend
+
+_LOOKED_AT = 16  # captures whose colours are compared with the images'
+_SURELY = 0.05  # of the correlation
+
+
+def check_colours(frontend: Frontend, images: Tensor, tiles: Tensor) -> None:
+    """Check that what was captured in each colour follows that colour of the images, and no other.
+
+    Parameters
+    ----------
+    frontend
+        The student's.
+    images, tiles
+        (N, C, H, W), and what was captured of them, (N, T, C, H, W).
+
+    Raises
+    ------
+    CalibrationError
+        If the captures' colours come in another order than the images', or do not follow them any more in one.
+    """
+    if images.shape[2:] != tiles.shape[3:] or tiles.shape[1] != frontend.tiles:
+        return  # of another size or design: `check_captures` says so
+    images, tiles = images[:_LOOKED_AT], tiles[:_LOOKED_AT]
+    count = images.shape[1]
+    with torch.no_grad():
+        grey = frontend.ideal_tiles(images.mean(dim=1, keepdim=True).expand_as(images))
+        each = [frontend.ideal_tiles(images[:, [shown] * count]) for shown in range(count)]
+    likeness = torch.stack([_likeness(tiles, tried, grey) for tried in each])  # (shown, seen)
+    best = likeness.argmax(dim=0)
+    if dead := [c for c in range(count) if not tiles[:, :, c].std() > 1e-6 * tiles.std()]:
+        raise CalibrationError(
+            f"colour {', '.join(str(c + 1) for c in dead)} of {count} is dead: no tile shows anything in it, and the"
+            " others do; check that colour's lamp, cable and plane, calibrate colour again, and capture again"
+        )
+    sure = likeness.gather(0, best[None])[0] - likeness.diagonal() > _SURELY
+    if len(set(best.tolist())) == count and bool(sure.any()) and bool((sure | (best == torch.arange(count))).all()):
+        order = ", ".join(str(c + 1) for c in best.tolist())
+        raise CalibrationError(
+            f"the captures' colours 1 to {count} follow colours {order} of the images: their order is swapped (as RGB"
+            " is in BGR); check planes in the display's table, filters in the camera's, and the order of the data set's"
+            " colours, then calibrate colour and capture again"
+        )
+
+
+def _likeness(tiles: Tensor, expected: Tensor, grey: Tensor) -> Tensor:
+    """Correlation of captured with expected tiles (N, T, C, H, W), in the median over tiles, of each colour (C,).
+
+    What a grey picture would show is taken out of both: photographs are grey at large.
+    """
+    mine, theirs, common = (maps.permute(2, 1, 0, 3, 4).flatten(2) for maps in (tiles, expected, grey))  # (C, T, N H W)
+    mine, theirs, common = (maps - maps.mean(dim=2, keepdim=True) for maps in (mine, theirs, common))
+    power = common.square().sum(dim=2, keepdim=True).clamp_min(1e-12)
+    mine, theirs = (maps - (maps * common).sum(dim=2, keepdim=True) / power * common for maps in (mine, theirs))
+    across = (mine * theirs).sum(dim=2) / (mine.norm(dim=2) * theirs.norm(dim=2)).clamp_min(1e-12)
+    middle: Tensor = across.median(dim=1).values
+    return middle
