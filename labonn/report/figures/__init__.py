@@ -13,7 +13,7 @@ from labonn.report.figures.frames import frame_with_tiles
 from labonn.report.figures.health import dark_frame, light_and_meter, step_response
 from labonn.report.figures.kernels import kernels
 from labonn.report.figures.maps import feature_maps
-from labonn.report.figures.optics import layout, phase_pattern, psf_pairs
+from labonn.report.figures.optics import layout, phase_pattern, psf_pairs, sensor_tiles
 from labonn.report.figures.recognition import embedding, hardest, overlays
 from labonn.report.figures.scores import accuracy_bars, gate_evidence, training_curves
 from labonn.report.figures.twin import attribution_bars, twin_residuals
@@ -41,6 +41,7 @@ __all__ = [
     "photon_transfer_plot",
     "psf_grid",
     "psf_pairs",
+    "sensor_tiles",
     "step_response",
     "tile_bars",
     "training_curves",

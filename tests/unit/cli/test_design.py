@@ -1,0 +1,32 @@
+"""The commands about designs: what they say to programs, and what they refuse."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+import sim
+
+MONO = Path(sim.__file__).parent / "benches" / "mono.bench.toml"
+CATALOGUE = resources.files("labonn.design") / "catalogue"
+
+
+def test_the_check_says_where_each_tile_is_and_draws_it(answer, tmp_path):
+    said = answer("design", "check", "mnist-mono", "--bench", MONO, "--lab", tmp_path)
+    assert len(said["tiles"]) == 16
+    corner = said["tiles"][0]
+    assert (corner["kernel"], corner["sign"], corner["exposure"]) == (0, 1, 0)
+    assert corner["sensor_um"] == pytest.approx([-1.5 * 884, -1.5 * 884])
+    assert corner["off_axis"] == pytest.approx(1.5 * 2.112 / 4.32)
+    assert said["gap_taps"] == 0
+    assert Path(said["sensor_picture"]).stat().st_size > 5_000
+
+
+def test_light_that_is_too_broad_for_the_bench_is_refused(answer, tmp_path):
+    file = tmp_path / "broad.design.toml"
+    file.write_text(
+        (CATALOGUE / "mnist-mono.design.toml").read_text().replace("taps = 7", "taps = 7\nbandwidth_nm = 40.0")
+    )
+    said = answer("design", "check", file, "--bench", MONO, "--lab", tmp_path)
+    assert said["exit_code"] == 2
+    assert "bandwidth_nm = 40 blurs a point over 77.0 um" in said["error"]
