@@ -15,7 +15,8 @@ from labonn.report.figures.kernels import kernels
 from labonn.report.figures.maps import feature_maps
 from labonn.report.figures.optics import layout, phase_pattern, psf_pairs, sensor_tiles
 from labonn.report.figures.recognition import embedding, hardest, overlays
-from labonn.report.figures.scores import accuracy_bars, gate_evidence, training_curves
+from labonn.report.figures.scores import accuracy_bars, gate_evidence, learning_curve, training_curves
+from labonn.report.figures.sweeps import parallel_coordinates, trade_off
 from labonn.report.figures.twin import attribution_bars, twin_residuals
 
 __all__ = [
@@ -34,8 +35,10 @@ __all__ = [
     "hardest",
     "kernels",
     "layout",
+    "learning_curve",
     "light_and_meter",
     "overlays",
+    "parallel_coordinates",
     "phase_pattern",
     "phase_table_curve",
     "photon_transfer_plot",
@@ -44,6 +47,7 @@ __all__ = [
     "sensor_tiles",
     "step_response",
     "tile_bars",
+    "trade_off",
     "training_curves",
     "twin_residuals",
 ]

@@ -30,3 +30,24 @@ def test_light_that_is_too_broad_for_the_bench_is_refused(answer, tmp_path):
     said = answer("design", "check", file, "--bench", MONO, "--lab", tmp_path)
     assert said["exit_code"] == 2
     assert "bandwidth_nm = 40 blurs a point over 77.0 um" in said["error"]
+
+
+def test_an_estimate_says_what_a_design_reaches_and_costs(answer, tmp_path):
+    said = answer("design", "estimate", "digits-mono", "--images", 80, "--initialisations", 1, "--lab", tmp_path)
+    assert said["exit_code"] == 0
+    assert 0 < said["accuracy"]["low"] < said["accuracy"]["estimate"] < said["accuracy"]["high"] < 100
+    assert set(said["predictors"]) > {"ntk", "infinite_width", "random_kernels", "infinite_kernels", "lens", "kare"}
+    assert said["energy_mj"]["backend"] == pytest.approx(48_240 * 30.85e-9, rel=1e-3)
+    assert sum(layer["macs"] for layer in said["layers"]) == said["macs"]["digital"]
+    assert said["backend_ms_here"] > 0
+    assert set(said["latency_ms_at_least"]) == {"cortex-m7", "edge-tpu", "jetson-orin-nano"}
+    page = Path(said["report"]).read_text(encoding="utf-8")
+    assert "Learning curve" in page
+    assert "the same backend behind a lens" in page
+
+
+def test_of_masks_energy_and_latency_are_said_and_no_accuracy(answer, tmp_path):
+    said = answer("design", "estimate", "carvana-lens", "--lab", tmp_path)
+    assert (said["exit_code"], said["miou"]) == (0, None)
+    assert "no accuracy is estimated" in said["why_not"]
+    assert said["energy_mj"]["total"] > 0
