@@ -1,12 +1,12 @@
 """Which trials nothing beats."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from labonn.sweeps.trial import Outcome
 
 
-def pareto_front(outcomes: Sequence[Outcome], goals: Mapping[str, Literal["max", "min"]]) -> list[Outcome]:
+def pareto_front(outcomes: Sequence[Outcome], goals: Mapping[Any, Literal["max", "min"]]) -> list[Outcome]:
     """Trials of which no other is as good in every goal and better in one; the best of the first goal first.
 
     Trials without all of the figures are passed over.

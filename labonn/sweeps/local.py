@@ -17,6 +17,7 @@ from labonn.sweeps.sweep import Resources
 from labonn.sweeps.trial import Order, Outcome
 
 LOOK_S = 0.1  # from one look at a worker's memory to the next
+START_LIMIT_S = 300.0  # a loaded computer takes long to read torch
 GIGABYTE = 1e9
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -124,8 +125,10 @@ class LocalEngine:
             return None  # it has just ended; the line says so next
         if worker.own_bytes and taken > self._resources.memory_gb * GIGABYTE:
             said = f"out of memory: it took {taken / GIGABYTE:.2f} GB, and memory_gb = {self._resources.memory_gb:g}"
-        elif minutes is not None and time.monotonic() - worker.since_s > 60 * minutes:
+        elif worker.own_bytes and minutes is not None and time.monotonic() - worker.since_s > 60 * minutes:
             said = f"took longer than minutes = {minutes:g}"
+        elif not worker.own_bytes and time.monotonic() - worker.since_s > START_LIMIT_S:
+            said = f"its process was not ready after {START_LIMIT_S:g} s"
         if said is None:
             return None
         self._end(worker)

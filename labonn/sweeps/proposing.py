@@ -91,16 +91,14 @@ def _proposed(sweep: Sweep, first: int, last: int, before: Sequence[Outcome]) ->
             searched[key] = IntDistribution(int(values.low), int(values.high), step=int(values.step or 1))
         else:
             searched[key] = FloatDistribution(values.low, values.high, log=values.log, step=values.step)
-    sampler = optuna.samplers.TPESampler(
-        seed=sweep.seed + first, n_startup_trials=2 * sweep.together, constant_liar=True
-    )
+    sampler = optuna.samplers.TPESampler(seed=sweep.seed + first, n_startup_trials=2 * sweep.together)
     study = optuna.create_study(
         directions=["maximize" if goal == "max" else "minimize" for goal in sweep.goals.values()], sampler=sampler
     )
     for outcome in before:
-        values = [outcome.figures.get(name, -WORST if goal == "max" else WORST) for name, goal in sweep.goals.items()]
+        reached = [outcome.figures.get(name, -WORST if goal == "max" else WORST) for name, goal in sweep.goals.items()]
         params = {key: _place(sweep, key, value) for key, value in outcome.settings.items()}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=searched, values=values))
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=searched, values=reached))
     asked = [study.ask(searched).params for _ in range(first, last)]
     return [{key: _value(sweep, key, found) for key, found in one.items()} for one in asked]
 

@@ -16,7 +16,7 @@ from labonn.report.figures.maps import feature_maps
 from labonn.report.figures.optics import layout, phase_pattern, psf_pairs, sensor_tiles
 from labonn.report.figures.recognition import embedding, hardest, overlays
 from labonn.report.figures.scores import accuracy_bars, gate_evidence, learning_curve, training_curves
-from labonn.report.figures.sweeps import parallel_coordinates, trade_off
+from labonn.report.figures.sweeps import foretold, parallel_coordinates, trade_off
 from labonn.report.figures.twin import attribution_bars, twin_residuals
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "embedding",
     "feature_maps",
     "flat_field_picture",
+    "foretold",
     "frame_with_tiles",
     "gate_evidence",
     "geometry_shifts",

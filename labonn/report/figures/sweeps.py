@@ -1,12 +1,12 @@
 """Figures of many trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from labonn.report.figures.canvas import INK, SMALL, sheet, tidy
-from labonn.report.style import BLUE, GREY, VERMILLION
+from labonn.report.style import BLUE, GREY, SERIES, VERMILLION
 
 
 def trade_off(points: Sequence[tuple[float, float, bool]], *, names: tuple[str, str]) -> Figure:
@@ -53,7 +53,7 @@ def parallel_coordinates(rows: Sequence[Sequence[float]], names: Sequence[str], 
     scaled = (values - low) / np.where(high > low, high - low, 1.0)
     figure = sheet(max(6.0, 1.35 * len(names)), 4.0)
     axes = figure.subplots()
-    places = np.arange(len(names))
+    places = range(len(names))
     for chosen, colour, alpha, width in ((False, GREY, 0.35, 0.8), (True, BLUE, 0.95, 1.6)):
         for line, is_best in zip(scaled, best, strict=True):
             if is_best == chosen:
@@ -67,4 +67,32 @@ def parallel_coordinates(rows: Sequence[Sequence[float]], names: Sequence[str], 
     axes.set_yticks([])
     axes.set_ylim(-0.12, 1.12)
     axes.spines[:].set_visible(False)
+    return figure
+
+
+def foretold(points: Mapping[str, Sequence[tuple[float, float, float, float]]]) -> Figure:
+    """Draw what designs were trained to against what was foretold.
+
+    Parameters
+    ----------
+    points
+        Task -> (trained, foretold, low, high) of each design, in per cent.
+    """
+    figure = sheet(5.4, 5.2)
+    axes = figure.subplots()
+    tidy(axes)
+    for (task, values), colour in zip(points.items(), SERIES, strict=False):
+        trained, said, low, high = np.asarray(values, dtype=np.float64).T
+        axes.vlines(trained, low, high, color=colour, lw=1.0, alpha=0.4)
+        axes.plot(trained, said, "o", color=colour, ms=5, label=task)
+    limits = axes.get_ylim()
+    least = max(0.0, min(limits[0], axes.get_xlim()[0]))
+    axes.plot([least, 100], [least, 100], color=GREY, lw=0.8)
+    axes.set_xlim(least, 100.5)
+    axes.set_ylim(least, 100.5)
+    axes.set_aspect("equal")
+    axes.set_xlabel("trained (%)")
+    axes.set_ylabel("estimated before, with 90 % (%)")
+    axes.grid(color="#e3e6ea", lw=0.6)
+    axes.legend(frameon=False)
     return figure

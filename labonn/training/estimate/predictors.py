@@ -96,7 +96,7 @@ def predict(design: Design, data: DataSet, settings: Settings) -> Predictors:
     if count < LEAST_IMAGES:
         raise ConfigError(f"images = {count}: an estimate needs {LEAST_IMAGES} training images at least")
     shown = drawn_images(data.train, count, settings.seed)
-    images, targets = torch.from_numpy(shown.images), one_hot(shown.labels, design.classes)
+    images, targets = torch.from_numpy(shown.images), one_hot(torch.from_numpy(shown.labels), design.classes)
     whole, began_s = len(data.train), time.process_time()
     curves, alignments, risks = [], [], []
     for number in range(settings.initialisations):
@@ -156,7 +156,7 @@ def kare(ridge: KernelRidge, targets: NDArray[np.float64]) -> float:
 
 
 def _references(design: Design, shown: Split, seed: int, whole: int) -> dict[str, float | None]:
-    images, targets = torch.from_numpy(shown.images), one_hot(shown.labels, design.classes)
+    images, targets = torch.from_numpy(shown.images), one_hot(torch.from_numpy(shown.labels), design.classes)
 
     def reached(kernel: NDArray[np.float64]) -> float:
         return accuracy_after(learning_curve(kernel, targets)[0], whole)

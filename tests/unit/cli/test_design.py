@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import sim
+from labonn.design import load_design
+from labonn.sweeps.performing import perform
 
 MONO = Path(sim.__file__).parent / "benches" / "mono.bench.toml"
 CATALOGUE = resources.files("labonn.design") / "catalogue"
@@ -51,3 +53,61 @@ def test_of_masks_energy_and_latency_are_said_and_no_accuracy(answer, tmp_path):
     assert (said["exit_code"], said["miou"]) == (0, None)
     assert "no accuracy is estimated" in said["why_not"]
     assert said["energy_mj"]["total"] > 0
+
+
+SWEEP = """schema = 1
+name = "small"
+design = "digits-mono"
+fit_optic = true
+images = 100
+[keys]
+design.optic.kernels = [1, 2]
+design.backend.pool = [5, 14]
+"""
+
+
+class InThisProcess:
+    """An engine without processes."""
+
+    def __init__(self, workers, resources):
+        self.workers = workers
+
+    def run(self, orders, done):
+        for order in orders:
+            done(perform(order))
+
+    def close(self):
+        pass
+
+
+def test_a_sweep_ends_with_the_best_designs_as_files_that_can_be_used(answer, tmp_path, monkeypatch):
+    monkeypatch.setattr("labonn.sweeps.local.LocalEngine", InThisProcess)
+    file = tmp_path / "small.sweep.toml"
+    file.write_text(SWEEP)
+    said = answer("design", "sweep", file, "--lab", tmp_path)
+    assert (said["exit_code"], said["trials"], said["done"], said["refused"]) == (0, 4, 2, 2)  # 28 is no multiple of 5
+    assert said["designs"]
+    best = load_design(said["designs"][0])
+    assert best.optic.kernels == said["front"][0]["settings"]["design.optic.kernels"]
+    assert answer("design", "sweep", file, "--lab", tmp_path)["made_before"] == 4
+    file.write_text(SWEEP.replace("[1, 2]", "[1, 3]"))
+    other = answer("design", "sweep", file, "--lab", tmp_path)
+    assert other["exit_code"] == 2
+    assert "another sweep of this name" in other["error"]
+    file.write_text(SWEEP.replace("5, 14", "5").replace("small", "none"))
+    none = answer("design", "sweep", file, "--lab", tmp_path)
+    assert none["exit_code"] == 1
+    assert "pool = 5 does not divide" in none["error"]
+
+
+def test_a_sweep_whose_key_does_not_exist_is_refused(answer, tmp_path):
+    file = tmp_path / "small.sweep.toml"
+    file.write_text(SWEEP.replace("optic.kernels", "optic.kernells"))
+    said = answer("design", "sweep", file, "--lab", tmp_path)
+    assert said["exit_code"] == 2
+    assert f"{file}: keys.design.optic.kernells: no such key" in said["error"]
+    assert not (tmp_path / "sweeps").exists()
+    file.write_text(SWEEP)
+    said = answer("design", "sweep", file, "--address", "127.0.0.1:1", "--lab", tmp_path)
+    assert said["exit_code"] == 2
+    assert "add --engine ray" in said["error"]

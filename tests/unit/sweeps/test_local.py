@@ -30,6 +30,7 @@ def orders(*values):
     return [Order(number, {"seed": value}, {}, {}, "") for number, value in enumerate(values)]
 
 
+@pytest.mark.slow  # a worker reads torch, and three of them are replaced
 def test_each_trial_fails_alone():
     engine = LocalEngine(2, Resources(memory_gb=0.4, minutes=0.1), work)
     outcomes = {}
@@ -46,6 +47,7 @@ def test_each_trial_fails_alone():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is of POSIX")
+@pytest.mark.slow
 def test_a_driver_that_was_killed_goes_on_and_its_workers_end(tmp_path):
     """Slow for two drivers, each of which reads torch."""
     file, script = tmp_path / "s.sweep.toml", tmp_path / "driver.py"
