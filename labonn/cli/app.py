@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from labonn.cli.answer import Answer
+from labonn.cli.design_app import design_app
 from labonn.cli.jobs_app import daemon, jobs_app
 from labonn.cli.options import DEFAULT_LAB, Bench, Json, LabDir, Settings
 from labonn.cli.releases_app import releases_app
@@ -201,24 +202,7 @@ def discover_bench(
     return discover_command(search, write, picks or [], interactive=sys.stdin.isatty() and not json)
 
 
-design_app = typer.Typer(help="Designs, before anything is trained or built.", no_args_is_help=True)
 app.add_typer(design_app, name="design")
-
-
-@design_app.command(name="check")
-def check_design(
-    design: Annotated[str, typer.Argument(metavar="DESIGN", help="A design file, or a shipped design's name.")],
-    bench: Annotated[
-        Path | None, typer.Option("--bench", metavar="BENCH", help="Check that its tiles fit this bench's sensor, too.")
-    ] = None,
-    lab: LabDir = DEFAULT_LAB,
-    json: Json = False,
-) -> Answer:
-    """Validate a design: its layout, its operations, how many exposures an image takes; refused with exit code 2."""
-    from labonn.cli.designing import check_design_command
-
-    return check_design_command(design, bench, lab)
-
 
 runs_app = typer.Typer(
     help="The runs of a laboratory: find them, look at them, move them, make room.", no_args_is_help=True

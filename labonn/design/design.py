@@ -35,6 +35,7 @@ class Optic(Frozen):
     wavelengths_nm: tuple[PositiveFloat, ...] = Field(
         (532.0,), min_length=1, max_length=3, description="of the image's channels, in their order"
     )
+    bandwidth_nm: NonNegativeFloat = Field(1.0, description="full width of the light's spectrum about each wavelength")
     colours: Literal["summed", "separate"] = Field(
         "summed", description="whether the backend reads one map a kernel, summed over the colours, or one a colour"
     )

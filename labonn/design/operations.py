@@ -35,7 +35,7 @@ def operations(design: Design) -> Operations:
         behind = sum(layer.outputs * layer.pixels for layer in layers if layer.rectified)
         return Operations(optical, sum(layer.macs for layer in layers), subtracted + summed + read + pooled + behind)
     elementwise = subtracted + summed + read * (2 if backend.pool > 1 else 1) + sum(backend.widths)
-    return Operations(optical, sum(a * b for a, b in pairwise(_widths(design))), elementwise)
+    return Operations(optical, sum(a * b for a, b in pairwise(dense_widths(design))), elementwise)
 
 
 def parameters(design: Design) -> int:
@@ -44,7 +44,7 @@ def parameters(design: Design) -> int:
     taps = optic.sub_apertures * len(optic.wavelengths_nm) * optic.taps**2 if optic.kind == "trained" else 0
     if design.backend.kind == "upconv":
         return taps + sum(layer.parameters for layer in convolutions(design))
-    return taps + sum((a + 1) * b for a, b in pairwise(_widths(design)))
+    return taps + sum((a + 1) * b for a, b in pairwise(dense_widths(design)))
 
 
 def check_parameters(design: Design) -> None:
@@ -63,6 +63,7 @@ def check_parameters(design: Design) -> None:
         )
 
 
-def _widths(design: Design) -> list[int]:
+def dense_widths(design: Design) -> list[int]:
+    """Widths of what a fully connected backend passes on: pooled maps, hidden layers, classes."""
     pooled = prod(side // design.backend.pool for side in design.image_shape)
     return [design.optic.maps * pooled, *design.backend.widths, design.classes]

@@ -22,6 +22,10 @@ class SensorRoom:
     """How many frames one image takes."""
     used: float
     """Share of the sensor's area that the tiles of one frame take."""
+    block: tuple[int, int]
+    """Rows and columns of the layout's grid that one frame shows."""
+    gap_taps: float
+    """Dark between neighbouring tiles."""
 
 
 def sensor_room(
@@ -56,14 +60,12 @@ def sensor_room(
         )
     sensor = f"a sensor of {sensor_um[0] / 1e3:.2f} x {sensor_um[1] / 1e3:.2f} mm"
     rows, columns = (floor(side / tile_pitch_um + _ROUNDING) for side in sensor_um)
-    if layout.rows <= rows and layout.columns <= columns:
-        held = len(layout.sub_apertures)
-    else:
-        # Whole rows and columns of the layout's grid at a time: the others' light is kept off the sensor.
-        held = min(rows, layout.rows) * min(columns, layout.columns)
+    # Whole rows and columns of the layout's grid at a time: the others' light is kept off the sensor.
+    block = min(rows, layout.rows), min(columns, layout.columns)
+    held = min(block[0] * block[1], len(layout.sub_apertures))
     if not held:
         raise ConfigError(f"design {design.name!r}: {sensor} holds not one tile of {tile_pitch_um / 1e3:.2f} mm")
-    exposures = ceil(len(layout.sub_apertures) / held)
+    exposures = ceil(layout.rows / block[0]) * ceil(layout.columns / block[1])
     if exposures > design.exposures:
         raise ConfigError(
             f"design {design.name!r}: {len(layout.sub_apertures)} tiles in {layout.rows} rows and {layout.columns}"
@@ -71,5 +73,6 @@ def sensor_room(
             f" so one image takes {exposures} exposures and the design says exposures = {design.exposures}; change it,"
             " or take smaller images or fewer kernels"
         )
-    used = min(held, len(layout.sub_apertures)) * tile_pitch_um**2 / (sensor_um[0] * sensor_um[1])
-    return SensorRoom((tile_taps[0], tile_taps[1]), held, exposures, used)
+    used = held * tile_pitch_um**2 / (sensor_um[0] * sensor_um[1])
+    gap_taps = max(0.0, tile_pitch_um / tap_um - max(tile_taps))
+    return SensorRoom((tile_taps[0], tile_taps[1]), held, exposures, used, block, gap_taps)

@@ -135,6 +135,18 @@ def read_model(folder: Path) -> StoredModel:
     return StoredModel(card.id, folder, card, weights, arrays)
 
 
+def model_cards(lab_dir: Path) -> list[ModelCard]:
+    """The cards of a laboratory's models, oldest first; their files are not looked at.
+
+    Raises
+    ------
+    RecordError
+        If a card is damaged.
+    """
+    folder = lab_dir / "models"
+    return [read_card(folder / name, _CARD, ModelCard, verify=False) for name in sealed_names(folder, _CARD)]
+
+
 def newest_model(lab_dir: Path, *, bench: str | None = None, design: str | None = None) -> str | None:
     """Id of the newest model, of those for a bench or a design if these are given; None if there is none."""
     for model_id in reversed(sealed_names(lab_dir / "models", _CARD)):

@@ -1,5 +1,6 @@
 """Figures of the optic: its layout, the phase pattern on it, the point spread functions that it gives."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from labonn.design import Layout
+from labonn.design import Layout, Tile
 from labonn.report.figures.canvas import INK, NEGATIVE_SIGN, NORMAL, POSITIVE_SIGN, SMALL, bare, sheet, tidy
 from labonn.report.style import BLUE, GREY, VERMILLION
 
@@ -29,15 +30,51 @@ def layout(layout: Layout) -> Figure:
         axes.add_patch(Rectangle(corner, side_mm, side_mm, fc=colour, ec=colour, alpha=0.22, lw=0))
         axes.add_patch(Rectangle(corner, side_mm, side_mm, fill=False, ec=colour, lw=1.0))
         text = f"{sub.kernel}{sign}"
-        axes.text(
-            x_mm, y_mm, text, ha="center", va="center", size=12 if len(layout.sub_apertures) <= 36 else 7, color=INK
-        )
+        size = 12 if len(layout.sub_apertures) <= 36 else 7
+        axes.text(x_mm, y_mm, text, ha="center", va="center", size=size, color=INK, in_layout=False)
     margin_mm = 0.03 * max(height_mm, width_mm)
     axes.set_xlim(-width_mm / 2 - margin_mm, width_mm / 2 + margin_mm)
     axes.set_ylim(height_mm / 2 + margin_mm, -height_mm / 2 - margin_mm)
     axes.set_aspect("equal")
     axes.set_xlabel("x on the optic (mm)")
     axes.set_ylabel("y on the optic, downwards (mm)")
+    return figure
+
+
+def sensor_tiles(tiles: Sequence[Tile], *, tile_um: tuple[float, float], sensor_um: tuple[float, float]) -> Figure:
+    """Draw where the tiles of the first exposure stand on the sensor, to scale, in mm.
+
+    Parameters
+    ----------
+    tiles
+        Of all exposures.
+    tile_um
+        Height and width of a tile, the kernel's blur at its edge included.
+    sensor_um
+        Height and width of the sensor.
+    """
+    height_mm, width_mm = (side / 1e3 for side in sensor_um)
+    figure = sheet(5.2, min(8.0, 0.9 + 4.6 * height_mm / width_mm))
+    axes = figure.subplots()
+    tidy(axes)
+    axes.add_patch(Rectangle((-width_mm / 2, -height_mm / 2), width_mm, height_mm, fill=False, ec=GREY, lw=1.2))
+    shown = [tile for tile in tiles if tile.exposure == 0]
+    tall_mm, wide_mm = (side / 1e3 for side in tile_um)
+    for tile in shown:
+        y_mm, x_mm = (centre / 1e3 for centre in tile.sensor_um)
+        colour, sign = (BLUE, POSITIVE_SIGN) if tile.sign > 0 else (VERMILLION, NEGATIVE_SIGN)
+        corner = (x_mm - wide_mm / 2, y_mm - tall_mm / 2)
+        axes.add_patch(Rectangle(corner, wide_mm, tall_mm, fc=colour, ec=colour, alpha=0.35, lw=0.8))
+        size = 12 if len(shown) <= 36 else 7
+        axes.text(x_mm, y_mm, f"{tile.kernel}{sign}", ha="center", va="center", size=size, color=INK, in_layout=False)
+    margin_mm = 0.03 * max(height_mm, width_mm)
+    axes.set_xlim(-width_mm / 2 - margin_mm, width_mm / 2 + margin_mm)
+    axes.set_ylim(height_mm / 2 + margin_mm, -height_mm / 2 - margin_mm)
+    axes.set_aspect("equal")
+    axes.set_xlabel("x on the sensor (mm)")
+    axes.set_ylabel("y on the sensor, downwards (mm)")
+    frames = 1 + max(tile.exposure for tile in tiles)
+    axes.set_title("one exposure" if frames == 1 else f"the first of {frames} exposures", size=NORMAL, color=INK)
     return figure
 
 

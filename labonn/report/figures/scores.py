@@ -104,3 +104,37 @@ def gate_evidence(candidates: Mapping[str, Sequence[tuple[int, float, float]]], 
     axes.grid(axis="y", color="#e3e6ea", lw=0.6)
     axes.legend(frameon=False, fontsize=NORMAL, loc="best")
     return figure
+
+
+def learning_curve(
+    images: Sequence[int],
+    wrong_percent: Sequence[float],
+    *,
+    extrapolated: tuple[int, float],
+    interval: tuple[float, float],
+) -> Figure:
+    """Draw how an error falls with the images, and to where it is extrapolated.
+
+    Parameters
+    ----------
+    images, wrong_percent
+        What was measured.
+    extrapolated
+        Images, and the per cent that are wrong then by the law.
+    interval
+        The least and the most per cent that an estimate expects there.
+    """
+    figure = sheet(6.0, 3.4)
+    axes = figure.subplots()
+    tidy(axes)
+    at, law = extrapolated
+    axes.plot(images, wrong_percent, "o", color=SERIES[0], ms=6, label="left out")
+    axes.plot([images[-1], at], [wrong_percent[-1], law], "--", color=SERIES[0], lw=1.2, label="extrapolated")
+    axes.vlines([at], *interval, color=SERIES[1], lw=2.4, label="estimate, 90 %")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("training images")
+    axes.set_ylabel("wrong (%)")
+    axes.grid(color="#e3e6ea", lw=0.6)
+    axes.legend(frameon=False, fontsize=NORMAL)
+    return figure

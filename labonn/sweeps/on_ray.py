@@ -1,0 +1,122 @@
+"""The Ray engine: the same trials on a cluster. Ray is the extra ``labonn[ray]``, and is imported here alone."""
+
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from labonn.errors import ConfigError
+from labonn.sweeps.performing import perform
+from labonn.sweeps.sweep import Resources
+from labonn.sweeps.trial import Order, Outcome
+
+ANSWER_S = 10.0
+BEGIN_S = 60.0
+RETRIES = 3  # of a trial whose worker or computer died
+GIGABYTE = 10**9
+
+
+class RayEngine:
+    """Trials as Ray's tasks. A worker that dies costs its trial's time: Ray gives the trial to another.
+
+    Parameters
+    ----------
+    address
+        ``HOST:PORT`` of a cluster's head; a cluster of this computer's own, ended with the engine, if not given.
+    workers
+        Of its own cluster, the processors it takes; of another's, ignored.
+    resources
+        What a trial may take: Ray places as many as fit.
+
+    Raises
+    ------
+    ConfigError
+        If Ray is not installed, or nobody answers at the address within ten seconds.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        *,
+        address: str | None = None,
+        workers: int = 1,
+        work: Callable[[Order], Outcome] = perform,
+    ) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise ConfigError('engine "ray": Ray is not installed here: pip install "labonn[ray]"') from error
+        self._ray: Any = ray
+        if address is not None:
+            _knock(address)
+        wanted = {"num_cpus": workers * resources.cpus} if address is None else {}
+        _within(
+            BEGIN_S,
+            lambda: ray.init(
+                address=address or "local",
+                namespace="labonn",
+                logging_level="ERROR",
+                log_to_driver=False,
+                include_dashboard=None if address else False,
+                **wanted,
+            ),
+            address or "a cluster of this computer's own",
+        )
+        self._resources = resources
+        # Memory is asked for only of a cluster: on one computer Ray's count of what is free refuses more than it need.
+        asked = {"memory": int(resources.memory_gb * GIGABYTE)} if address else {}
+        self._work = ray.remote(num_cpus=resources.cpus, max_retries=RETRIES, **asked)(work)
+
+    def run(self, orders: Sequence[Order], done: Callable[[Outcome], None]) -> None:
+        """Compute all orders; one whose workers died again and again, or took too much memory, fails alone."""
+        ray, minutes = self._ray, self._resources.minutes
+        pending = {self._work.remote(order): order for order in orders}
+        while pending:
+            ready, _ = ray.wait(list(pending), timeout=None if minutes is None else 60 * minutes * len(pending))
+            for reference in ready or list(pending):
+                order = pending.pop(reference)
+                try:
+                    outcome: Outcome = ray.get(reference, timeout=0 if not ready else None)
+                except ray.exceptions.RayError as error:
+                    ray.cancel(reference, force=True)
+                    said = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+                    outcome = Outcome(order.number, order.settings, "failed", error=said)
+                done(outcome)
+
+    def close(self) -> None:
+        """Leave the cluster; one of its own ends."""
+        self._ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Make sure that somebody listens at an address."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigError(f"address = {address!r}: a cluster's head is given as HOST:PORT, as in 10.0.0.5:6379")
+    try:
+        with socket.create_connection((host, int(port)), timeout=ANSWER_S):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"address = {address!r}: no Ray cluster answers there ({error.strerror or error}, within {ANSWER_S:g} s):"
+            " is it started (ray start --head), and is the port the head's?"
+        ) from error
+
+
+def _within(seconds: float, call: Callable[[], object], what: str) -> None:
+    """Call, and give up after a while: Ray itself waits for minutes for what is no cluster."""
+    failures: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            call()
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise ConfigError(f"{what}: does not answer as a Ray cluster within {seconds:g} s; is it one of this version?")
+    if failures:
+        raise ConfigError(f"{what}: Ray cannot be used: {failures[0]}") from failures[0]
