@@ -56,6 +56,12 @@ class Schedule(Frozen):
     refusal_settings: dict[str, Setting] = Field(
         default_factory=dict, description="of the attempts after a refusal, on top of settings"
     )
+    keep_frames_days: PositiveFloat | None = Field(
+        None, description="raw frames of this bench's older runs go after a recalibration; never those of a release"
+    )
+    keep_frames_gb: PositiveFloat | None = Field(
+        None, description="how much this bench's frames may take; the oldest go first, never those of a release"
+    )
     tell: Tell = Tell()
 
     @field_validator("cron")

@@ -19,6 +19,7 @@ from labonn.jobs.due import Look, look, settings_of
 from labonn.jobs.history import RECALIBRATION, note_attempt_without_run, read_history
 from labonn.jobs.left_behind import LeftBehind, put_right
 from labonn.jobs.message import Message
+from labonn.jobs.room import make_room
 from labonn.jobs.tell import tell, tell_again
 from labonn.records.disk import utc_now
 
@@ -43,6 +44,8 @@ class Shot:
     """How the run ended, if it was due."""
     left: LeftBehind = field(default_factory=LeftBehind)
     """What was found of earlier processes, and put right."""
+    freed_bytes: int = 0
+    """Room that was made: raw frames of old runs."""
 
     def as_json(self) -> dict[str, Any]:
         """Give the object that ``--json`` prints; that of the run, too, if there was one."""
@@ -53,6 +56,7 @@ class Shot:
             "why": self.look.why,
             "next_utc": None if self.look.next is None else self.look.next.isoformat(timespec="seconds"),
             "lost": [run.id for run in self.left.runs],
+            "freed_bytes": self.freed_bytes,
             "made_dark": None if found is None else {"left_by": self.left.left_by, "was_lit": found.was_lit},
             **({} if self.outcome is None else self.outcome.as_json()),
         }
@@ -66,7 +70,7 @@ def recalibrate_if_due(
     clock: Callable[[], datetime] = utc_now,
     recalibrate: Recalibrate | None = None,
 ) -> Shot:
-    """Recalibrate a bench, if its schedule says that this is due, and tell who is to be told.
+    """Recalibrate a bench, if its schedule says that this is due, make room, and tell who is to be told.
 
     What a process that died has left is put right before: its run is closed as lost, and the bench made dark. Beyond
     that, a bench that is not due is not touched.
@@ -115,9 +119,10 @@ def recalibrate_if_due(
             facts = {"reason": str(error), "why": shot.look.why}
             tell(schedule, lab_dir, Message("failed", shot.bench, clock(), facts))
             raise
+        freed_bytes = make_room(schedule, shot.bench, lab_dir)
     after = look(schedule, read_history(lab_dir, shot.bench), clock())
     tell(schedule, lab_dir, _message(shot, after, outcome, lab_dir, clock()))
-    return replace(shot, outcome=outcome)
+    return replace(shot, outcome=outcome, freed_bytes=freed_bytes)
 
 
 def look_at(bench_path: Path, lab_dir: Path, *, clock: Callable[[], datetime] = utc_now) -> Shot:

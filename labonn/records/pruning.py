@@ -47,7 +47,9 @@ class PruningPlan:
     """Runs that would have gone, if a release had not been made from them."""
 
 
-def plan_pruning(lab_dir: Path, *, older_than_days: float | None, most_bytes: int | None) -> PruningPlan:
+def plan_pruning(
+    lab_dir: Path, *, older_than_days: float | None, most_bytes: int | None, bench: str | None = None
+) -> PruningPlan:
     """Choose runs whose raw frames go: those that are too old, then the oldest until the rest is small enough.
 
     Left alone are runs that a release was made by, runs that go on, and lost ones that may still be continued.
@@ -60,6 +62,8 @@ def plan_pruning(lab_dir: Path, *, older_than_days: float | None, most_bytes: in
         Age, since the run's end or its beginning, from which on frames go; None if age is no reason.
     most_bytes
         What all files of frames may take; None if size is no reason.
+    bench
+        Whose runs are looked at alone; those of every bench, if none is named.
 
     Raises
     ------
@@ -69,6 +73,8 @@ def plan_pruning(lab_dir: Path, *, older_than_days: float | None, most_bytes: in
     released = {_run_of_release(lab_dir, release) for release in list_releases(lab_dir)}
     now, runs, all_bytes, kept = utc_now(), [], 0, 0
     for run in _with_frames(lab_dir):
+        if bench not in (None, run.record.bench):
+            continue
         all_bytes += run.bytes_
         if NOTE in run.record.notes or not _has_ended(run.record, now):
             continue
