@@ -7,15 +7,17 @@ A watch alarms where its predicted loss x is above
 
 with A the chance of any false alarm in n watches of a bench that stands still (Sidak). Centre and sigma are those of B
 simulated watches of such a bench, so that the limit is a prediction interval for one more. Once there have been enough
-watches, sigma is not taken smaller than what they show themselves, from the mean difference between one and the next:
+watches, sigma is not taken smaller than what they show themselves, from the median difference between one and the next:
 
-    sigma = mean |x_i - x_(i-1)| / 1.128
+    sigma = median |x_i - x_(i-1)| / 0.954
 
-which a slow drift hardly changes and a standard deviation would take for noise. Watches of one release share the noise
-of its reference captures, so they are no independent draws; the bound holds for such ones as well.
+which a slow drift hardly changes and a standard deviation would take for noise; nor does a knock, which is two large
+differences, widen it. Watches of one release share the noise of its reference captures, so they are no independent
+draws; the bound holds for such ones as well.
 
-Source: Montgomery, "Introduction to Statistical Quality Control", section 6.4 (individuals chart, d2 = 1.128); Sidak,
-"Rectangular confidence regions for the means of multivariate normal distributions", JASA 62 (1967).
+Source: Montgomery, "Introduction to Statistical Quality Control", section 6.4 (individuals chart; the median of the moving
+ranges of normal draws is 0.954 sigma); Sidak, "Rectangular confidence regions for the means of multivariate normal
+distributions", JASA 62 (1967).
 """
 
 from collections.abc import Sequence
@@ -26,7 +28,7 @@ import numpy as np
 from scipy import stats
 
 ENOUGH_WATCHES = 20
-_D2 = 1.128
+_D4 = 0.954
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def control_limit(
     count = len(still)
     sigma = max(float(np.std(still, ddof=1)), resolution_points / 2)
     if len(earlier) >= ENOUGH_WATCHES:
-        sigma = max(sigma, float(np.abs(np.diff(earlier)).mean()) / _D2)
+        sigma = max(sigma, float(np.median(np.abs(np.diff(earlier)))) / _D4)
     per_watch = -np.expm1(np.log1p(-false_alarms) / watches)
     reach = float(stats.t.isf(per_watch, count - 1)) * sqrt(1 + 1 / count)
     centre = float(np.mean(still))

@@ -166,6 +166,16 @@ def test_sigma_follows_the_watches_and_not_their_drift(drifting, most):
     assert early.sigma_points < 0.2
 
 
+def test_a_knock_does_not_make_the_chart_blind():
+    chance = np.random.default_rng(2)
+    earlier = chance.normal(0, 0.1, 60)
+    earlier[40] = 5.0
+    still = chance.normal(0, 0.1, 16)
+    limit = control_limit(still, earlier.tolist(), false_alarms=0.05, watches=720, resolution_points=0.0)
+    without = control_limit(still, [], false_alarms=0.05, watches=720, resolution_points=0.0)
+    assert limit.limit_points < 1.3 * without.limit_points
+
+
 def test_no_sigma_is_finer_than_an_image():
     limit = control_limit([0.0] * 16, [], false_alarms=0.05, watches=720, resolution_points=0.4)
     assert limit.sigma_points == 0.2
