@@ -15,8 +15,8 @@ which a slow drift hardly changes and a standard deviation would take for noise;
 differences, widen it. Watches of one release share the noise of its reference captures, so they are no independent
 draws; the bound holds for such ones as well.
 
-Source: Montgomery, "Introduction to Statistical Quality Control", section 6.4 (individuals chart; the median of the moving
-ranges of normal draws is 0.954 sigma); Sidak, "Rectangular confidence regions for the means of multivariate normal
+Source: Montgomery, "Introduction to Statistical Quality Control", section 6.4 (individuals chart; the median moving
+range of normal draws is 0.954 sigma); Sidak, "Rectangular confidence regions for the means of multivariate normal
 distributions", JASA 62 (1967).
 """
 
