@@ -18,7 +18,7 @@ from labonn.records.models import StoredModel, load_model, newest_model
 from labonn.records.releases import current_release
 from labonn.report import show
 from labonn.web.seen_maps import kernels_of
-from labonn.web.shell import Visit, card, facts, link, text, view
+from labonn.web.shell import Visit, at, card, facts, link, text, view
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -150,11 +150,11 @@ def _show(shown: Shown, measured: Measured | None) -> None:
             )
         with card("Accuracy, and work"):
             digital = done.digital
-            share = "" if digital is None else f"{100 * done.optical / (done.optical + digital):.1f} % of all"
+            share = "" if digital is None else f", {100 * done.optical / (done.optical + digital):.1f} % of all"
             facts(
                 {
                     **{f"{measure}, {name}": f"{value:.2f} %" for name, value in shown.accuracy.items()},
-                    "done by light": f"{done.optical:,} MACs {share}",
+                    "done by light": f"{done.optical:,} MACs{share}",
                     "done digitally": f"{_count(digital)} MACs, and {done.elementwise:,} other operations",
                     "exposures": str(design.exposures),
                 }
@@ -174,12 +174,12 @@ def _show(shown: Shown, measured: Measured | None) -> None:
             ("Kernels", shown.kernels),
             ("Point spread functions: asked for, and as the pattern should give them", shown.psfs),
             ("Phase pattern", shown.pattern),
-            (f"The bench's PSFs under a flat phase, measured {measured.made_utc[:16]}", measured.picture)
+            (f"The bench's PSFs under a flat phase, measured {at(measured.made_utc)}", measured.picture)
             if measured
             else ("", None),
         ):
             if picture is not None:
-                with card(title, wide=title.startswith("Point")), ui.element("figure"):
+                with card(title, wide=picture != shown.layout), ui.element("figure"):
                     made = ui.element("img").props(f'src="{picture}"')
                     made.props["alt"] = title
 
