@@ -92,7 +92,7 @@ class SLM(Modulator):
         return self._levels(picture)
 
     def _levels(self, phase_rad: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-        turns = np.divide(phase_rad, 2 * pi, dtype=np.float64)
+        turns: NDArray[np.float64] = np.divide(phase_rad, 2 * pi, dtype=np.float64)
         turns -= np.floor(turns)
         if self._level_of_phase is not None:
             steps = len(self._level_of_phase)

@@ -34,7 +34,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Detail, "description": "It is no JSON."},
     401: {"model": Detail, "description": "Nobody is logged in."},
     403: {"model": Detail, "description": "A viewer may make it dark, no more; or it came from another page."},
-    404: {"model": Detail, "description": "There is no such bench or run."},
+    404: {"model": Detail, "description": "There is no such bench, run or model."},
     409: {"model": Detail, "description": "It cannot be done now, or was refused."},
     413: {"model": Detail, "description": "It is too large."},
     502: {"model": Detail, "description": "An instrument, or the process that holds the bench, failed."},
@@ -141,6 +141,14 @@ def add_api(app: FastAPI, desk: Desk) -> None:
         path = desk.run_folder(run) / "report.html"
         if not path.is_file():
             raise HTTPException(404, "there is no report of this run yet")
+        return FileResponse(path, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
+
+    @router.get("/models/{model}/report.html", response_class=FileResponse)
+    async def training(model: Name) -> Response:
+        """Give the report of a training, by the model that it made."""
+        path = desk.model_folder(model) / "report.html"
+        if not path.is_file():
+            raise HTTPException(404, "this model has no report: it was made for its bench by a run, which has one")
         return FileResponse(path, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
 
     @router.get("/runs/{run}/figures/{number}", response_class=FileResponse)

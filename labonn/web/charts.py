@@ -18,7 +18,7 @@ def axes(unit: str, kind: str = "time") -> dict[str, Any]:
     return {
         "animation": False,
         "grid": {"left": 56, "right": 18, "top": 44, "bottom": 34},
-        "legend": {"textStyle": label, "top": 4},
+        "legend": {"textStyle": label, "top": 4, "type": "scroll"},
         "tooltip": {"trigger": "axis"},
         "xAxis": {"type": kind, "axisLabel": {**label, "hideOverlap": True}, "splitLine": {"show": False}},
         "yAxis": {"type": "value", "scale": True, "name": unit, "nameTextStyle": label, "axisLabel": label,

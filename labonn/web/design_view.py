@@ -1,4 +1,4 @@
-"""The design that is in use on the bench: its layout, its kernels, and the PSFs that realise them."""
+"""The design in use on the bench: its layout, its kernels, the PSFs that realise them, and those that were measured."""
 
 import asyncio
 import base64
@@ -8,20 +8,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from nicegui import ui
 
 from labonn.design import Design, lay_out, operations, parameters
 from labonn.errors import LabonnError
+from labonn.records.calibrations import current_calibrations
 from labonn.records.models import StoredModel, load_model, newest_model
 from labonn.records.releases import current_release
 from labonn.report import show
 from labonn.web.seen_maps import kernels_of
-from labonn.web.shell import Visit, card, facts, link, text, view
+from labonn.web.shell import Visit, at, card, facts, link, text, view
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 110
+_MEASURES = {"accuracy": "accuracy", "miou": "mean overlap"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ class Shown:
     kernels: str | None
     psfs: str | None
     pattern: str | None
+    training: str | None
+    """The model of `labonn train` that has a report of how it was trained."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the bench's sub-apertures were measured to do."""
+
+    made_utc: str
+    picture: str
 
 
 async def design_view(visit: Visit) -> None:
@@ -52,11 +65,12 @@ async def design_view(visit: Visit) -> None:
             waiting = text("p", "Drawing \u2026").classes("soft")
             await ui.context.client.connected()
             shown = await asyncio.to_thread(_shown, visit.desk.place.lab, model)
+            measured = await asyncio.to_thread(_measured, visit)
         except LabonnError as error:
             text("p", str(error)).classes("alert").props('role="alert"')
             return
         waiting.delete()
-        _show(shown)
+        _show(shown, measured)
 
 
 def _model_of(visit: Visit) -> str | None:
@@ -76,12 +90,16 @@ def _shown(lab: Path, name: str) -> Shown:
     design = Design.model_validate(model.description["design"])
     arrays, kernels = model.arrays, kernels_of(lab, name)
     correlations = arrays.get("psf_correlation")
-    psfs = _psf_arrays(model)
+    psfs, target = _psf_arrays(model), arrays.get("psf_target")
     pattern = arrays.get("pattern_rad")
+    if kernels is None and target is not None and target.ndim == 4:
+        kernels = target  # in colour
+    scores = model.description.get(design.measure) or model.description.get("accuracy", {})
+    trained = str(model.description.get("trained_as", {}).get("model", name))
     return Shown(
         model=name,
         design=design,
-        accuracy={key: float(value) for key, value in model.description.get("accuracy", {}).items()},
+        accuracy={key: float(value) for key, value in scores.items()},
         correlations=() if correlations is None else tuple(float(one) for one in correlations),
         layout=_png(figures.layout(lay_out(design.optic))),
         kernels=None
@@ -89,7 +107,21 @@ def _shown(lab: Path, name: str) -> Shown:
         else _png(figures.kernels(kernels[0::2] - kernels[1::2], kernels)),
         psfs=None if psfs is None else _png(figures.psf_pairs(*psfs)),
         pattern=None if pattern is None or pattern.ndim != 2 else _png(figures.phase_pattern(pattern)),
+        training=trained if (lab / "models" / trained / "report.html").is_file() else None,
     )
+
+
+def _measured(visit: Visit) -> Measured | None:
+    """Give what the latest characterisation measured of the bench's PSFs, if there was one."""
+    lab, bench = visit.desk.place.lab, visit.bench
+    kept = None if bench is None else current_calibrations(lab, bench).get("psf")
+    if kept is None:
+        return None
+    from labonn.report import figures
+
+    psfs = np.asarray(kept.arrays()["psf"])
+    grey = psfs if psfs.ndim == 3 else psfs.mean(axis=1)
+    return Measured(kept.made_utc, _png(figures.psf_grid(grey, float(kept.values["pixel_um"]))))
 
 
 def _psf_arrays(model: StoredModel) -> tuple[Any, Any, Any] | None:
@@ -100,9 +132,9 @@ def _psf_arrays(model: StoredModel) -> tuple[Any, Any, Any] | None:
     return found if found[0].ndim == 3 else None  # type: ignore[return-value]
 
 
-def _show(shown: Shown) -> None:
+def _show(shown: Shown, measured: Measured | None) -> None:
     design, done = shown.design, operations(shown.design)
-    optic = design.optic
+    optic, measure = design.optic, _MEASURES[design.measure]
     layout = lay_out(optic)
     with ui.element("div").classes("cards"):
         with card(design.name):
@@ -118,16 +150,18 @@ def _show(shown: Shown) -> None:
             )
         with card("Accuracy, and work"):
             digital = done.digital
-            share = "" if digital is None else f"{100 * done.optical / (done.optical + digital):.1f} % of all"
+            share = "" if digital is None else f", {100 * done.optical / (done.optical + digital):.1f} % of all"
             facts(
                 {
-                    **{f"accuracy, {name}": f"{value:.2f} %" for name, value in shown.accuracy.items()},
-                    "done by light": f"{done.optical:,} MACs {share}",
+                    **{f"{measure}, {name}": f"{value:.2f} %" for name, value in shown.accuracy.items()},
+                    "done by light": f"{done.optical:,} MACs{share}",
                     "done digitally": f"{_count(digital)} MACs, and {done.elementwise:,} other operations",
                     "exposures": str(design.exposures),
                 }
             )
             text("p", f"model {shown.model}").classes("soft")
+            if shown.training is not None:
+                link("How it was trained", f"/models/{shown.training}/report.html", new=True)
         if shown.correlations:
             with card("PSFs"):
                 worst = min(shown.correlations)
@@ -140,9 +174,12 @@ def _show(shown: Shown) -> None:
             ("Kernels", shown.kernels),
             ("Point spread functions: asked for, and as the pattern should give them", shown.psfs),
             ("Phase pattern", shown.pattern),
+            (f"The bench's PSFs under a flat phase, measured {at(measured.made_utc)}", measured.picture)
+            if measured
+            else ("", None),
         ):
             if picture is not None:
-                with card(title, wide=title.startswith("Point")), ui.element("figure"):
+                with card(title, wide=picture != shown.layout), ui.element("figure"):
                     made = ui.element("img").props(f'src="{picture}"')
                     made.props["alt"] = title
 

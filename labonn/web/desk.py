@@ -113,6 +113,21 @@ class Desk:
             raise ConfigError(f"run {name!r} lies outside this laboratory's folder")
         return folder
 
+    def model_folder(self, name: str) -> Path:
+        """Give the folder of a model by its full name; only models of this laboratory have one here.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such model.
+        """
+        folder = self.place.lab / "models" / name
+        if not _RUN.fullmatch(name) or not (folder / "model.json").is_file():
+            raise ConfigError(f"there is no model {name[:80]!r} here")
+        if not folder.resolve().is_relative_to(self.place.lab.resolve()):
+            raise ConfigError(f"model {name!r} lies outside this laboratory's folder")
+        return folder
+
     async def dark(self, session: Session, bench: str) -> Dark:
         """Make a bench dark; whoever is logged in may.
 

@@ -18,7 +18,7 @@ from labonn.records.in_use import release_in_use
 from labonn.records.watches import PROTOCOL, Watch, watches_of
 from labonn.report import show
 from labonn.web.charts import BLUE, GREEN, ORANGE, VERMILLION, series_over_time
-from labonn.web.shell import Visit, badge, button, card, chosen_bench, facts, link, table, text, view
+from labonn.web.shell import Visit, at, badge, button, card, chosen_bench, facts, link, table, text, view
 
 _MONTH = timedelta(days=30)
 
@@ -192,7 +192,7 @@ def _calibrations(made: Sequence[StoredCalibration]) -> None:
                 chart.props(f'role="img" aria-label="Fit error of each calibration; the last is {last}"')
                 text("p", of_kind[-1].fit_error_of).classes("soft")
             for one in failed[-3:]:
-                text("p", f"{one.made_utc[:16]}: {one.reason}").classes("remark")
+                text("p", f"{at(one.made_utc)}: {one.reason}").classes("remark")
 
 
 def _when(found: Look) -> str:

@@ -12,7 +12,7 @@ from labonn.records.releases import Release, last_good_release, list_releases, r
 from labonn.report import show
 from labonn.web.charts import BLUE, GREEN, series_over_time
 from labonn.web.launching import SLOW
-from labonn.web.shell import Visit, badge, button, card, chosen_bench, facts, link, tell, text, view
+from labonn.web.shell import Visit, at, badge, button, card, chosen_bench, facts, link, tell, text, view
 
 _MOST = 200
 
@@ -100,7 +100,7 @@ def _in_use(visit: Visit, found: Found) -> None:
         text("p", found.in_use or "nothing").classes("now")
         row = next((row for row in found.rows if row.id == found.in_use), None)
         if row is not None and row.release is not None:
-            facts({"made": f"{row.release.made_utc[:16]} UTC", "model": row.release.model})
+            facts({"made": at(row.release.made_utc), "model": row.release.model})
         if row is not None and row.damage:
             text("p", row.damage).classes("alert")
         if not visit.may_move:
@@ -157,9 +157,10 @@ def _over_time(found: Found) -> None:
             before.append([row.release.made_utc, was])
             after.append([row.release.made_utc, is_now])
     options: dict[str, Any] = series_over_time(
-        {"release before it, on the same captures": (before, GREEN, "triangle"), "release": (after, BLUE, "circle")},
+        {"the one before, on the same captures": (before, GREEN, "triangle"), "release": (after, BLUE, "circle")},
         "%",
     )
+    options["yAxis"]["max"] = 100
     with card("Accuracy on the captures that released each"):
         chart = ui.echart(options, renderer="svg").classes("chart")
         chart.props('role="img" aria-label="Accuracy of each release, over time; the numbers stand below"')
@@ -178,7 +179,7 @@ def _release(row: Row, found: Found) -> None:
         rows = {"accuracy": f"{show(after)} %"}
         if before is not None and after is not None and before != after:
             rows["gained"] = f"{after - before:+.2f} points"
-        facts({**rows, "made": f"{release.made_utc[:16]} UTC", "model": release.model})
+        facts({**rows, "made": at(release.made_utc), "model": release.model})
         if gate := release.figures.get("gate"):
             text("p", str(gate)).classes("soft")
         link("its run", f"/runs/{release.run}")

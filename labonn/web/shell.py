@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlencode
 
 from fastapi import Request
@@ -205,6 +206,11 @@ def button(words: str, act: Callable[..., object], *, icon: str = "", kind: str 
 def link(words: str, target: str, *, new: bool = False) -> ui.link:
     """Make a link."""
     return ui.link(words, target, new_tab=new)
+
+
+def at(utc: str) -> str:
+    """Write a moment, of ISO 8601 in UTC, for people."""
+    return f"{datetime.fromisoformat(utc):%Y-%m-%d %H:%M} UTC"
 
 
 def facts(rows: dict[str, str]) -> None:

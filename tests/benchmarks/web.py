@@ -126,13 +126,13 @@ def soak(made: Laboratory, server: Server, browser: Any, minutes: float, viewers
     process = psutil.Process(server.process.pid)
     pages = [browser.new_page(viewport={"width": 800, "height": 600}) for _ in range(viewers)]
     moments, sizes = [], []
-    with running(made, server, "evaluate", images="all") as run:
+    with running(made, server, "evaluate", test_images="all") as run:
         for page in pages:
             page.goto(f"{server.address}live")
         end_s = time.monotonic() + 60 * minutes
         while time.monotonic() < end_s:
             if state(server)["doing"] == "idle":  # all images were shown: again
-                asked = {"protocol": "evaluate", "bench": made.name, "settings": {"images": "all"}}
+                asked = {"protocol": "evaluate", "bench": made.name, "settings": {"test_images": "all"}}
                 requests.post(f"{server.address}api/runs", json=asked, timeout=120)
                 until(lambda: made.world.truth()["lit"])
             moments.append(time.monotonic() / 60)

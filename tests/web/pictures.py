@@ -13,8 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from labonn.web.users import UserEntry, hash_password, write_users
+
 from .laboratory import Laboratory, laboratory
 from .server import chromium, served
+from .visiting import log_in
 
 README = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -40,10 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         browser = held.enter_context(chromium())
         address = server.address.rstrip("/")
         pages = {name: browser.new_page(viewport=size) for name, size in (("desk", DESK), ("phone", PHONE))}
+        views = (*VIEWS, _comparison(chosen.lab))
         for name, page in pages.items():
-            for path in VIEWS:
+            for path in views:
                 _take(page, address + path, chosen.out / f"{name}-{_name(path)}.png")
-        _take_light(pages["desk"], address, chosen.out)
+        _take_light(pages["desk"], address, views, chosen.out)
+        _take_login(pages, chosen.lab, chosen.out)
         _take_a_run(pages, address, chosen.out)
 
 
@@ -59,7 +64,7 @@ def _take_a_run(pages: dict[str, Any], address: str, out: Path) -> None:
     """Start an evaluation, and take pictures while it captures."""
     desk, phone = pages["desk"], pages["phone"]
     desk.goto(f"{address}/run?protocol=evaluate")
-    desk.get_by_label("images", exact=True).fill("all")
+    desk.get_by_label("test images", exact=True).fill("all")
     desk.get_by_role("button", name="Start").click()
     desk.wait_for_url("**/runs/2*", timeout=120_000)
     run = desk.url
@@ -75,10 +80,28 @@ def _take_a_run(pages: dict[str, Any], address: str, out: Path) -> None:
     desk.screenshot(path=out / "desk-one-run.png", full_page=True)
 
 
-def _take_light(page: Any, address: str, out: Path) -> None:
+def _comparison(lab: Path) -> str:
+    """Give the address of the comparison of the two latest runs."""
+    first, second = sorted(path.parent.name for path in (lab / "runs").glob("*/run.json"))[-2:]
+    return f"/compare?a={first}&b={second}"
+
+
+def _take_login(pages: dict[str, Any], lab: Path, out: Path) -> None:
+    """Let somebody fail to log in."""
+    with tempfile.TemporaryDirectory() as folder:
+        users = Path(folder) / "users.toml"
+        write_users(users, [UserEntry(name="anna", role="operator", password=hash_password("correct horse"))])
+        with served(lab, "--users", str(users)) as server:
+            for name, page in pages.items():
+                log_in(page, server, "anna", "wrong")
+                page.get_by_role("alert").wait_for()
+                page.screenshot(path=out / f"{name}-login.png")
+
+
+def _take_light(page: Any, address: str, views: Sequence[str], out: Path) -> None:
     page.goto(f"{address}/")
     page.locator("[data-theme]").click()
-    for path in VIEWS[:4]:
+    for path in views:
         _take(page, address + path, out / f"light-{_name(path)}.png")
     page.locator("[data-theme]").click()
 
@@ -86,9 +109,7 @@ def _take_light(page: Any, address: str, out: Path) -> None:
 def _take(page: Any, address: str, file: Path) -> None:
     page.goto(address)
     page.wait_for_timeout(_SETTLE_MS)
-    page.get_by_text("\u2026", exact=False).first.wait_for(
-        state="detached", timeout=60_000
-    ) if "design" in address else None
+    page.locator("main p", has_text="\u2026").first.wait_for(state="detached", timeout=60_000)  # nothing is on its way
     page.screenshot(path=file, full_page=True)
     print(file, flush=True)
 

@@ -14,13 +14,18 @@ from tests.bench.conftest import BENCHES
 ANNA, VERA = Person("anna", "operator"), Person("vera", "viewer")
 
 
+@pytest.fixture(scope="module")
+def access():
+    return Access()  # hashes a password
+
+
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def desk(tmp_path, access, monkeypatch):
     async def darken(bench, file, by):
         return Dark(True, f"the run, told by {by}", 0.01)
 
     monkeypatch.setattr("labonn.web.desk.darken", darken)
-    return make_desk(tmp_path / "lab", [BENCHES / "mono.bench.toml"], Access())
+    return make_desk(tmp_path / "lab", [BENCHES / "mono.bench.toml"], access)
 
 
 def noted(desk):

@@ -1,0 +1,65 @@
+"""What the view of the design reads: the model and its training's report, and the PSFs that were measured."""
+
+import numpy as np
+import pytest
+
+from labonn.design import load_design
+from labonn.errors import ConfigError
+from labonn.records import keep_calibration, save_model
+from labonn.web.app import make_desk
+from labonn.web.design_view import _measured, _shown
+from labonn.web.shell import Visit
+from labonn.web.users import Access, Person
+
+PNG = "data:image/png;base64,"
+
+
+@pytest.fixture(scope="module")
+def access():
+    return Access()  # hashes a password
+
+
+@pytest.fixture
+def desk(tmp_path, access):
+    return make_desk(tmp_path / "lab", [], access)
+
+
+def model_of(desk, design, report=None, **more):
+    taps = np.random.default_rng(0).uniform(size=(2 * design.optic.kernels, 7, 7)).astype(np.float32)
+    description = {"design": design.model_dump(mode="json", by_alias=True), "accuracy": {"simulated": 97.5}, **more}
+    files = {} if report is None else {"report.html": report}
+    weights = {"student": {"frontend.free_taps": taps}}
+    return save_model(desk.place.lab, design=design.name, weights=weights, description=description, files=files)
+
+
+def test_a_model_on_a_bench_leads_to_the_report_of_its_training(desk):
+    design = load_design("digits-mono")
+    trained = model_of(desk, design, b"<html>how it went</html>")
+    deployed = model_of(desk, design, trained_as={"model": trained})
+    shown = _shown(desk.place.lab, deployed)
+    assert (shown.model, shown.training, shown.accuracy) == (deployed, trained, {"simulated": 97.5})
+    assert shown.layout.startswith(PNG)
+    assert shown.kernels.startswith(PNG)
+    assert _shown(desk.place.lab, trained).training == trained
+    assert _shown(desk.place.lab, model_of(desk, design)).training is None
+    assert (desk.model_folder(trained) / "report.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["..", "../runs", "no-such", "x" * 300])
+def test_no_other_folder_is_a_model_s(desk, name):
+    with pytest.raises(ConfigError, match="there is no model"):
+        desk.model_folder(name)
+
+
+@pytest.mark.parametrize("shape", [(4, 9, 9), (4, 3, 9, 9)])
+def test_the_psfs_are_those_that_the_latest_characterisation_measured(desk, shape):
+    visit = Visit(desk, desk.sessions.begin(Person("vera", "viewer")), "mono")
+    assert _measured(visit) is None
+    psf = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
+    values = {"pixel_um": 3.45}
+    kept = keep_calibration(
+        desk.place.lab, bench="mono", kind="psf", run="r", made_with={}, values=values, arrays={"psf": psf}
+    )
+    found = _measured(visit)
+    assert found.made_utc == kept.made_utc
+    assert found.picture.startswith(PNG)
