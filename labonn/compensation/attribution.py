@@ -41,7 +41,7 @@ ADVICE: dict[Fault, str] = {
     "colour mixing": "a colour is seen in another: calibrate colour again, then look at filters and the source's lines",
 }
 OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level", "colour balance")
-IMAGES = 400  # the score is that of so many at most
+IMAGES = 400  # the score is that of so many at most; in colour, of half
 LINE_IMAGES = 32
 _FEW = 2  # images more or less say nothing
 SEED = 0  # of the noise: the same for all
@@ -125,11 +125,12 @@ def attribute(
     backend
         The one that was trained for the optics as designed.
     images, labels
-        (N, C, H, W) and (N,), to measure the accuracy on; the first 400 are used.
+        (N, C, H, W) and (N,), to measure the score on; the first 400 are used, in colour the first 200.
     series
         The kernels that the optic's pattern gives out of focus; without it, defocus counts as kernel error.
     """
-    images, labels = images[:IMAGES], labels[:IMAGES]
+    most = IMAGES if designed.ndim == 3 else IMAGES // 2
+    images, labels = images[:most], labels[:most]
     few = images[:LINE_IMAGES]
     kernels = (designed,) if designed.ndim == 3 else designed.unbind(dim=1)
     colours = [(part, kernels[c], own_first(few, c)) for c, part in enumerate(parts_of(twin))]

@@ -43,6 +43,11 @@ def fit_ridge_map(captured: Tensor, simulated: Tensor) -> RidgeMap:
     return _solve(captured, simulated, min(RIDGES, key=error) if len(captured) > 1 else RIDGES[-1])
 
 
+def can_fold_in(layers: nn.Sequential) -> bool:
+    """Whether a backend's first layer can read captured features by itself: a fully connected one can."""
+    return isinstance(layers[0], nn.Linear)
+
+
 def fold_in(ridge_map: RidgeMap, layers: nn.Sequential) -> None:
     """Let a backend's first layer read captured features: W (X M + m) + b = (W M^T) X + (W m + b).
 

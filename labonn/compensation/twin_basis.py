@@ -88,7 +88,7 @@ class Basis:
     def rows(self, light: Tensor) -> Iterator[Tensor]:
         """The features of each picture, (F, H W), one picture after the other; light (N, 1 + others, H, W)."""
         for picture in light:
-            yield torch.cat([self._rows_of(picture[None], part) for part in self.parts])
+            yield torch.cat([self._rows_of(picture[None], part) for part in self.parts if self.size(part)])
 
     def predict(self, light: Tensor, weights: Tensor) -> Tensor:
         """The weighted sum: light (N, 1 + others, H, W), weights (F, T) -> (N, T, H, W); own colour first.

@@ -50,7 +50,7 @@ class Display:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Kernels and offsets at one display: what predicts left-out captures, and its mean square error, added over tiles."""
+    """Kernels and offsets at one display: what predicts left-out captures; its mean square error, summed over tiles."""
 
     error: float
     folds: Folds

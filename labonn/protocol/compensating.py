@@ -3,13 +3,16 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.compensation import CANDIDATES, AnyTwin, Captured, Lecture, Material, rematch, steps_of, twin_of
+from labonn.compensation import CANDIDATES, AnyTwin, Captured, Lecture, Material, Method, rematch, steps_of, twin_of
+from labonn.compensation.material import split_backend
+from labonn.compensation.ridge_map import can_fold_in
 from labonn.protocol.progress import Step
 
 Steps = Callable[[str, int | None], AbstractContextManager[Step]]
@@ -91,6 +94,8 @@ def compensate(
     captured = Captured(indices, frontend.maps_of(tiles))
     backends = {"none": backend}
     material = Material(backend, captured, twin, lecture, seed=seed)
+    if set(methods) == set(get_args(Method)) and not can_fold_in(split_backend(backend)[1]):
+        methods = [method for method in methods if method != "map"]  # all that there are for such a backend
     wanted = dict.fromkeys((*methods, *candidates) if releasing else methods)
     if any(method.startswith("twin") for method in wanted):
         with show("predicting the training set", len(lecture.images)) as step:

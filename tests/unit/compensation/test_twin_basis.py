@@ -10,8 +10,8 @@ from labonn.compensation.twin_basis import ALL_PARTS, TAPS, Basis
 SHAPES = [(20, 20), (28, 28), (12, 30)]
 
 
-def light(shape, count=3):
-    return torch.rand(count, 1, *shape, generator=torch.Generator().manual_seed(0))
+def light(shape, count=3, colours=1):
+    return torch.rand(count, colours, *shape, generator=torch.Generator().manual_seed(0))
 
 
 def weights_of(basis, tiles=2):
@@ -21,8 +21,8 @@ def weights_of(basis, tiles=2):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("part", ["core", *ALL_PARTS])
 def test_the_rows_say_what_is_predicted(part, shape):
-    basis = Basis((part,), shape)
-    pictures, weights = light(shape), weights_of(basis)
+    basis = Basis((part,), shape, others=2)
+    pictures, weights = light(shape, colours=3), weights_of(basis)
     by_rows = torch.stack([(weights.T @ row).reshape(2, *shape) for row in basis.rows(pictures)])
     torch.testing.assert_close(basis.predict(pictures, weights), by_rows, atol=1e-3, rtol=1e-4)
 

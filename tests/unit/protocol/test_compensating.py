@@ -67,9 +67,7 @@ def bench(labels=None, tiles_of=None, count=800):
         return tiles if tiles_of is None else tiles_of(tiles)
 
     split = Split(images, truth if labels is None else labels(truth))
-    frontend = SimpleNamespace(maps_of=signed_maps)
-    student = SimpleNamespace(frontend=frontend)
-    return SimpleNamespace(data=SimpleNamespace(validation=split), capture=capture, student=student), taken
+    return SimpleNamespace(data=SimpleNamespace(validation=split), capture=capture, maps_of=signed_maps), taken
 
 
 def fitted(**readers):
@@ -138,7 +136,8 @@ def test_a_twin_that_explains_little_is_not_relied_on_and_more_captures_are_aske
     monkeypatch.setattr(module, "twin_of", lambda *_: SimpleNamespace(held_out_r2=torch.tensor([0.3, 0.5, 0.6])))
     monkeypatch.setattr(module, "rematch", lambda backend, method, *_, **__: asked.append(method) or backend)
     frontend = SimpleNamespace(kernels=lambda: torch.rand(4, 3, 3), maps_of=signed_maps)
-    lecture = SimpleNamespace(images=torch.rand(20, 1, SIDE, SIDE), student=SimpleNamespace(frontend=frontend))
+    student = SimpleNamespace(frontend=frontend)
+    lecture = SimpleNamespace(images=torch.rand(20, 1, SIDE, SIDE), student=student, of_pixels=False)
     shown, tiles = np.arange(12), torch.rand(12, 4, SIDE, SIDE)
     found = compensate(steps, nn.Sequential(nn.Flatten()), lecture, shown, tiles, ("e2e",), seed=0)
     assert found.candidates == FALLBACK
