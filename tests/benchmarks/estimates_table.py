@@ -26,7 +26,8 @@ CANDIDATES: dict[str, tuple[Term, ...]] = {
 }
 SHIPPED = "the same, and its parameters: shipped"
 RAW = {
-    "ntk": "NTK of the finite student, extrapolated",
+    "ntk": "NTK of the finite student",
+    "ntk_of_all": "the same, as if its parameters could learn from every image",
     "infinite_width": "infinite-width NTK",
     "random_kernels": "random kernels, single layer",
     "infinite_kernels": "infinitely many random kernels",

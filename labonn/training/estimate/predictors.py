@@ -16,7 +16,7 @@ from labonn.design import Design, parameters
 from labonn.design.design import Optic
 from labonn.errors import ConfigError
 from labonn.ntk import KernelRidge, centred_alignment, fit_kernel_ridge, one_hot
-from labonn.training.estimate.curve import LearningCurve, fit_curve
+from labonn.training.estimate.curve import LearningCurve, fit_curve, told_apart
 from labonn.training.estimate.references import LIMIT_KERNELS, drawn_features, gram, infinitely_wide
 from labonn.training.estimate.student_kernel import student_kernel
 
@@ -42,7 +42,10 @@ class Predictors:
     Attributes
     ----------
     ntk
-        Of regression with the finite student's tangent kernel, mean over initialisations.
+        Of regression with the finite student's tangent kernel, mean over initialisations, after as many images as its
+        parameters can tell apart (`told_apart`).
+    ntk_of_all
+        The same after all images, whatever the parameters.
     ntk_each
         Of each of them.
     infinite_width
@@ -66,6 +69,7 @@ class Predictors:
     """
 
     ntk: float
+    ntk_of_all: float
     ntk_each: tuple[float, ...]
     infinite_width: float | None
     random_kernels: float | None
@@ -105,7 +109,8 @@ def predict(design: Design, data: DataSet, settings: Settings) -> Predictors:
         curves.append(curve)
         alignments.append(float(centred_alignment(kernel, torch.from_numpy(targets @ targets.T))))
         risks.append(kare(ridge, targets))
-    each = tuple(accuracy_after(curve, whole) for curve in curves)
+    known = told_apart(whole, parameters(design))
+    each = tuple(accuracy_after(curve, known) for curve in curves)
     own_s = time.process_time() - began_s
     mean = fit_curve(curves[0].images, np.mean([curve.errors for curve in curves], axis=0).tolist())
     others: dict[str, float | None] = dict.fromkeys(("infinite_width", "random_kernels", "infinite_kernels", "lens"))
@@ -113,6 +118,7 @@ def predict(design: Design, data: DataSet, settings: Settings) -> Predictors:
         others |= _references(design, shown, settings.seed, whole)
     return Predictors(
         ntk=float(np.mean(each)),
+        ntk_of_all=float(np.mean([accuracy_after(curve, whole) for curve in curves])),
         ntk_each=each,
         alignment=float(np.mean(alignments)),
         kare=float(np.mean(risks)),
@@ -138,7 +144,7 @@ def learning_curve(kernel: NDArray[np.float64], targets: NDArray[np.float64]) ->
     return fit_curve(counts, errors), fitted[-1]
 
 
-def accuracy_after(curve: LearningCurve, images: int) -> float:
+def accuracy_after(curve: LearningCurve, images: float) -> float:
     """Per cent after so many images."""
     return 100 * (1 - curve.error_at(images))
 
@@ -158,8 +164,8 @@ def kare(ridge: KernelRidge, targets: NDArray[np.float64]) -> float:
 def _references(design: Design, shown: Split, seed: int, whole: int) -> dict[str, float | None]:
     images, targets = torch.from_numpy(shown.images), one_hot(torch.from_numpy(shown.labels), design.classes)
 
-    def reached(kernel: NDArray[np.float64]) -> float:
-        return accuracy_after(learning_curve(kernel, targets)[0], whole)
+    def reached(kernel: NDArray[np.float64], known: float = whole) -> float:
+        return accuracy_after(learning_curve(kernel, targets)[0], known)
 
     found: dict[str, float | None] = {"random_kernels": None, "infinite_kernels": None}
     if design.optic.kind != "lens":
@@ -170,7 +176,8 @@ def _references(design: Design, shown: Split, seed: int, whole: int) -> dict[str
     else:
         limit = gram(drawn_features(design, images, 1, seed=seed))
     found["infinite_width"] = reached(infinitely_wide(limit, len(design.backend.widths)))
-    found["lens"] = reached(student_kernel(behind_a_lens(design), images, seed=seed).numpy())
+    lens = behind_a_lens(design)
+    found["lens"] = reached(student_kernel(lens, images, seed=seed).numpy(), told_apart(whole, parameters(lens)))
     return found
 
 

@@ -11,7 +11,7 @@ from torch.func import functional_call, jacrev
 from labonn.design import Backend, load_design
 from labonn.networks import Student
 from labonn.ntk import empirical_ntk, fit_kernel_ridge, one_hot
-from labonn.training.estimate.curve import fit_curve
+from labonn.training.estimate.curve import fit_curve, told_apart
 from labonn.training.estimate.predictors import behind_a_lens, kare
 from labonn.training.estimate.references import gram, infinitely_wide
 from labonn.training.estimate.student_kernel import Seen, student_kernel
@@ -105,6 +105,8 @@ def test_a_power_law_is_found_and_chance_is_not_taken_for_one():
     curve = fit_curve(counts, [0.8 * n**-0.4 for n in counts])
     assert (curve.scale, curve.exponent) == pytest.approx((0.8, 0.4))
     assert curve.error_at(10_000) == pytest.approx(0.8 * 10_000**-0.4)
+    assert told_apart(1000, 10**9) == pytest.approx(1000, rel=1e-5)  # of a large model all images, of a small one few
+    assert told_apart(10**9, 300) == pytest.approx(300, rel=1e-5)
     rising = fit_curve(counts, [0.1, 0.11, 0.12, 0.13])
     assert rising.exponent == 0
     assert rising.error_at(10**9) == pytest.approx(rising.error_at(10))
