@@ -76,7 +76,7 @@ class Registration:
             raise CalibrationError(
                 f"a frame of {frame.shape} (H, W) does not fit the calibration, made with {self.calibration.dark.shape}"
             )
-        maps = self._weights @ frame.ravel().astype(np.float32) - self._offset
+        maps = self._weights @ frame.ravel().astype(np.float32, copy=False) - self._offset
         return np.asarray(maps, np.float32).reshape(-1, *self.calibration.picture_shape)
 
 

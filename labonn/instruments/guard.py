@@ -21,7 +21,9 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._under_way = 0
+        self._retired = False
         self._error: LabonnError | None = None
         self._darken: Callable[[], None] = _nothing
         self._before_light: Callable[[], None] = _nothing
@@ -41,6 +43,8 @@ class Guard:
     def trip(self, error: LabonnError) -> None:
         """Forbid everything but darkness from now on, and make the bench dark; returns when that has been tried.
 
+        Nothing is tried on a bench that is `retire`d: it was made dark before.
+
         Raises
         ------
         InstrumentError
@@ -48,8 +52,26 @@ class Guard:
         """
         with self._lock:
             self._error = self._error or error
+            dark_already = self._retired
+            self._under_way += not dark_already
         logger.error("%s", error)
-        self._darken()
+        if dark_already:
+            return
+        try:
+            self._darken()
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                self._lock.notify_all()
+
+    def retire(self, limit_s: float) -> None:
+        """Wait until nobody makes the bench dark any more, at most so long: it is dark, and will be disconnected.
+
+        Whoever trips the guard from now on finds a bench that is dark already.
+        """
+        with self._lock:
+            self._retired = True
+            self._lock.wait_for(lambda: not self._under_way, limit_s)
 
     def check(self) -> None:
         """Raise what tripped it, if anything has.

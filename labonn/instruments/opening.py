@@ -36,6 +36,7 @@ from labonn.instruments.world import Doors, fill_in, start_world, world_named
 logger = logging.getLogger(__name__)
 
 _CLOSE_LIMIT_MS = 10_000.0
+_DARK_LIMIT_S = 10.0
 _KINDS: dict[str, Any] = {
     "display": Display,
     "slm": SLM,
@@ -238,8 +239,9 @@ def _dark_at_the_end(bench: Bench, leaving: Leaving) -> Iterator[None]:
 
 
 def _leave(bench: Bench) -> list[Exception]:
-    """Make dark, then disconnect everything; give what failed."""
+    """Make dark, then disconnect everything, once nobody else makes it dark as well; give what failed."""
     failures = _each((bench,), lambda open_bench: open_bench.make_dark())
+    bench.guard.retire(_DARK_LIMIT_S)
     failures += _each(reversed(bench.instruments), lambda instrument: instrument.disconnect())
     return failures
 

@@ -4,7 +4,8 @@ On the simulated mono bench in virtual time, the digits. `labonn recalibrate` is
 words, each killed with ``kill -9`` after a random time, until there were enough kills; a start that comes to its end is
 one as well, and the next is a new one. After each, the release in use must be there and intact, and be the one that the
 last start that ended had left or one that a killed start had released; every frame that a killed start had acknowledged
-must be readable; the world must have become dark; and the next start must begin cleanly and find it closed as lost.
+must be readable; the world must have become dark; and the next start, to be killed as well, must begin its run and
+close the killed one as lost.
 
 One line a kill goes into a file; the same command goes on where it was stopped, with the same seed.
 """
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from tests.benchmarks.results import write_section
 NAME = "killed"
 SETTINGS = {"methods": "none", "captures": "16", "validation_captures": "60", "most_validation_captures": "120"}
 LIT_LIMIT_S = 10.0
+WHOLE_S = 600.0
+ENDINGS = (0, 4)  # of one that came to its end: released, or refused
 KEPT_RUNS = 6
 
 
@@ -55,30 +58,13 @@ class Kill:
     dark_after_s: float
     lit_before: bool
     clean_start: bool
-    """Whether the next start began, and closed this one as lost."""
+    """Whether the next start began its run, and closed this one as lost."""
 
 
 def folders(lab: Path) -> list[Path]:
     """Folders of the recalibrations, in the order in which they began."""
     runs = [folder for folder in (lab / "runs").glob("*-recalibrate-*") if (folder / "run.json").is_file()]
     return sorted(runs, key=lambda folder: read_run(folder).start_utc)
-
-
-def started(world: Simulated, lab: Path, seed: int) -> "subprocess.Popen[str]":
-    """Start a recalibration, as an operator does."""
-    command = [sys.executable, "-m", "labonn", "recalibrate", str(world.file), "--lab", str(lab), "--json"]
-    for key, value in {**SETTINGS, "seed": str(seed)}.items():
-        command += ["--set", f"{key}={value}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-
-
-def until_it_runs(process: "subprocess.Popen[str]", lab: Path, before: int) -> bool:
-    """Wait until the start has made its run; whether it did."""
-    while process.poll() is None:
-        if len(folders(lab)) > before:
-            return True
-        time.sleep(0.02)
-    return len(folders(lab)) > before
 
 
 def frames_of(folder: Path) -> tuple[int, int]:
@@ -110,24 +96,19 @@ def _begun(file: Path) -> bool:
         return partial.exists() and partial.stat().st_size < 4096
 
 
-def kill_once(world: Simulated, lab: Path, number: int, chance: random.Random, longest_s: float) -> Kill | None:
-    """Start, kill, look; None where the start had ended before."""
-    before, allowed = len(folders(lab)), release_in_use(lab, NAME)
-    releases = set(list_releases(lab))
-    after_s = chance.uniform(0.0, longest_s)
-    with started(world, lab, number) as process:
-        if not until_it_runs(process, lab, before):
-            raise SystemExit(f"a start ended with {process.wait()} before it had begun a run")
-        begin_s = time.monotonic()
-        while process.poll() is None and time.monotonic() - begin_s < after_s:
-            time.sleep(0.01)
-        lit = bool(world.truth()["lit"])
-        process.kill()
-        killed_s = time.time()
-        process.wait()
-    folder = folders(lab)[-1]
+def kill_once(world: Simulated, lab: Path, start: "Start", releases: set[str], allowed: str | None) -> Kill | None:
+    """Wait for the moment, kill, look; None where the start had ended before."""
+    process, folder = start.process, start.folder
+    while process.poll() is None and time.monotonic() - start.begin_s < start.after_s:
+        time.sleep(0.01)
+    lit = bool(world.truth()["lit"])
+    process.kill()
+    killed_s = time.time()
+    process.wait()
     record = read_run(folder)
     if record.status != "running":
+        assert process.returncode in ENDINGS, f"a start that was not killed ended with {process.returncode}"
+        assert not world.truth()["lit"], "a start that was not killed left the bench lit"
         return None
     while world.truth()["lit"] and time.time() - killed_s < LIT_LIMIT_S:
         time.sleep(0.02)
@@ -141,39 +122,40 @@ def kill_once(world: Simulated, lab: Path, number: int, chance: random.Random, l
     except RecordError:
         intact = False
     steps = list(record.seconds)
-    clean = begins_cleanly(world, lab, folder, number)
     return Kill(
-        number=number, after_s=round(after_s, 3), step=steps[-1] if steps else "before the first", frames=total,
-        unreadable=unreadable, release_right=intact and in_use in {allowed, *made}, released=in_use != allowed,
-        dark_after_s=round(dark_s, 3), lit_before=lit, clean_start=clean,
+        number=start.number, after_s=round(start.after_s, 3), step=steps[-1] if steps else "before the first",
+        frames=total, unreadable=unreadable, release_right=intact and in_use in {allowed, *made},
+        released=in_use != allowed, dark_after_s=round(dark_s, 3), lit_before=lit, clean_start=False,
     )  # fmt: skip
 
 
-def begins_cleanly(world: Simulated, lab: Path, killed: Path, number: int) -> bool:
-    """Start again, and end that start as soon as it has captured something, with Ctrl-C's twin; whether it was well."""
+@dataclass(frozen=True)
+class Start:
+    """One start that has made its run."""
+
+    number: int
+    after_s: float
+    begin_s: float
+    process: "subprocess.Popen[str]"
+    folder: Path
+
+
+def started(world: Simulated, lab: Path, number: int, after_s: float) -> Start:
+    """Start a recalibration, as an operator does, and wait until it has made its run."""
+    command = [sys.executable, "-m", "labonn", "recalibrate", str(world.file), "--lab", str(lab), "--json"]
+    for key, value in {**SETTINGS, "seed": str(number)}.items():
+        command += ["--set", f"{key}={value}"]
     before = len(folders(lab))
-    with started(world, lab, number) as process:
-        if not until_it_runs(process, lab, before):
-            return False
-        folder = folders(lab)[-1]
-        while process.poll() is None and "calibrating" not in read_steps(folder):
-            time.sleep(0.05)
-        process.terminate()
-        answer = json.loads(process.stdout.read() if process.stdout else "{}")
-    closed = read_run(killed).status == "lost"
-    return closed and answer["exit_code"] in (0, 4, 130) and not world.truth()["lit"]
-
-
-def read_steps(folder: Path) -> dict[str, float]:
-    """Steps of a run that are over."""
-    try:
-        return read_run(folder).seconds
-    except RecordError:  # just being replaced
-        return {}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+    while len(folders(lab)) == before:
+        if process.poll() is not None:
+            raise SystemExit(f"a start ended with {process.returncode} before it had begun a run")
+        time.sleep(0.02)
+    return Start(number, after_s, time.monotonic(), process, folders(lab)[-1])
 
 
 def measure(arguments: argparse.Namespace, known: int) -> Iterator[Kill]:
-    """Kill until there were enough, or it is time to stop."""
+    """Kill until there were enough, or it is time to stop: each start after a kill is the next to be killed."""
     end_s, lab = time.monotonic() + arguments.seconds, arguments.work.absolute() / "lab"
     with simulated(bench_of(arguments.work.absolute() / "bench", NAME)) as world:
         if not (lab / "releases" / "current" / NAME).is_file():
@@ -183,14 +165,19 @@ def measure(arguments: argparse.Namespace, known: int) -> Iterator[Kill]:
                 raise SystemExit(outcome.error)
         whole = run_protocol("recalibrate", world.file, lab, {**SETTINGS, "seed": "0"}, quiet=True)
         longest_s = 1.1 * whole.seconds["total"]
-        number = known
-        while number < arguments.kills and time.monotonic() < end_s:
-            chance = random.Random(f"{arguments.seed} {number}")
-            kill = kill_once(world, lab, number, chance, longest_s)
-            while kill is None:
-                kill = kill_once(world, lab, number, chance, longest_s)
-            yield kill
-            number += 1
+        number, chance = known, random.Random(f"{arguments.seed} {known}")
+        kill: Kill | None = None
+        killed = whole.run_folder
+        going_on = True
+        while going_on:
+            going_on = number < arguments.kills and time.monotonic() < end_s
+            releases, allowed = set(list_releases(lab)), release_in_use(lab, NAME)
+            after_s = chance.uniform(0.0, longest_s) if going_on else WHOLE_S  # the last one comes to its end
+            start = started(world, lab, number, after_s)
+            if kill is not None:
+                yield replace(kill, clean_start=read_run(killed).status == "lost")
+            kill = kill_once(world, lab, start, releases, allowed)
+            killed, number = start.folder, number + (kill is not None)
             for folder in folders(lab)[:-KEPT_RUNS]:
                 if read_run(folder).status in ("lost", "aborted"):
                     shutil.rmtree(folder)

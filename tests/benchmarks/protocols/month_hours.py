@@ -102,12 +102,13 @@ def run(lab: Lab, parameters: Parameters) -> Result:
 
 def accuracies(lab: Lab, policies: dict[str, Watched], parameters: Parameters) -> dict[str, Any]:
     """Accuracy of each policy on the same frames of test images, in per cent."""
-    first = next(iter(policies.values()))
+    captured, first = next(iter(policies.items()))
     test = first.network.data.test.first(parameters.test_images)
     calibration = first.network.as_used(first.view, first.release)
     readers = {
         name: Registration(one.network.as_used(one.view, one.release).at_exposure(calibration.exposure_ms))
         for name, one in policies.items()
+        if name != captured
     }
     right = dict.fromkeys(policies, 0)
     batch: dict[str, list[Any]] = {name: [] for name in policies}
@@ -115,8 +116,10 @@ def accuracies(lab: Lab, policies: dict[str, Watched], parameters: Parameters) -
     with lab.step("the truth", total=len(test)) as step:
         for shot in capture(lab.bench, test.images[:, 0], Registration(calibration), keep_frames=True):
             assert shot.frame is not None
+            frame = shot.frame.astype(np.float32)
+            batch[captured].append(shot.tiles)
             for name, reader in readers.items():
-                batch[name].append(reader.tiles(shot.frame))
+                batch[name].append(reader.tiles(frame))
             labels.append(int(test.labels[shot.index]))
             if len(labels) == 500 or shot.index == len(test) - 1:
                 for name, tiles in batch.items():

@@ -20,6 +20,44 @@ def test_the_first_reason_is_the_one_that_stays() -> None:
         guard.check()
 
 
+def test_a_bench_is_not_disconnected_while_somebody_makes_it_dark() -> None:
+    guard, begun, go_on, darkened = Guard(), threading.Event(), threading.Event(), []
+
+    def slowly() -> None:
+        begun.set()
+        go_on.wait(10)
+        darkened.append(1)
+
+    guard.set_up(slowly, lambda: None, lambda: None)
+    abort = threading.Thread(target=guard.trip, args=(Aborted("by hand"),))
+    abort.start()
+    begun.wait(10)
+    threading.Timer(0.1, go_on.set).start()
+    guard.retire(limit_s=10)
+    assert darkened, "retired while the bench was still being made dark"
+    abort.join(10)
+    guard.trip(Aborted("once more"))
+    assert len(darkened) == 1, "its instruments are disconnected: nothing is asked of them"
+    with pytest.raises(Aborted, match="by hand"):
+        guard.check()
+
+
+def test_a_darkness_that_hangs_does_not_keep_the_bench_open() -> None:
+    guard, begun, end = Guard(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        end.wait(10)
+
+    guard.set_up(hang, lambda: None, lambda: None)
+    abort = threading.Thread(target=guard.trip, args=(Aborted("by hand"),))
+    abort.start()
+    begun.wait(10)
+    guard.retire(limit_s=0.05)
+    end.set()
+    abort.join(10)
+
+
 def test_once_tripped_an_instrument_does_nothing_but_darken() -> None:
     camera, display, shutter = connected(BareCamera), connected(BareDisplay, pitch_um=8, settle_ms=0), None
     shutter = connected(BareShutter)
