@@ -113,6 +113,7 @@ def _figures(found: "Estimate", training_s: float) -> dict[str, Any]:
             **{name: None if (v := getattr(predictors, name)) is None else round(v, 2) for name in OTHERS},
             "alignment": round(predictors.alignment, 4),
             "kare": round(predictors.kare, 4),
+            "bottleneck": predictors.bottleneck,
         },
         "learning_curve": {
             "images": list(predictors.curve.images),

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from labonn.design import parameters
 from labonn.training.estimate import Known, Predictors
@@ -31,7 +32,9 @@ def known(count=24):
     for _ in range(count):
         ntk = float(chance.uniform(60, 98))
         size = int(10 ** chance.uniform(3, 5))
-        predictors = Predictors(ntk, ntk, (ntk,), 97.0, ntk - 1, 97.5, 80.0, 0.4, 0.2, size, CURVE, 100, {"ntk": 1.0})
+        predictors = Predictors(
+            ntk, ntk, (ntk,), 97.0, ntk - 1, 97.5, 80.0, 0.4, 0.2, size, 64, CURVE, 100, {"ntk": 1.0}
+        )
         found.append(Known(predictors, min(99.9, ntk + 1 + float(chance.standard_normal()))))
     return found
 
@@ -68,3 +71,6 @@ def test_an_advantage_is_one_only_where_there_is_one():
     chance = np.random.default_rng(1)
     more, low, high = advantage(trained, trained, list(chance.standard_normal(30)))
     assert 0 < low < more < high
+    noisy = list(chance.standard_normal(30))
+    expected = 1 - spearmanr(trained, noisy).statistic
+    assert advantage(trained, trained, noisy)[0] == pytest.approx(expected)
