@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from labonn.training.estimate import Estimate
 
 OTHERS = {
+    "ntk_of_all": "the same, as if its parameters could learn from every image",
     "infinite_width": "infinite-width NTK on infinitely many kernels",
     "random_kernels": "random kernels, as many, single layer",
     "infinite_kernels": "random kernels, infinitely many, single layer",
@@ -95,6 +96,8 @@ def costs(design: "Design") -> dict[str, Any]:
 
 
 def _figures(found: "Estimate", training_s: float) -> dict[str, Any]:
+    from labonn.training.estimate.curve import told_apart
+
     predictors, interval = found.predictors, found.accuracy
     return {
         "accuracy": {
@@ -110,12 +113,14 @@ def _figures(found: "Estimate", training_s: float) -> dict[str, Any]:
             **{name: None if (v := getattr(predictors, name)) is None else round(v, 2) for name in OTHERS},
             "alignment": round(predictors.alignment, 4),
             "kare": round(predictors.kare, 4),
+            "bottleneck": predictors.bottleneck,
         },
         "learning_curve": {
             "images": list(predictors.curve.images),
             "wrong_percent": [round(100 * error, 3) for error in predictors.curve.errors],
             "exponent": round(predictors.curve.exponent, 3),
-            "extrapolated_to": predictors.training_images,
+            "training_images": predictors.training_images,
+            "told_apart": round(told_apart(predictors.training_images, predictors.parameters)),
         },
         "seconds": {
             "ntk": round(predictors.seconds["ntk"], 2),
@@ -151,17 +156,19 @@ def _write(design: "Design", content: dict[str, Any], found: "Estimate | None", 
         "Least latencies are bounds, from",
     )
     if found is not None:
+        from labonn.training.estimate.curve import told_apart
+
         predictors = found.predictors
         page.heading("What foretells the accuracy")
         rows: list[dict[str, Any]] = [{"predictor": "this estimate", "per cent": found.accuracy.value}]
-        rows.append({"predictor": "the finite student's NTK, extrapolated", "per cent": predictors.ntk})
+        rows.append({"predictor": "the finite student's NTK", "per cent": predictors.ntk})
         rows += [{"predictor": text, "per cent": getattr(predictors, name)} for name, text in OTHERS.items()]
         page.table(rows)
         png = BytesIO()
         figures.learning_curve(
             predictors.curve.images,
             [100 * error for error in predictors.curve.errors],
-            extrapolated=(predictors.training_images, 100 - predictors.ntk),
+            extrapolated=(round(told_apart(predictors.training_images, predictors.parameters)), 100 - predictors.ntk),
             interval=(100 - found.accuracy.high, 100 - found.accuracy.low),
         ).savefig(png, format="png", dpi=144)
         page.figure(

@@ -2,6 +2,8 @@
 
 import socket
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ from labonn.sweeps.trial import Order, Outcome
 
 ANSWER_S = 10.0
 BEGIN_S = 60.0
+LOOK_S = 1.0  # from one look at the time that trials take to the next; an answer is taken at once
 RETRIES = 3  # of a trial whose worker or computer died
 GIGABYTE = 10**9
 
@@ -68,24 +71,41 @@ class RayEngine:
         self._work = ray.remote(num_cpus=resources.cpus, max_retries=RETRIES, **asked)(work)
 
     def run(self, orders: Sequence[Order], done: Callable[[Outcome], None]) -> None:
-        """Compute all orders; one whose workers died again and again, or took too much memory, fails alone."""
-        ray, minutes = self._ray, self._resources.minutes
-        pending = {self._work.remote(order): order for order in orders}
-        while pending:
-            ready, _ = ray.wait(list(pending), timeout=None if minutes is None else 60 * minutes * len(pending))
-            for reference in ready or list(pending):
-                order = pending.pop(reference)
+        """Compute all orders; one whose workers died again and again, or took too much, fails alone."""
+        ray, waiting = self._ray, deque(orders)
+        begun: dict[Any, tuple[Order, float]] = {}
+        while waiting or begun:
+            # No more than the cluster has room for: each begins when it is handed over, and its time counts from then.
+            while waiting and len(begun) < self._room():
+                order = waiting.popleft()
+                begun[self._work.remote(order)] = order, time.monotonic()
+            ready, _ = ray.wait(list(begun), timeout=LOOK_S)
+            for reference in ready:
+                order, since_s = begun.pop(reference)
                 try:
-                    outcome: Outcome = ray.get(reference, timeout=0 if not ready else None)
+                    outcome: Outcome = ray.get(reference)
                 except ray.exceptions.RayError as error:
-                    ray.cancel(reference, force=True)
-                    said = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-                    outcome = Outcome(order.number, order.settings, "failed", error=said)
+                    said = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no more is known'])[0]}"
+                    outcome = _failed(order, said, since_s)
                 done(outcome)
+            for reference, (order, since_s) in list(begun.items()):
+                minutes = self._resources.minutes
+                if minutes is not None and time.monotonic() - since_s > 60 * minutes:
+                    ray.cancel(reference, force=True)
+                    del begun[reference]
+                    done(_failed(order, f"took longer than minutes = {minutes:g}", since_s))
+
+    def _room(self) -> int:
+        """Trials that the cluster has processors for now; computers come and go."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1) // self._resources.cpus))
 
     def close(self) -> None:
         """Leave the cluster; one of its own ends."""
         self._ray.shutdown()
+
+
+def _failed(order: Order, said: str, since_s: float) -> Outcome:
+    return Outcome(order.number, order.settings, "failed", error=said, seconds=time.monotonic() - since_s)
 
 
 def _knock(address: str) -> None:

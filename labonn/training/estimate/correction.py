@@ -11,11 +11,20 @@ from scipy.stats import t as student_t
 
 from labonn.training.estimate.predictors import Predictors
 
-Term = Literal["ntk", "parameters", "kare", "alignment"]
+Term = Literal["ntk", "drawn", "parameters", "bottleneck", "kare", "alignment"]
 LEAST_ERROR_PERCENT = 0.02
 USUAL_PARAMETERS = 50_000
-# What is believed before anything was measured: in log odds, trainings err as the regression says, give or take.
-PRIOR_SPREAD = {"one": 1.5, "ntk": 0.5, "parameters": 0.4, "kare": 0.5, "alignment": 0.5}
+NARROW = 4  # values that a backend passes on at its narrowest
+# What is believed before anything was measured, in log odds: trainings err as the mean of both regressions.
+PRIOR_SPREAD = {
+    "one": 1.5,
+    "ntk": 0.5,
+    "drawn": 0.5,
+    "parameters": 0.4,
+    "bottleneck": 1.5,
+    "kare": 0.5,
+    "alignment": 0.5,
+}
 PRIOR_NOISE, PRIOR_WEIGHT = 0.35, 2.0  # of a training about the line, and as how many measurements it counts
 
 
@@ -38,11 +47,13 @@ class Interval:
 
 
 class Correction:
-    r"""Bayesian regression of log odds: o = a + (1 + b) o_ntk + sum of further terms + noise.
+    r"""Bayesian regression of log odds: o = a + (1/2 + b) o_ntk + (1/2 + c) o_drawn + sum of further terms + noise.
 
-    The odds are those of an error. Prior: a, b and the others normal about zero with variance noise^2 times the square
-    of `PRIOR_SPREAD`, the noise's variance inverse gamma. Without a measurement the answer is the regression's own,
-    with a wide interval; each measurement narrows it.
+    The odds are those of an error; o_ntk of regression with the student's tangent kernel, which trusts that a small
+    backend can learn, o_drawn of a single layer on its kernels before training, which knows what they let through.
+    Prior: a, b, c and the others normal about zero with variance noise^2 times the square of `PRIOR_SPREAD`, the
+    noise's variance inverse gamma. Without a measurement the answer is the mean of both, with a wide interval; each
+    measurement narrows it.
 
     Parameters
     ----------
@@ -54,7 +65,7 @@ class Correction:
     Source: Gelman et al., "Bayesian data analysis", 3rd ed., sections 14.2 and 14.8; the predictive is a t.
     """
 
-    def __init__(self, known: Sequence[Known], terms: Sequence[Term] = ("ntk", "parameters")) -> None:
+    def __init__(self, known: Sequence[Known], terms: Sequence[Term] = ("ntk", "drawn", "parameters")) -> None:
         self.terms = tuple(terms)
         self.count = len(known)
         spread = np.array([PRIOR_SPREAD["one"], *(PRIOR_SPREAD[term] for term in terms)])
@@ -77,12 +88,16 @@ class Correction:
         return Interval(_accuracy(centre), _accuracy(centre + reach), _accuracy(centre - reach), confidence)
 
     def _believed(self, predictors: Predictors) -> float:
-        return _odds(predictors.ntk) if "ntk" in self.terms else 0.0
+        own = {"ntk": predictors.ntk, "drawn": predictors.random_kernels}
+        both = [_odds(value) for term, value in own.items() if term in self.terms]
+        return sum(both) / len(both) if both else 0.0
 
     def _row(self, predictors: Predictors) -> NDArray[np.float64]:
         values = {
             "ntk": _odds(predictors.ntk) - _odds(95.0),
+            "drawn": _odds(predictors.random_kernels) - _odds(95.0),
             "parameters": log(predictors.parameters / USUAL_PARAMETERS) / log(10),
+            "bottleneck": NARROW / predictors.bottleneck,
             "kare": log(max(predictors.kare, 1e-9)),
             "alignment": predictors.alignment,
         }

@@ -23,9 +23,20 @@ class LearningCurve:
     scale: float
     exponent: float
 
-    def error_at(self, images: int) -> float:
+    def error_at(self, images: float) -> float:
         """Share of wrong answers after so many images."""
         return float(np.clip(self.scale * images**-self.exponent, LEAST_ERROR, 1.0))
+
+
+def told_apart(images: int, parameters: int) -> float:
+    """As many images as a model of so many parameters learns from, of those that it is shown: 1 / (1/images + 1/P).
+
+    A kernel that is summed over outputs has a higher rank than its model has parameters, so that regression with it
+    goes on learning where a small model is full.
+
+    Source: Kaplan et al., "Scaling laws for neural language models", arXiv:2001.08361, eq. 1.5, with equal exponents.
+    """
+    return 1 / (1 / images + 1 / parameters)
 
 
 def fit_curve(images: Sequence[int], errors: Sequence[float]) -> LearningCurve:

@@ -14,9 +14,10 @@ from labonn.config import Frozen
 from labonn.data import DataSet, Split
 from labonn.design import Design, parameters
 from labonn.design.design import Optic
+from labonn.design.operations import dense_widths
 from labonn.errors import ConfigError
 from labonn.ntk import KernelRidge, centred_alignment, fit_kernel_ridge, one_hot
-from labonn.training.estimate.curve import LearningCurve, fit_curve
+from labonn.training.estimate.curve import LearningCurve, fit_curve, told_apart
 from labonn.training.estimate.references import LIMIT_KERNELS, drawn_features, gram, infinitely_wide
 from labonn.training.estimate.student_kernel import student_kernel
 
@@ -42,13 +43,18 @@ class Predictors:
     Attributes
     ----------
     ntk
-        Of regression with the finite student's tangent kernel, mean over initialisations.
+        Of regression with the finite student's tangent kernel, mean over initialisations, after as many images as its
+        parameters can tell apart (`told_apart`).
+    ntk_of_all
+        The same after all images, whatever the parameters.
     ntk_each
         Of each of them.
     infinite_width
         With infinitely many drawn kernels and an infinitely wide backend: blind to their numbers.
-    random_kernels, infinite_kernels
-        Of a single layer on as many drawn kernels as the design has, and on infinitely many.
+    random_kernels
+        Of a single layer on as many drawn kernels as the design has, with its sensor's noise.
+    infinite_kernels
+        Of a single layer on infinitely many drawn kernels, without noise.
     lens
         Of the same backend behind a plain lens, by its finite kernel.
     alignment
@@ -57,6 +63,8 @@ class Predictors:
         The kernel alignment risk estimator of the regression's squared error.
     parameters
         Of the student.
+    bottleneck
+        The narrowest of what its backend passes on: pooled maps, or a hidden layer.
     curve
         Of the regression with the student's kernel, mean error over initialisations.
     training_images
@@ -66,14 +74,16 @@ class Predictors:
     """
 
     ntk: float
+    ntk_of_all: float
     ntk_each: tuple[float, ...]
     infinite_width: float | None
-    random_kernels: float | None
+    random_kernels: float
     infinite_kernels: float | None
     lens: float | None
     alignment: float
     kare: float
     parameters: int
+    bottleneck: int
     curve: LearningCurve
     training_images: int
     seconds: dict[str, float] = field(compare=False)
@@ -105,18 +115,24 @@ def predict(design: Design, data: DataSet, settings: Settings) -> Predictors:
         curves.append(curve)
         alignments.append(float(centred_alignment(kernel, torch.from_numpy(targets @ targets.T))))
         risks.append(kare(ridge, targets))
-    each = tuple(accuracy_after(curve, whole) for curve in curves)
+    known = told_apart(whole, parameters(design))
+    each = tuple(accuracy_after(curve, known) for curve in curves)
+    drawn = gram(drawn_features(design, images, seed=settings.seed, noisy=True))
+    random_kernels = accuracy_after(learning_curve(drawn, targets)[0], whole)
     own_s = time.process_time() - began_s
     mean = fit_curve(curves[0].images, np.mean([curve.errors for curve in curves], axis=0).tolist())
-    others: dict[str, float | None] = dict.fromkeys(("infinite_width", "random_kernels", "infinite_kernels", "lens"))
+    others: dict[str, float | None] = dict.fromkeys(("infinite_width", "infinite_kernels", "lens"))
     if settings.references:
         others |= _references(design, shown, settings.seed, whole)
     return Predictors(
         ntk=float(np.mean(each)),
+        random_kernels=random_kernels,
+        ntk_of_all=float(np.mean([accuracy_after(curve, whole) for curve in curves])),
         ntk_each=each,
         alignment=float(np.mean(alignments)),
         kare=float(np.mean(risks)),
         parameters=parameters(design),
+        bottleneck=min(dense_widths(design)[:-1]),
         curve=mean,
         training_images=whole,
         seconds={"ntk": own_s, "references": time.process_time() - began_s - own_s},
@@ -138,7 +154,7 @@ def learning_curve(kernel: NDArray[np.float64], targets: NDArray[np.float64]) ->
     return fit_curve(counts, errors), fitted[-1]
 
 
-def accuracy_after(curve: LearningCurve, images: int) -> float:
+def accuracy_after(curve: LearningCurve, images: float) -> float:
     """Per cent after so many images."""
     return 100 * (1 - curve.error_at(images))
 
@@ -158,19 +174,18 @@ def kare(ridge: KernelRidge, targets: NDArray[np.float64]) -> float:
 def _references(design: Design, shown: Split, seed: int, whole: int) -> dict[str, float | None]:
     images, targets = torch.from_numpy(shown.images), one_hot(torch.from_numpy(shown.labels), design.classes)
 
-    def reached(kernel: NDArray[np.float64]) -> float:
-        return accuracy_after(learning_curve(kernel, targets)[0], whole)
+    def reached(kernel: NDArray[np.float64], known: float = whole) -> float:
+        return accuracy_after(learning_curve(kernel, targets)[0], known)
 
-    found: dict[str, float | None] = {"random_kernels": None, "infinite_kernels": None}
+    found: dict[str, float | None] = {"infinite_kernels": None}
     if design.optic.kind != "lens":
-        few = min(design.optic.kernels, LIMIT_KERNELS)
-        found["random_kernels"] = reached(gram(drawn_features(design, images, few, seed=seed)))
         limit = _limit(_Task(design, shown, seed))
         found["infinite_kernels"] = reached(limit)
     else:
-        limit = gram(drawn_features(design, images, 1, seed=seed))
+        limit = gram(drawn_features(design, images, seed=seed))
     found["infinite_width"] = reached(infinitely_wide(limit, len(design.backend.widths)))
-    found["lens"] = reached(student_kernel(behind_a_lens(design), images, seed=seed).numpy())
+    lens = behind_a_lens(design)
+    found["lens"] = reached(student_kernel(lens, images, seed=seed).numpy(), told_apart(whole, parameters(lens)))
     return found
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from labonn.design import Design
 from labonn.networks import Student
+from labonn.training.estimate.contrast import give_contrast
 from labonn.training.fitting import seeded
 
 LIMIT_KERNELS = 256  # drawn for the limit of infinitely many: an average over as many independent features
@@ -15,16 +16,36 @@ CHUNK = 50
 
 
 @torch.no_grad()
-def drawn_features(design: Design, images: Tensor, kernels: int, *, seed: int) -> Tensor:
-    """What a backend reads of drawn optics: noiseless maps of images (n, C, H, W), rectified and pooled, (n, F)."""
-    optic = design.optic.model_copy(update={"kernels": kernels, "kind": "random"})
+def drawn_features(
+    design: Design, images: Tensor, kernels: int | None = None, *, seed: int, noisy: bool = False
+) -> Tensor:
+    """What a backend reads of drawn optics: maps of images (n, C, H, W), rectified and pooled, (n, F).
+
+    Parameters
+    ----------
+    design
+        Its optic; kernels that are trained are drawn by `give_contrast`, others as they are.
+    images
+        What is shown.
+    kernels
+        How many are drawn; as many as the design has by default, at most `LIMIT_KERNELS`.
+    seed
+        Of kernels and noise.
+    noisy
+        Whether the sensor adds its noise.
+    """
+    optic = design.optic
+    if optic.kind != "lens":
+        count = min(optic.kernels, LIMIT_KERNELS) if kernels is None else kernels
+        optic = optic.model_copy(update={"kernels": count})
     drawn = design.model_copy(update={"optic": optic})
     with seeded(seed):
-        student = Student(drawn, (images.shape[1], images.shape[2], images.shape[3]), design.classes).eval()
-    parts = [
-        functional.avg_pool2d(student.frontend(part).relu(), design.backend.pool).flatten(1)
-        for part in torch.split(images, CHUNK)
-    ]
+        student = Student(drawn, (images.shape[1], images.shape[2], images.shape[3]), design.classes).train(noisy)
+        give_contrast(student.frontend)
+        parts = [
+            functional.avg_pool2d(student.frontend(part).relu(), design.backend.pool).flatten(1)
+            for part in torch.split(images, CHUNK)
+        ]
     return torch.cat(parts)
 
 

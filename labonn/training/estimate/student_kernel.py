@@ -8,6 +8,7 @@ from labonn.design import Design
 from labonn.networks import Student
 from labonn.ntk import blockwise_ntk
 from labonn.optics import signed_maps
+from labonn.training.estimate.contrast import give_contrast
 from labonn.training.fitting import seeded
 
 
@@ -41,13 +42,15 @@ class Seen(nn.Module):
 
 
 def student_kernel(design: Design, images: Tensor, *, seed: int) -> Tensor:
-    """Theta(x, x') of a student that is drawn as training draws it, on noisy captures of images (n, C, H, W): (n, n).
+    """Theta(x, x') of a student on noisy captures of images (n, C, H, W): (n, n).
 
-    With respect to the kernels' taps, where these are trained, and to the backend; float64.
+    Its backend is drawn as training draws it, its kernels as `give_contrast` does. With respect to the kernels' taps,
+    where these are trained, and to the backend; float64.
     """
     with seeded(seed), torch.no_grad():
         shape = (images.shape[1], images.shape[2], images.shape[3])
         student = Student(design, shape, design.classes)
+        give_contrast(student.frontend)
         parts = torch.split(images, 250)
         noise = torch.cat([student.frontend.train()(part) - student.frontend.eval()(part) for part in parts])
         seen = Seen(student.eval())

@@ -54,6 +54,10 @@ def test_two_hosts_answer_as_this_computer_does_and_a_dead_worker_costs_its_tria
     again = made(RayEngine(Resources(memory_gb=0.1), address=cluster.address, work=die_once), asked)
     assert (tmp_path / "died").is_file()
     assert again == here
+    slow = [Order(number, {"seed": value}, {}, {}, "") for number, value in enumerate((1, "sleep", 2))]
+    late = made(RayEngine(Resources(memory_gb=0.1, minutes=0.4), address=cluster.address, work=work), slow)
+    assert [late[number].status for number in range(3)] == ["done", "failed", "done"]
+    assert "took longer than minutes = 0.4" in late[1].error
 
 
 def test_an_address_where_nobody_answers_is_refused_at_once():

@@ -13,7 +13,7 @@ CURVE = fit_curve([10, 20], [0.2, 0.1])
 
 
 def predictors(ntk, parameters=50_000):
-    return Predictors(ntk, (ntk,), None, None, None, None, 0.4, 0.2, parameters, CURVE, 100, {})
+    return Predictors(ntk, ntk, (ntk,), None, ntk, None, None, 0.4, 0.2, parameters, 120, CURVE, 100, {})
 
 
 def odds(accuracy):

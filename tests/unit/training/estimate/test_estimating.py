@@ -50,7 +50,8 @@ def test_more_kernels_and_less_noise_are_told_apart(data):
 def test_it_is_kept_and_corrected_by_what_the_laboratory_trained(data, tmp_path, monkeypatch):
     first = estimate_design(tmp_path, design(4), data, SETTINGS)
     assert first.earlier == 0
-    assert first.accuracy.value == pytest.approx(first.predictors.ntk)
+    both = sorted((first.predictors.ntk, first.predictors.random_kernels))
+    assert both[0] < first.accuracy.value < both[1]
     keep(tmp_path, design(4), 12.0)  # of itself nothing is learnt
     keep(tmp_path, design(2), 55.0)
     keep(tmp_path, design(2), 57.0)

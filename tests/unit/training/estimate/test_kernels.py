@@ -1,5 +1,6 @@
 """The kernels of an estimate against torch.func, wide networks and formulas written out."""
 
+import importlib
 from itertools import pairwise
 
 import numpy as np
@@ -11,11 +12,15 @@ from torch.func import functional_call, jacrev
 from labonn.design import Backend, load_design
 from labonn.networks import Student
 from labonn.ntk import empirical_ntk, fit_kernel_ridge, one_hot
-from labonn.training.estimate.curve import fit_curve
+from labonn.optics import Frontend
+from labonn.training.estimate.contrast import give_contrast
+from labonn.training.estimate.curve import fit_curve, told_apart
 from labonn.training.estimate.predictors import behind_a_lens, kare
 from labonn.training.estimate.references import gram, infinitely_wide
 from labonn.training.estimate.student_kernel import Seen, student_kernel
 from labonn.training.fitting import seeded
+
+module = importlib.import_module("labonn.training.estimate.student_kernel")
 
 
 def small(name, **optic):
@@ -46,18 +51,39 @@ def test_the_taken_apart_student_answers_as_the_student_and_its_kernel_is_its_ja
     torch.testing.assert_close(empirical_ntk(seen, both, method="exact"), kernel, rtol=1e-3, atol=1e-4)
 
 
-def test_noise_and_trained_taps_are_in_the_kernel_and_a_seed_makes_it_again():
+def test_noise_and_trained_taps_are_in_the_kernel_and_a_seed_makes_it_again(monkeypatch):
     design = small("digits-mono")
     images = torch.rand(6, 1, 28, 28)
     kernel = student_kernel(design, images, seed=0)
     assert torch.equal(kernel, student_kernel(design, images, seed=0))
     noisy = design.model_copy(update={"sensor": design.sensor.model_copy(update={"read_noise_e": 100_000.0})})
-    fixed = design.model_copy(update={"optic": design.optic.model_copy(update={"kind": "random"})})
     assert (student_kernel(noisy, images, seed=0) - kernel).abs().max() > 0.05 * kernel.abs().max()
-    of_taps = kernel - student_kernel(fixed, images, seed=0)
+    assert student_kernel(behind_a_lens(design), images, seed=0).shape == (6, 6)
+    monkeypatch.setattr(module, "give_contrast", lambda frontend: None)  # so that both have the same kernels
+    fixed = design.model_copy(update={"optic": design.optic.model_copy(update={"kind": "random"})})
+    of_taps = student_kernel(design, images, seed=0) - student_kernel(fixed, images, seed=0)
     assert torch.linalg.eigvalsh(of_taps).min() > -1e-5 * kernel.abs().max()
     assert of_taps.diagonal().min() > 0
-    assert student_kernel(behind_a_lens(design), images, seed=0).shape == (6, 6)
+
+
+@pytest.mark.parametrize("design", [small("digits-mono"), small("cifar10-poly", colours="separate")])
+def test_drawn_kernels_have_the_light_of_the_beginning_and_share_no_tap(design):
+    with seeded(0):
+        frontend = Frontend(design.optic, design.sensor)
+        before = frontend.kernels().detach().clone()
+        give_contrast(frontend)
+    after = frontend.kernels().detach()
+    assert (after >= 0).all()
+    assert (after[0::2] * after[1::2]).max() == 0
+    torch.testing.assert_close(after.sum(dim=(-2, -1)).mean(), before.sum(dim=(-2, -1)).mean())
+    signed = [taps[0::2] - taps[1::2] for taps in (before, after)]
+    assert signed[1].square().sum() > 4 * signed[0].square().sum()
+    for kind in ("random", "lens"):
+        count = {"kernels": 1, "taps": 1} if kind == "lens" else {}
+        other = Frontend(design.optic.model_copy(update={"kind": kind, **count}), design.sensor)
+        taps = other.kernels().clone()
+        give_contrast(other)
+        assert torch.equal(other.kernels(), taps)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -105,6 +131,8 @@ def test_a_power_law_is_found_and_chance_is_not_taken_for_one():
     curve = fit_curve(counts, [0.8 * n**-0.4 for n in counts])
     assert (curve.scale, curve.exponent) == pytest.approx((0.8, 0.4))
     assert curve.error_at(10_000) == pytest.approx(0.8 * 10_000**-0.4)
+    assert told_apart(1000, 10**9) == pytest.approx(1000, rel=1e-5)  # of a large model all images, of a small one few
+    assert told_apart(10**9, 300) == pytest.approx(300, rel=1e-5)
     rising = fit_curve(counts, [0.1, 0.11, 0.12, 0.13])
     assert rising.exponent == 0
     assert rising.error_at(10**9) == pytest.approx(rising.error_at(10))
