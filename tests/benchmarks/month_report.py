@@ -74,8 +74,8 @@ def table(lines: Lines, arguments: argparse.Namespace, date: str) -> str:
             "|---|---|---|---|---|---|---|",
             *rows,
             "",
-            "The worst includes the hour of the watch that sees a knock. A recalibration whose backend the gate does not"
-            " release renews the calibration all the same.",
+            "The worst includes the hour of the watch that sees a knock. A recalibration whose backend is not released"
+            " renews the calibration all the same.",
             "",
             _between_knocks(lines, arguments.knocks),
             f"* watches: {len(watches)}, of 8 images each; alarms at hours: {', '.join(map(str, alarms)) or 'none'}",
