@@ -87,7 +87,7 @@ def made(task: str, kernels: int, taps: int, pool: int, hidden: tuple[int, ...],
     settings = {
         "design.optic.kernels": kernels, "design.optic.taps": taps, "design.backend.pool": pool,
         "design.backend.hidden": hidden, "design.sensor.read_noise_e": noise_e, "design.max_parameters": None,
-        "design.training.method": "none", "design.exposures": 64,
+        "design.training.method": "none",
     }  # fmt: skip
     name = f"{task}-k{kernels}-t{taps}-p{pool}-h{words}-n{noise_e:g}"
     return vary(load_design(TASKS[task]), settings, name=name, fit_optic=True)
