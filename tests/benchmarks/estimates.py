@@ -129,6 +129,7 @@ def random_kernels(task: str, kernels: int, data: DataSet, images: int, tested: 
     train, test = data.train.first(images), data.test.first(tested)
     both = torch.from_numpy(np.concatenate([train.images, test.images]))
     design = made(task, min(kernels, DRAWN_TOGETHER), 7, 4, (), 5)
+    design = design.model_copy(update={"optic": design.optic.model_copy(update={"kind": "random"})})
     product = torch.zeros(len(both), len(both), dtype=torch.float64)
     for first in range(0, kernels, DRAWN_TOGETHER):
         some = min(DRAWN_TOGETHER, kernels - first)
