@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ import numpy as np
 
 from labonn.design import Design
 from labonn.design.writing import design_toml
-from labonn.errors import ConfigError, LabonnError
+from labonn.errors import LabonnError
 from labonn.records.disk import write_atomically
 from labonn.sweeps.sweep import Sweep
 from labonn.sweeps.trial import Order
-from labonn.sweeps.varying import WORLD
+from labonn.sweeps.varying import WORLD, read_world, set_in_world
 
 EVALUATED = 200  # test images that are shown on each bench
 REFUSED_BY_THE_GATE = 4
@@ -86,24 +85,16 @@ def draw_bench(bench: Path, folder: Path, order: Order, *, seed: int) -> Path:
     -------
     The new bench file; its bench has a name of its own, as benches are told apart by it on a machine.
     """
-    text = bench.read_text(encoding="utf-8")
-    known = tomllib.loads(text)
-    if "world" not in known:
-        raise ConfigError(f"{bench}: has no [world]: only simulated benches are fabricated by a sweep")
+    (known, world), text = read_world(bench), bench.read_text(encoding="utf-8")
     name = re.sub(r"[^A-Za-z0-9_-]", "-", f"{known['name']}-{order.sweep['name']}-{order.number}-{folder.name}")[-60:]
     folder.mkdir(parents=True, exist_ok=True)
     for file in bench.parent.iterdir():
         if file.is_file() and file.suffix != ".toml":
             shutil.copy(file, folder)
-    world = tomllib.loads((bench.parent / known["world"]["file"]).read_text(encoding="utf-8"))
     world["seed"] = seed
     for key, value in order.settings.items():
         if key.startswith(WORLD):
-            effect, strength = key.removeprefix(WORLD).split(".")
-            table = world["effects"].get(effect)
-            if table is None or strength not in table:
-                raise ConfigError(f"{key}: {bench.name}'s world has no such effect, or it has no such strength")
-            table |= {strength: value, "on": True}
+            set_in_world(world, key, value)
     write_atomically(folder / "drawn.world.toml", toml_text(world).encode("utf-8"))
     text = re.sub(r'(?m)^name\s*=\s*"[^"]*"', f'name = "{name.lstrip("-_")}"', text, count=1)
     text = text.replace(f'"{known["world"]["file"]}"', '"drawn.world.toml"')

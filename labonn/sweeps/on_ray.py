@@ -17,6 +17,8 @@ BEGIN_S = 60.0
 LOOK_S = 1.0  # from one look at the time that trials take to the next; an answer is taken at once
 RETRIES = 3  # of a trial whose worker or computer died
 GIGABYTE = 10**9
+HTTP2_SETTINGS = b"\x04"  # type of a frame, RFC 9113, section 6.5
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + HTTP2_SETTINGS + b"\0\0\0\0\0"
 
 
 class RayEngine:
@@ -50,21 +52,13 @@ class RayEngine:
         except ImportError as error:
             raise ConfigError('engine "ray": Ray is not installed here: pip install "labonn[ray]"') from error
         self._ray: Any = ray
-        if address is not None:
+        options = {"namespace": "labonn", "logging_level": "ERROR", "log_to_driver": False}
+        if address is None:
+            # In this very thread: the kernel ends a cluster's processes with the thread that began them.
+            ray.init(address="local", num_cpus=workers * resources.cpus, include_dashboard=False, **options)
+        else:
             _knock(address)
-        wanted = {"num_cpus": workers * resources.cpus} if address is None else {}
-        _within(
-            BEGIN_S,
-            lambda: ray.init(
-                address=address or "local",
-                namespace="labonn",
-                logging_level="ERROR",
-                log_to_driver=False,
-                include_dashboard=None if address else False,
-                **wanted,
-            ),
-            address or "a cluster of this computer's own",
-        )
+            _within(BEGIN_S, lambda: ray.init(address=address, **options), address)
         self._resources = resources
         # Memory is asked for only of a cluster: on one computer Ray's count of what is free refuses more than it need.
         asked = {"memory": int(resources.memory_gb * GIGABYTE)} if address else {}
@@ -109,18 +103,21 @@ def _failed(order: Order, said: str, since_s: float) -> Outcome:
 
 
 def _knock(address: str) -> None:
-    """Make sure that somebody listens at an address."""
+    """Make sure that a gRPC server, as a cluster's head is one, answers at an address: it greets in HTTP/2."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise ConfigError(f"address = {address!r}: a cluster's head is given as HOST:PORT, as in 10.0.0.5:6379")
     try:
-        with socket.create_connection((host, int(port)), timeout=ANSWER_S):
-            pass
+        with socket.create_connection((host, int(port)), timeout=ANSWER_S) as line:
+            line.sendall(HTTP2_GREETING)
+            answer = line.recv(9)
     except OSError as error:
         raise ConfigError(
             f"address = {address!r}: no Ray cluster answers there ({error.strerror or error}, within {ANSWER_S:g} s):"
             " is it started (ray start --head), and is the port the head's?"
         ) from error
+    if answer[3:4] != HTTP2_SETTINGS:
+        raise ConfigError(f"address = {address!r}: something else than a Ray cluster answers there; the head's port?")
 
 
 def _within(seconds: float, call: Callable[[], object], what: str) -> None:

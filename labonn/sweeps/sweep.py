@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_va
 from labonn.config import Frozen, read_toml
 from labonn.design import Design, load_design
 from labonn.errors import ConfigError
-from labonn.sweeps.varying import check_key
+from labonn.sweeps.varying import WORLD, check_key, read_world, set_in_world
 
 Value = bool | int | float | str | list[Any]
 Figure = Literal[
@@ -133,8 +133,19 @@ def read_sweep(path: Path) -> ReadSweep:
         bench = (path.parent / sweep.bench).resolve()
         if not bench.is_file():
             raise ConfigError(f"{path}: bench = {sweep.bench!r}: there is no such file")
+        _check_world(path, sweep, bench)
         sweep = sweep.model_copy(update={"bench": str(bench)})
     return ReadSweep(sweep=sweep, design=design)
+
+
+def _check_world(path: Path, sweep: Sweep, bench: Path) -> None:
+    _, world = read_world(bench)
+    for key in sweep.keys:
+        if key.startswith(WORLD):
+            try:
+                set_in_world(world, key, None)
+            except ConfigError as error:
+                raise ConfigError(f"{path}: keys.{key}: {error}") from error
 
 
 def _flat(keys: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

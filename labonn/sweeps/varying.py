@@ -1,7 +1,9 @@
 """Variants of a design: keys by their dotted names, checked as a design file's are."""
 
+import tomllib
 from collections.abc import Mapping
 from math import ceil, sqrt
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -49,6 +51,40 @@ def check_key(key: str, *, fabricates: bool) -> None:
         model = _model_of(names[part].annotation)
     if model is not None:
         raise ConfigError(f"is a table; name one of its keys: {', '.join(model.model_fields)}")
+
+
+def read_world(bench: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A simulated bench's file and its world's, as tables.
+
+    Raises
+    ------
+    ConfigError
+        If one of them cannot be read, or the bench is a real one.
+    """
+    try:
+        known = tomllib.loads(bench.read_text(encoding="utf-8"))
+        if "world" not in known:
+            raise ConfigError(f"{bench}: has no [world]: only simulated benches are fabricated by a sweep")
+        return known, tomllib.loads((bench.parent / known["world"]["file"]).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{bench}: it or its world cannot be read: {error}") from error
+
+
+def set_in_world(world: dict[str, Any], key: str, value: Any) -> None:
+    """Set a strength of an effect, and switch the effect on.
+
+    Raises
+    ------
+    ConfigError
+        If the world has no such effect, or the effect no such strength.
+    """
+    effect, strength = key.removeprefix(WORLD).split(".")
+    effects = world.get("effects", {})
+    if strength not in effects.get(effect, {}):
+        known = ", ".join(effects.get(effect, effects))
+        place = f"effect {effect!r} has" if effect in effects else "the world's effects are"
+        raise ConfigError(f"no such key: {place} {known}")
+    effects[effect] |= {strength: value, "on": True}
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

@@ -87,7 +87,7 @@ def made(task: str, kernels: int, taps: int, pool: int, hidden: tuple[int, ...],
     settings = {
         "design.optic.kernels": kernels, "design.optic.taps": taps, "design.backend.pool": pool,
         "design.backend.hidden": hidden, "design.sensor.read_noise_e": noise_e, "design.max_parameters": None,
-        "design.training.method": "none", "design.exposures": 64,
+        "design.training.method": "none",
     }  # fmt: skip
     name = f"{task}-k{kernels}-t{taps}-p{pool}-h{words}-n{noise_e:g}"
     return vary(load_design(TASKS[task]), settings, name=name, fit_optic=True)
@@ -129,6 +129,7 @@ def random_kernels(task: str, kernels: int, data: DataSet, images: int, tested: 
     train, test = data.train.first(images), data.test.first(tested)
     both = torch.from_numpy(np.concatenate([train.images, test.images]))
     design = made(task, min(kernels, DRAWN_TOGETHER), 7, 4, (), 5)
+    design = design.model_copy(update={"optic": design.optic.model_copy(update={"kind": "random"})})
     product = torch.zeros(len(both), len(both), dtype=torch.float64)
     for first in range(0, kernels, DRAWN_TOGETHER):
         some = min(DRAWN_TOGETHER, kernels - first)

@@ -33,7 +33,6 @@ seed = 1
 fit_optic = true
 images = 4000
 [keys]
-design.exposures = [8]
 design.optic.kernels = { low = 1, high = 16, step = 1 }
 design.optic.taps = [3, 5, 7, 9]
 design.backend.pool = [2, 4, 7, 14]

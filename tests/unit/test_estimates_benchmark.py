@@ -11,7 +11,7 @@ from labonn.design import parameters
 from labonn.training.estimate import Known, Predictors
 from labonn.training.estimate.curve import fit_curve
 from tests.benchmarks.estimates import designs, drawn_designs
-from tests.benchmarks.estimates_table import CANDIDATES, SHIPPED, advantage, judged, known_of, section
+from tests.benchmarks.estimates_table import CANDIDATES, SHIPPED, advantage, draw, judged, known_of, section
 
 
 @pytest.mark.parametrize("task", ["mnist", "cifar10"])
@@ -47,7 +47,7 @@ def test_a_design_s_own_training_does_not_move_its_estimate():
     assert said[0][0][1:] != said[1][0][1:] or said[0][1][1:] != said[1][1][1:]
 
 
-def test_the_table_says_who_foretells_best():
+def test_the_table_says_who_foretells_best(tmp_path):
     cells = [
         {
             "task": "mnist", "design": f"d{number}", "seed": 0, "epochs": 6, "train": 55_000, "accuracy": one.accuracy,
@@ -62,6 +62,8 @@ def test_the_table_says_who_foretells_best():
     assert "| infinite-width NTK | 0.000 | +0." in text  # the same for all designs
     assert text.count("| d2") == 4  # made up by chance
     assert len(known_of(cells)) == 24
+    draw(cells, tmp_path / "pictures" / "estimates.png")
+    assert (tmp_path / "pictures" / "estimates.png").stat().st_size > 10_000
 
 
 def test_an_advantage_is_one_only_where_there_is_one():

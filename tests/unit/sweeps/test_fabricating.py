@@ -8,7 +8,7 @@ import pytest
 import sim
 from labonn.errors import ConfigError, LabonnError
 from labonn.instruments import read_bench
-from labonn.sweeps import Order
+from labonn.sweeps import Order, read_sweep
 from labonn.sweeps.fabricating import _labonn, draw_bench, toml_text
 
 MONO = Path(sim.__file__).parent / "benches" / "mono.bench.toml"
@@ -37,9 +37,23 @@ def test_a_drawn_bench_differs_by_what_was_set_and_its_seed_alone(tmp_path):
 
 
 def test_an_effect_that_the_world_has_not_is_refused(tmp_path):
-    for key in ("world.fabricaton.kernel_noise", "world.fabrication.kernel_nois"):
-        with pytest.raises(ConfigError, match=key):
+    file = tmp_path / "yields.sweep.toml"
+    head = f'schema = 1\nname = "yields"\ndesign = "digits-mono"\ndoes = "fabricate"\nbench = "{MONO}"\n[keys]\n'
+    file.write_text(f"{head}world.fabrication.kernel_noise = [0.1]\n")
+    assert read_sweep(file).sweep.bench == str(MONO)
+    for key, said in (
+        ("world.fabricaton.kernel_noise", "the world's effects are phase_table, "),
+        ("world.fabrication.kernel_nois", "effect 'fabrication' has on, phase_waves, "),
+    ):
+        file.write_text(f"{head}{key} = [0.1]\n")
+        with pytest.raises(ConfigError, match=f"keys.{key}: no such key: {said}"):
+            read_sweep(file)
+        with pytest.raises(ConfigError, match=said):
             draw_bench(MONO, tmp_path, order(**{key: 1.0}), seed=0)
+    real = tmp_path / "real.bench.toml"
+    real.write_text('name = "real"\n')
+    with pytest.raises(ConfigError, match="only simulated benches"):
+        draw_bench(real, tmp_path, order(), seed=0)
 
 
 def test_nested_tables_are_written_as_they_were():
@@ -48,5 +62,5 @@ def test_nested_tables_are_written_as_they_were():
 
 
 def test_a_command_that_fails_says_why(tmp_path):
-    with pytest.raises(LabonnError, match="labonn train: there is no design 'nothing'"):
-        _labonn("train", "nothing", "--lab", tmp_path)
+    with pytest.raises(LabonnError, match="labonn design: there is no design 'nothing'"):
+        _labonn("design", "check", "nothing", "--lab", tmp_path)

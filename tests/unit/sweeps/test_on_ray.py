@@ -60,7 +60,7 @@ def test_two_hosts_answer_as_this_computer_does_and_a_dead_worker_costs_its_tria
     assert "took longer than minutes = 0.4" in late[1].error
 
 
-def test_an_address_where_nobody_answers_is_refused_at_once():
+def test_an_address_where_nobody_answers_is_refused_at_once(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -68,6 +68,11 @@ def test_an_address_where_nobody_answers_is_refused_at_once():
     with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port}': no Ray cluster answers there .*ray start --head"):
         _knock(f"127.0.0.1:{port}")
     assert time.monotonic() - began_s < ANSWER_S + 1
+    monkeypatch.setattr("labonn.sweeps.on_ray.ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # somebody is there, and says nothing
+        where = "{}:{}".format(*silent.getsockname())
+        with pytest.raises(ConfigError, match=rf"{where}': no Ray cluster answers there \(timed out, within 0\.2 s\)"):
+            _knock(where)
     with pytest.raises(ConfigError, match="is given as HOST:PORT"):
         _knock("somewhere")
 
