@@ -72,8 +72,8 @@ def laboratory(
 ) -> Iterator[Laboratory]:
     """Make a laboratory, by default with a trained and deployed network, and keep its simulated bench alive."""
     lab = folder / "lab"
-    smaller = (*_SMALL_BENCH, PATIENT) if small else ()
-    file = bench_of(folder, name, ('clock = "virtual"', f'clock = "{clock}"'), *smaller, *changes)
+    smaller = _SMALL_BENCH if small else ()
+    file = bench_of(folder, name, ('clock = "virtual"', f'clock = "{clock}"'), PATIENT, *smaller, *changes)
     if small:
         patience(file, 3_000)
         world_file = file.parent / "mono.world.toml"

@@ -109,7 +109,7 @@ def _take_light(page: Any, address: str, views: Sequence[str], out: Path) -> Non
 def _take(page: Any, address: str, file: Path) -> None:
     page.goto(address)
     page.wait_for_timeout(_SETTLE_MS)
-    page.locator("main p", has_text="\u2026").first.wait_for(state="detached", timeout=60_000)  # nothing is on its way
+    page.locator("main p", has_text="\u2026").first.wait_for(state="detached", timeout=180_000)  # nothing is on its way
     page.screenshot(path=file, full_page=True)
     print(file, flush=True)
 
