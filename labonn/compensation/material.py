@@ -13,6 +13,8 @@ from labonn.training import Teaching
 
 IMAGES_A_TWIN = 8000  # enough that a twin is worth being made into one matrix
 CHUNK_IMAGES = 500
+CHUNK_PIXELS = 500 * 1024  # of an image; of larger ones there are fewer in a chunk
+LARGEST_BYTES = 2_000_000_000  # of features in 32 bits; more are kept in 16, far below the noise of a capture
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Material:
 
     @property
     def predicted(self) -> Tensor:
-        """Features (N, F) of the training set, as `predict` makes them."""
+        """Features (N, F) of the training set, as `predict` makes them; where they are many, in float16."""
         return self.predict() if self._predicted is None else self._predicted
 
     @torch.no_grad()
@@ -108,25 +110,36 @@ class Material:
         if self._twin is None:
             raise ValueError("a method that trains on the twin's maps needs a twin")
         generator = torch.Generator().manual_seed(self._seed)
-        rows: list[Tensor] = []
+        predicted, done = torch.empty(0), 0
         normals: Tensor | None = None
+        chunk_images = min(CHUNK_IMAGES, max(1, CHUNK_PIXELS // self.lecture.images[0, 0].numel()))
         for images in torch.split(self.lecture.images, IMAGES_A_TWIN):
             predict = self._twin.sample(generator).mapping(len(images))
-            for chunk in torch.split(images, CHUNK_IMAGES):
+            for chunk in torch.split(images, chunk_images):
                 maps = predict(chunk)
                 if normals is None:
                     normals = torch.randn(maps.shape, generator=generator)
                 place = int(torch.randint(normals.numel(), (1,), generator=generator))
                 drawn = normals.roll(place)[: len(chunk)]
-                rows.append(self._read(self._twin.noisy(maps, chunk, generator, normals=drawn)))
+                features = self._read(self._twin.noisy(maps, chunk, generator, normals=drawn))
+                if not done:
+                    predicted = _room_for(len(self.lecture.images), features)
+                predicted[done : done + len(chunk)] = features
+                done += len(chunk)
                 on_images(len(chunk))
-        self._predicted = torch.cat(rows)
-        self._predicted[self.captured.indices] = self.features
+        predicted[self.captured.indices] = self.features.to(predicted.dtype)
+        self._predicted = predicted
         return self._predicted
 
     def _read(self, maps: Tensor) -> Tensor:
         features: Tensor = self._fixed(maps)
         return features
+
+
+def _room_for(count: int, features: Tensor) -> Tensor:
+    """An empty tensor for features of so many images, (count, F)."""
+    small = 4 * count * features[0].numel() <= LARGEST_BYTES
+    return torch.empty(count, *features.shape[1:], dtype=torch.float32 if small else torch.float16)
 
 
 def split_backend(backend: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:

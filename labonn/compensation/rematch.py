@@ -61,14 +61,17 @@ def _train(layers: nn.Sequential, recipe: Recipe, material: Material, seed: int,
     features = material.predicted if recipe.twin else material.features
     weights, outputs = replace(recipe.weights, overlap=lecture.overlap), teaching.outputs
     if weights.ntkd:
-        require_trainable_kernel(layers, features[: min(len(captured.indices), teaching.batch)], outputs=outputs)
+        few = features[: min(len(captured.indices), teaching.batch)].float()
+        require_trainable_kernel(layers, few, outputs=outputs)
 
     step, without = count(), replace(weights, ntkd=0.0)
     with_kernel = replace(weights, ntkd=recipe.kernel_every * weights.ntkd)
 
     def loss_of(indices: Tensor) -> Tensor:
         mine = without if next(step) % recipe.kernel_every else with_kernel
-        return distillation_loss(layers, features[indices], teaching.lesson(indices, mine), mine, outputs=outputs)
+        return distillation_loss(
+            layers, features[indices].float(), teaching.lesson(indices, mine), mine, outputs=outputs
+        )
 
     layers.train()
     with seeded(seed):

@@ -2,7 +2,7 @@
 
 TASK is mnist, cifar10 or carvana (`tests.benchmarks.compensation_tasks`). All test images, seeds of world and training
 alike. A seed is trained and deployed, then its training and test images are captured once on each bench, into the work
-folder (MNIST about 0.5 GB a seed and bench, CIFAR-10 1.5 GB, Carvana 2 GB); then every cell of the table (bench, seed,
+folder (MNIST about 0.5 GB a seed and bench, CIFAR-10 1.5 GB, Carvana 5 GB); then every cell of the table (bench, seed,
 method, captures) is a fit and an evaluation on them. Finished cells are kept in docs/results/ and not measured again;
 the most important come first. Options cut it into pieces:
 
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from labonn.compensation import Answers, AnyTwin, Captured, Lecture, Material, answers_of, rematch
 from labonn.compensation import twin_of as fitted_twin
+from labonn.compensation.material import LARGEST_BYTES
 from labonn.compensation.methods import RECIPES
 from labonn.protocol.deployment import Deployment, load_deployment
 from labonn.training import logits_of, score_percent
@@ -86,12 +87,12 @@ def sets(work: Path, bench: str, seed: int) -> Sets:
     def joined(parts: list[Any], name: str) -> torch.Tensor:
         return torch.from_numpy(np.concatenate([part[name] for part in parts if name in part.files]))
 
-    tested = joined(test, "indices").numpy()
+    tested, maps = joined(test, "indices").numpy(), joined(train, "maps")
     return Sets(
         network=network,
         lecture=network.lecture(lab / "cache"),
         indices=joined(train, "indices"),
-        maps=joined(train, "maps").float(),
+        maps=maps if maps.numel() > LARGEST_BYTES // 4 else maps.float(),
         tiles=joined(train, "tiles"),
         test_images=torch.from_numpy(network.data.test.images[tested]),
         test_maps=joined(test, "maps").float(),

@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from labonn.compensation import Captured, Lecture, Material, check_methods, fit_twin, rematch, steps_of
+from labonn.compensation import Captured, Lecture, Material, answers_of, check_methods, fit_twin, rematch, steps_of
 from labonn.compensation.material import split_backend
+from labonn.compensation.methods import RECIPES, recipe_of
 from labonn.compensation.ridge_map import fit_ridge_map, fold_in
 from labonn.errors import ConfigError, TrainingError
+from labonn.ntk import Readouts
 from labonn.optics import signed_maps
 from labonn.training import Teaching, accuracy_percent
 
@@ -79,19 +81,16 @@ def scene():
 @pytest.fixture
 def brief(monkeypatch):
     """Give methods the steps and rates that this small world needs, or fewer, where the outcome does not matter."""
-    # the package's own name `rematch` is the function
-    modules = [sys.modules[f"labonn.compensation.{name}"] for name in ("methods", "rematch")]
+    methods = sys.modules["labonn.compensation.methods"]
 
     def rate(recipe):
         return 2e-3 if recipe.twin else 1e-3
 
     def cut(steps):
         recipes = {
-            name: replace(recipe, steps=steps, learning_rate=rate(recipe))
-            for name, recipe in modules[0].RECIPES.items()
+            name: replace(recipe, steps=steps, learning_rate=rate(recipe)) for name, recipe in methods.RECIPES.items()
         }
-        for module in modules:
-            monkeypatch.setattr(module, "RECIPES", recipes)
+        monkeypatch.setattr(methods, "RECIPES", recipes)
 
     return cut
 
@@ -255,3 +254,40 @@ def test_methods_are_named_with_commas(text, methods):
 def test_an_unknown_method_is_answered_with_the_known_ones(text):
     with pytest.raises(ConfigError, match=r"none, e2e, kd, ntkd, map, twin\+ce, twin\+kd, twin\+ntkd, or all"):
         check_methods(text)
+
+
+def test_images_with_masks_have_shorter_recipes_whose_kernels_are_matched_now_and_then():
+    of_images, of_pixels = (recipe_of("twin+ntkd", of_pixels=masks) for masks in (False, True))
+    assert of_images == RECIPES["twin+ntkd"]
+    assert (of_pixels.steps, of_pixels.kernel_every) == (600, 4)
+    assert of_pixels.learning_rate <= 1e-3
+    assert recipe_of("e2e", of_pixels=True).steps < of_pixels.steps < recipe_of("ceiling", of_pixels=True).steps
+
+
+def test_masks_are_relearnt_through_convolutions_and_many_features_are_kept_in_16_bits(monkeypatch):
+    """A backend that finds bright pixels, behind optics that turned bright to dark; the teacher knows the truth."""
+    images = torch.rand(24, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    masks = (images[:, 0] > 0.5).long()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        teacher = nn.Sequential(nn.Conv2d(1, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+        backend = nn.Sequential(nn.ReLU(), nn.Conv2d(1, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    trained(teacher, images, masks)
+    outputs = Readouts(2 * SIDE * SIDE, 2)
+    teaching = Teaching(teacher.eval(), images, masks, batch=8, cache=None, outputs=outputs)
+    assert teaching.of(torch.arange(8)).outputs is outputs
+    lecture = Lecture(images, teaching, SimpleNamespace(), overlap=1.0)
+    captured = Captured(torch.arange(24), 1.2 - images)
+    monkeypatch.setattr(sys.modules["labonn.compensation.material"], "LARGEST_BYTES", 4 * images.numel() - 1)
+    turned = SimpleNamespace(
+        mapping=lambda count: lambda shown: 1.2 - shown, noisy=lambda maps, images, generator, normals: maps
+    )
+    turned.sample = lambda generator: turned
+    material = Material(backend, captured, turned, lecture, seed=0)
+    assert material.predict().dtype == torch.float16
+    before = answers_of(backend, captured.maps, masks.numpy())
+    monkeypatch.setitem(sys.modules["labonn.compensation.methods"]._STEPS_OF_PIXELS, True, 200)
+    after = answers_of(rematch(backend, "twin+ntkd", material, seed=0), captured.maps, masks.numpy())
+    assert after.percent > before.percent + 15
+    assert after.loss.shape == after.score.shape == (24,)
+    assert after.loss.mean() < before.loss.mean()
