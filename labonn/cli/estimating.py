@@ -194,7 +194,8 @@ def _show(console: "Console", content: dict[str, Any]) -> None:
     from labonn.report import show as written
 
     table = Table("", "", show_header=False, box=None, padding=(0, 2, 0, 0))
-    hidden = ("layers", "energy_model")
+    hidden = ("layers", "energy_model", "report")
     for key, value in flatten({key: value for key, value in content.items() if key not in hidden}).items():
         table.add_row(key, written(value))
     console.print(table)
+    console.print(f"report: {content['report']}", markup=False)
