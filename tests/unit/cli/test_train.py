@@ -195,6 +195,6 @@ def test_masks_are_learnt_judged_by_their_overlap_and_drawn(tmp_path, capfd, mon
     assert set(answer["miou"]) == {"teacher", "validation", "simulated"}
     page = (model.folder / "report.html").read_text(encoding="utf-8")
     assert page.count("<img") == 8
-    assert "mean overlap is" in page
+    assert "mean overlap of the test images" in page
     for picture in ("best.png", "worst.png", "embedding.png", "confusions.png"):
         assert (model.folder / picture).read_bytes()[:4] == b"\x89PNG"

@@ -147,14 +147,14 @@ def moved(tiles: torch.Tensor, down: tuple[float, float, float]) -> torch.Tensor
 WRONG = {
     "misalignment": lambda tiles: moved(tiles, (0.8, 0.8, 0.8)),
     "chromatic shift": lambda tiles: moved(tiles, (0.9, 0.0, -0.9)),
-    "colour mixing": lambda tiles: tiles + 2.0 * tiles.roll(1, dims=2),
+    "colour mixing": lambda tiles: tiles + 0.9 * tiles.roll(1, dims=2),
 }
 
 
 @pytest.mark.parametrize("fault", WRONG)
 def test_what_colours_suffer_apart_is_told_from_what_they_suffer_together(fault: str) -> None:
     images, base = pictures(12), pictures(1, seed=5)
-    known = (base + 0.5 * pictures(25, seed=7) * (base > 0)).clamp_max(1.0)  # alike, so that maps must be right
+    known = (base + 0.2 * pictures(25, seed=7) * (base > 0)).clamp_max(1.0)  # alike, so that maps must be right
     ideal = frontend().ideal_tiles(images).detach()
     tiles = WRONG[fault](ideal) + 0.005 * torch.randn(ideal.shape, generator=torch.Generator().manual_seed(3))
     parts = (*PLAIN, "mix") if fault == "colour mixing" else PLAIN

@@ -26,7 +26,7 @@ def optic(tmp_path, off="all"):
 def test_one_surface_gives_each_colour_its_own_psf(tmp_path):
     world = optic(tmp_path)
     parts = halves(drawn_kernels(2, 3, 5, 1))[2:]  # the second kernel has other signs in other colours
-    waves, shares = design_masks(world, parts, TAP_UM, 120)
+    waves, shares = design_masks(world, parts, TAP_UM, 240)
     write_masks(world.optic.masks, waves, 16)
     optics = Optics(world, 0)
     for tile in range(2):
