@@ -202,7 +202,7 @@ def test_a_run_that_was_never_closed_is_closed_at_the_next_start_and_said(tmp_pa
 
 def test_a_run_has_the_serial_number_of_the_benchs_optic(tmp_path, write_script, bench):
     content = re.sub(r"\n\[optic\]\n(?:[^\[\n].*\n)*", "\n", BENCH.read_text(encoding="utf-8"))
-    table = '\n[optic]\nserial_number = "L-0042"\ndescription = "second coating"\n'
+    table = '\n[optic]\nserial_number = "L-0042"\ndescription = "second coating"\nmodel = "a-model"\n'
     optics = []
     for text in (content, content + table):
         path = tmp_path / "trial.bench.toml"
@@ -210,7 +210,7 @@ def test_a_run_has_the_serial_number_of_the_benchs_optic(tmp_path, write_script,
         outcome = run_protocol(write_script("return {}"), path, tmp_path / "lab", quiet=True)
         assert outcome.error is None
         optics.append(read_run(outcome.run_folder).optic)
-    assert optics == [None, {"serial_number": "L-0042", "description": "second coating"}]
+    assert optics == [None, {"serial_number": "L-0042", "description": "second coating", "model": "a-model"}]
 
 
 def test_a_script_that_comes_to_no_checkpoint_is_named_with_its_line_once(carry_out, bench, monkeypatch, capfd):
