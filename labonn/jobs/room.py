@@ -40,7 +40,7 @@ def make_room(schedule: Schedule, bench: str, lab_dir: Path) -> int:
         most_bytes = None if gigabytes is None else int(gigabytes * _GB)
         for run in plan_pruning(lab_dir, older_than_days=days, most_bytes=most_bytes, bench=bench).runs:
             freed += prune(run)
-    except RecordError as error:
+    except (RecordError, OSError) as error:  # a file that somebody has open, on Windows
         logger.warning("bench %r: no room could be made: %s", bench, error)
     if freed:
         logger.info("bench %r: %.1f GB of raw frames of old runs removed", bench, freed / _GB)

@@ -32,9 +32,9 @@ def fabricate(sweep: Sweep, design: Design, order: Order, seed: int) -> dict[str
 
     Returns
     -------
-    In per cent on the gate's captures: ``accuracy_before`` and ``accuracy`` after compensation, means over the draws;
-    ``accuracy_low``, the worst after it; ``recovered``, the difference of the means in points; and ``yield``, the draws
-    that reach the wanted accuracy.
+    In per cent on the gate's captures, accuracy or, of masks, mean IoU: ``accuracy_before`` and ``accuracy`` after
+    compensation, means over the draws; ``accuracy_low``, the worst after it; ``recovered``, the difference of the means
+    in points; and ``yield``, the draws that reach the wanted accuracy.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def fabricate(sweep: Sweep, design: Design, order: Order, seed: int) -> dict[str
         bench = draw_bench(Path(str(sweep.bench)), place / f"draw-{draw}", order, seed=1000 * sweep.seed + draw)
         deploy = ("--set", f"model={model}", "--set", f"evaluation_images={EVALUATED}")
         _labonn("run", "train_and_deploy", bench, *deploy, "--lab", lab)
-        said = _labonn("recalibrate", bench, "--lab", lab)["accuracy"]
+        said = _labonn("recalibrate", bench, "--lab", lab)[design.measure]
         before.append(float(said["before"]))
         after.append(float(said["after"]))
     figures = {

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -19,10 +20,7 @@ def layout(layout: Layout) -> Figure:
     """Draw the sub-apertures on the aperture, to scale, in mm; each with the number and sign of its kernel."""
     height_mm, width_mm = layout.optic.aperture_mm
     side_mm = layout.optic.kernel_mm
-    figure = sheet(5.2, min(8.0, 0.6 + 4.6 * height_mm / width_mm))
-    axes = figure.subplots()
-    tidy(axes)
-    axes.add_patch(Rectangle((-width_mm / 2, -height_mm / 2), width_mm, height_mm, fill=False, ec=GREY, lw=1.2))
+    figure, axes = _to_scale(height_mm, width_mm, "optic", head_in=0.6)
     for sub in layout.sub_apertures:
         y_mm, x_mm = sub.centre_mm
         colour, sign = (BLUE, POSITIVE_SIGN) if sub.sign > 0 else (VERMILLION, NEGATIVE_SIGN)
@@ -32,12 +30,6 @@ def layout(layout: Layout) -> Figure:
         text = f"{sub.kernel}{sign}"
         size = 12 if len(layout.sub_apertures) <= 36 else 7
         axes.text(x_mm, y_mm, text, ha="center", va="center", size=size, color=INK, in_layout=False)
-    margin_mm = 0.03 * max(height_mm, width_mm)
-    axes.set_xlim(-width_mm / 2 - margin_mm, width_mm / 2 + margin_mm)
-    axes.set_ylim(height_mm / 2 + margin_mm, -height_mm / 2 - margin_mm)
-    axes.set_aspect("equal")
-    axes.set_xlabel("x on the optic (mm)")
-    axes.set_ylabel("y on the optic, downwards (mm)")
     return figure
 
 
@@ -54,10 +46,7 @@ def sensor_tiles(tiles: Sequence[Tile], *, tile_um: tuple[float, float], sensor_
         Height and width of the sensor.
     """
     height_mm, width_mm = (side / 1e3 for side in sensor_um)
-    figure = sheet(5.2, min(8.0, 0.9 + 4.6 * height_mm / width_mm))
-    axes = figure.subplots()
-    tidy(axes)
-    axes.add_patch(Rectangle((-width_mm / 2, -height_mm / 2), width_mm, height_mm, fill=False, ec=GREY, lw=1.2))
+    figure, axes = _to_scale(height_mm, width_mm, "sensor", head_in=0.9)
     shown = [tile for tile in tiles if tile.exposure == 0]
     tall_mm, wide_mm = (side / 1e3 for side in tile_um)
     for tile in shown:
@@ -67,12 +56,6 @@ def sensor_tiles(tiles: Sequence[Tile], *, tile_um: tuple[float, float], sensor_
         axes.add_patch(Rectangle(corner, wide_mm, tall_mm, fc=colour, ec=colour, alpha=0.35, lw=0.8))
         size = 12 if len(shown) <= 36 else 7
         axes.text(x_mm, y_mm, f"{tile.kernel}{sign}", ha="center", va="center", size=size, color=INK, in_layout=False)
-    margin_mm = 0.03 * max(height_mm, width_mm)
-    axes.set_xlim(-width_mm / 2 - margin_mm, width_mm / 2 + margin_mm)
-    axes.set_ylim(height_mm / 2 + margin_mm, -height_mm / 2 - margin_mm)
-    axes.set_aspect("equal")
-    axes.set_xlabel("x on the sensor (mm)")
-    axes.set_ylabel("y on the sensor, downwards (mm)")
     frames = 1 + max(tile.exposure for tile in tiles)
     axes.set_title("one exposure" if frames == 1 else f"the first of {frames} exposures", size=NORMAL, color=INK)
     return figure
@@ -143,6 +126,21 @@ def psf_pairs(target: NDArray[Any], realised: NDArray[Any], correlation: NDArray
     height, width = target.shape[1:]
     figure.supxlabel(f"each {height} x {width} taps; r: correlation of target and realised", size=SMALL, color=INK)
     return figure
+
+
+def _to_scale(height_mm: float, width_mm: float, what: str, *, head_in: float) -> tuple[Figure, Axes]:
+    """Axes of a surface seen from the front, to scale about its middle, with its outline."""
+    figure = sheet(5.2, min(8.0, head_in + 4.6 * height_mm / width_mm))
+    axes = figure.subplots()
+    tidy(axes)
+    axes.add_patch(Rectangle((-width_mm / 2, -height_mm / 2), width_mm, height_mm, fill=False, ec=GREY, lw=1.2))
+    margin_mm = 0.03 * max(height_mm, width_mm)
+    axes.set_xlim(-width_mm / 2 - margin_mm, width_mm / 2 + margin_mm)
+    axes.set_ylim(height_mm / 2 + margin_mm, -height_mm / 2 - margin_mm)
+    axes.set_aspect("equal")
+    axes.set_xlabel(f"x on the {what} (mm)")
+    axes.set_ylabel(f"y on the {what}, downwards (mm)")
+    return figure, axes
 
 
 def _shares(psf: NDArray[Any]) -> NDArray[Any]:
