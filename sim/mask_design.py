@@ -3,7 +3,9 @@ r"""`python -m sim.mask_design BENCH --model MODEL --out DIR`: make the fixed op
 One surface gives each colour a PSF of its own: its phase is 2 pi w(x) l0 / l, w in waves at the nominal wavelength l0.
 Gradient descent on w makes the power in the cells of every kernel, of all colours together, proportional to it:
 
-    loss = |c / sum c - k|^2 / |k|^2 - 0.1 log sum c,    c = cells of |A u A^T|^2 (Fraunhofer)
+    loss = |c / sum c - k|^2 / |k|^2 - 0.1 log sum_K c,    c = cells of |A u A^T|^2 (Fraunhofer)
+
+with K the cells of the kernel itself, and c those of a margin around it as well, in which no light is wanted.
 
 `DIR` is then a bench of its own: a copy of BENCH with these masks, a serial number, and the model's name in [optic].
 `python -m sim.mask_design WORLD --tap-um TAP` draws kernels instead, and puts the masks where the world file names
@@ -28,7 +30,7 @@ Array = NDArray[np.float64]
 _PER_TAP, _MARGIN = 4, 2
 _LEVELS_PER_WAVE = 16
 _MOST_WAVES = 12.0
-_EFFICIENCY = 0.1  # weight of the light's logarithm
+EFFICIENCY = 0.1  # weight of the light's logarithm
 _STEPS_OF_PATCHES = 4  # waves that the patches of a start may differ by, and one
 
 
@@ -58,8 +60,12 @@ def halves(kernels: Array) -> Array:
     return parts.reshape(-1, *kernels.shape[1:])
 
 
-def design_masks(world: WorldFile, parts: Array, tap_um: float, steps: int, seed: int = 0) -> tuple[Array, Array]:
-    """Compute phase in waves, (T, n, n), for the parts, (T, channels, taps, taps), and the share of light in the cells.
+def design_masks(
+    world: WorldFile, parts: Array, tap_um: float, steps: int, seed: int = 0, *, efficiency: float = EFFICIENCY
+) -> tuple[Array, Array]:
+    """Compute phase in waves, (T, n, n), for parts (T, channels, taps, taps), and the share of light in them, (T,).
+
+    A smaller weight of the `efficiency` makes PSFs that are nearer to the kernels, of less light.
 
     Raises
     ------
@@ -78,20 +84,22 @@ def design_masks(world: WorldFile, parts: Array, tap_um: float, steps: int, seed
     wanted = torch.tensor(np.pad(parts / totals, ((0, 0), (0, 0), (_MARGIN,) * 2, (_MARGIN,) * 2)), dtype=torch.float32)
     waves = torch.tensor(_start(world, taps * tap_um, seed), dtype=torch.float32, requires_grad=True)
     optimizer = torch.optim.Adam([waves], lr=0.03)
-    light = torch.zeros(tiles)
+    kernel = slice(_MARGIN, _MARGIN + taps)
+    inside = torch.zeros(tiles)
     for _ in range(steps):
         colours = zip(transforms, ratios, strict=True)
         cells = torch.stack([_cells(waves, each, ratio, taps + 2 * _MARGIN) for each, ratio in colours], dim=1)
         light = cells.sum(dim=(1, 2, 3), keepdim=True)
+        inside = cells[:, :, kernel, kernel].sum(dim=(1, 2, 3))
         miss = ((cells / light - wanted) ** 2).sum(dim=(1, 2, 3)) / (wanted**2).sum(dim=(1, 2, 3))
-        loss = (miss - _EFFICIENCY * light.flatten().log()).sum()
+        loss = (miss - efficiency * inside.log()).sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     found = waves.detach().numpy().astype(np.float64)
     found -= found.min(axis=(1, 2), keepdims=True)
     found = np.where(found > _MOST_WAVES, found - np.ceil(found - _MOST_WAVES), found)
-    return found, light.detach().numpy().reshape(-1) / (len(lines_nm) * side**4)
+    return found, inside.detach().numpy() / (len(lines_nm) * side**4)
 
 
 def _cells(waves: torch.Tensor, transform: torch.Tensor, ratio: float, window: int) -> torch.Tensor:
