@@ -188,7 +188,8 @@ class SlmsuiteSLM(Wrapped, SLM):
     def _show_hw(self, levels: NDArray[np.uint8]) -> None:
         # Of its set_phase, the steps that send whole numbers: a phase would get slmsuite's sign, offset and correction,
         # and for whole numbers it computes the phase that they would be, which takes longer than a frame at 60 Hz.
-        made, whole = self._made, levels.astype(self._made.dtype) << self._more_bits
+        made = self._made
+        whole = np.left_shift(levels, self._more_bits, dtype=made.dtype) if self._more_bits else levels
         made.display = made._gray2display(made.xp.asarray(whole))
         made._set_phase_hw(made.display)
 

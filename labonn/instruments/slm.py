@@ -1,7 +1,7 @@
 """What the frontend's phase modulator is."""
 
 from dataclasses import dataclass
-from math import pi
+from math import isfinite, pi
 from typing import Any, ClassVar
 
 import numpy as np
@@ -87,21 +87,32 @@ class SLM(Modulator):
     def levels_of(self, picture: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
         """Check a phase pattern in radians, and give the levels that it is sent as."""
         self._check_picture(picture, "a phase pattern")
-        if not np.isfinite(picture).all():
-            raise ValueError(f"{self}: a phase pattern holds values that are not finite")
-        return self._levels(picture)
+        levels = np.empty(self.shape, np.uint8)
+        rows = max(1, _BLOCK_PX // self.shape[1])
+        for top in range(0, len(levels), rows):
+            levels[top : top + rows] = self._levels(picture[top : top + rows])
+        return levels
 
-    def _levels(self, phase_rad: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-        turns: NDArray[np.float64] = np.divide(phase_rad, 2 * pi, dtype=np.float64)
-        turns -= np.floor(turns)
-        if self._level_of_phase is not None:
-            steps = len(self._level_of_phase)
-            return self._level_of_phase[np.rint(turns * steps).astype(np.intp) % steps]
-        turns *= self.table.levels_per_2pi
-        levels = np.rint(turns, out=turns)
-        # A phase just below 2 pi may round to a level that does not exist: it is the same phase as level 0.
-        levels[levels > self.max_level] = 0
-        return levels.astype(np.uint8)
+    def _levels(self, phase_rad: NDArray[np.floating[Any]]) -> NDArray[np.integer[Any]]:
+        """Give the levels of a part that the processor's cache holds: half the time of the whole at once."""
+        farthest_rad = max(float(phase_rad.max()), -float(phase_rad.min()))
+        if not isfinite(farthest_rad):
+            raise ValueError(f"{self}: a phase pattern holds values that are not finite")
+        table = self._level_of_phase
+        per_turn = self.table.levels_per_2pi if table is None else len(table)
+        whole = int(per_turn)
+        if whole != per_turn or farthest_rad * per_turn > _COUNTED_STEPS:
+            turns: NDArray[np.float64] = np.divide(phase_rad, 2 * pi, dtype=np.float64)
+            turns -= np.floor(turns)
+            steps = np.rint(turns * per_turn).astype(np.int32)
+            # A phase just below 2 pi may round to a level that does not exist: it is the same phase as level 0.
+            steps[steps >= (self.max_level + 1 if table is None else whole)] = 0
+        else:  # turns are taken off whole numbers, which is faster; single precision is enough for a few of them
+            exact = phase_rad.dtype != np.float32 or farthest_rad * per_turn > _SINGLE_STEPS
+            scaled = np.multiply(phase_rad, per_turn / (2 * pi), dtype=np.float64 if exact else np.float32)
+            steps = np.rint(scaled, out=scaled).astype(np.int32)
+            steps = steps & (whole - 1) if whole & (whole - 1) == 0 else steps % whole
+        return steps if table is None else table[steps]
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -113,6 +124,9 @@ class SLM(Modulator):
 
 
 _STEPS_PER_LEVEL = 16
+_BLOCK_PX = 2**15
+_COUNTED_STEPS = 2**30
+_SINGLE_STEPS = 2**17
 
 
 def _nearest_level(phase_rad: NDArray[np.float64]) -> NDArray[np.uint8]:

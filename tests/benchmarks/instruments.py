@@ -328,7 +328,7 @@ def section(rates: Rates, delays: list[float], loaded: list[str], size_mb: float
     lines += [
         "",
         "By hand, a window is drawn in the process that has the picture; labonn's is a process of its own."
-        " Phases become the nearest levels of labonn's own table; slmsuite's conversion is faster, and cuts off.",
+        " Phases become levels by labonn's own table.",
         "",
         f"From the call of `show` to the last pixel of 1080 x 1920 on an X server (Xvfb): median {middle:.1f} ms, 95 %"
         f" within {late:.1f} ms ({len(delays)} pictures).",

@@ -75,6 +75,16 @@ def test_dark_is_black() -> None:
     assert not display.shown.any()
 
 
+@pytest.mark.parametrize("turns", [1.0, 3.0, 1e6, 1e12])
+@pytest.mark.parametrize("levels_per_2pi", [200, 255.5, 256])
+def test_single_precision_costs_no_level(turns: float, levels_per_2pi: float) -> None:
+    slm = connected(BareSLM, levels_per_2pi=levels_per_2pi, **PIXELS)
+    phase = np.random.default_rng(0).uniform(-2 * pi * turns, 2 * pi * turns, slm.shape).astype(np.float32)
+    exact = phase.astype(np.float64) / (2 * pi) % 1.0 * levels_per_2pi
+    error = np.abs((slm.levels_of(phase) - exact + levels_per_2pi / 2) % levels_per_2pi - levels_per_2pi / 2)
+    assert error.max() < 0.51
+
+
 @settings(deadline=None)  # other processes may have the computer
 @given(phase=st.floats(-1e3, 1e3), scale=st.floats(0.98, 2.0), gamma=st.floats(0.7, 1.5))
 def test_a_measured_table_is_inverted_to_the_nearest_level(phase: float, scale: float, gamma: float) -> None:
