@@ -9,6 +9,7 @@ from labonn.cli.answer import Answer
 from labonn.design import (
     TARGETS,
     EnergyModel,
+    design_hash,
     energy,
     lay_out,
     layer_costs,
@@ -18,6 +19,7 @@ from labonn.design import (
     parameters,
 )
 from labonn.errors import ConfigError
+from labonn.records import estimate_report, keep_estimate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,6 +72,12 @@ def estimate_command(
     else:
         content["why_not"] = "of images whose pixels have classes, no accuracy is estimated before training"
     content["report"] = str(_write(checked, content, found, lab))
+    if found is not None:
+        said = found.accuracy
+        keep_estimate(
+            lab, checked.name, design_hash(checked), accuracy=said.value, low=said.low, high=said.high,
+            confidence=said.confidence, earlier_designs=found.earlier,
+        )  # fmt: skip
     return Answer(content, lambda console: _show(console, content))
 
 
@@ -178,7 +186,7 @@ def _write(design: "Design", content: dict[str, Any], found: "Estimate | None", 
             " extrapolated; and the interval of the estimate.",
         )
     page.folded("The design", design.model_dump(mode="json", by_alias=True))
-    path = lab.absolute() / "designs" / f"{design.name}-estimate.html"
+    path = estimate_report(lab, design.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         page.write(path)

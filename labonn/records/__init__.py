@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         keep_calibration,
     )
     from labonn.records.checks import LastGood, last_good_check, save_good_check
+    from labonn.records.estimates import KeptEstimate, estimate_report, keep_estimate, latest_estimate
     from labonn.records.frame_reading import frame_counts, kept_names, read_frames, read_kept
     from labonn.records.frames import FrameFile
     from labonn.records.in_use import release_in_use
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "FrameFile": "frames",
+    "KeptEstimate": "estimates",
     "LastGood": "checks",
     "ModelCard": "models",
     "Recorder": "recorder",
@@ -52,12 +54,15 @@ _HOMES = {
     "close_lost_runs": "lost",
     "current_calibrations": "calibrations",
     "current_release": "releases",
+    "estimate_report": "estimates",
     "find_run": "runs",
     "frame_counts": "frame_reading",
     "keep_calibration": "calibrations",
+    "keep_estimate": "estimates",
     "kept_names": "frame_reading",
     "last_good_check": "checks",
     "last_good_release": "releases",
+    "latest_estimate": "estimates",
     "latest_watch": "watches",
     "list_releases": "releases",
     "load_model": "models",
@@ -80,6 +85,7 @@ _HOMES = {
 
 __all__ = [
     "FrameFile",
+    "KeptEstimate",
     "LastGood",
     "ModelCard",
     "Recorder",
@@ -95,12 +101,15 @@ __all__ = [
     "close_lost_runs",
     "current_calibrations",
     "current_release",
+    "estimate_report",
     "find_run",
     "frame_counts",
     "keep_calibration",
+    "keep_estimate",
     "kept_names",
     "last_good_check",
     "last_good_release",
+    "latest_estimate",
     "latest_watch",
     "list_releases",
     "load_model",

@@ -151,6 +151,12 @@ def add_api(app: FastAPI, desk: Desk) -> None:
             raise HTTPException(404, "this model has no report: it was made for its bench by a run, which has one")
         return FileResponse(path, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
 
+    @router.get("/designs/{design}/estimate.html", response_class=FileResponse)
+    async def estimate(design: Name) -> Response:
+        """Give the report of a design's latest estimate."""
+        path = desk.estimate_report(design)
+        return FileResponse(path, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
+
     @router.get("/runs/{run}/figures/{number}", response_class=FileResponse)
     async def figure(run: Name, number: int) -> Response:
         """Give a picture of a run, by its number in the record."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from nicegui import ui
 
-from labonn.design import Design, lay_out, operations, parameters
+from labonn.design import Design, design_hash, energy, lay_out, operations, parameters
 from labonn.errors import LabonnError
 from labonn.records.calibrations import current_calibrations
+from labonn.records.estimates import KeptEstimate, latest_estimate
 from labonn.records.models import StoredModel, load_model, newest_model
 from labonn.records.releases import current_release
 from labonn.report import show
@@ -66,11 +67,12 @@ async def design_view(visit: Visit) -> None:
             await ui.context.client.connected()
             shown = await asyncio.to_thread(_shown, visit.desk.place.lab, model)
             measured = await asyncio.to_thread(_measured, visit)
+            estimate = await asyncio.to_thread(_estimate, visit.desk.place.lab, shown.design)
         except LabonnError as error:
             text("p", str(error)).classes("alert").props('role="alert"')
             return
         waiting.delete()
-        _show(shown, measured)
+        _show(shown, measured, estimate)
 
 
 def _model_of(visit: Visit) -> str | None:
@@ -132,7 +134,7 @@ def _psf_arrays(model: StoredModel) -> tuple[Any, Any, Any] | None:
     return found if found[0].ndim == 3 else None  # type: ignore[return-value]
 
 
-def _show(shown: Shown, measured: Measured | None) -> None:
+def _show(shown: Shown, measured: Measured | None, estimate: KeptEstimate | None) -> None:
     design, done = shown.design, operations(shown.design)
     optic, measure = design.optic, _MEASURES[design.measure]
     layout = lay_out(optic)
@@ -162,6 +164,7 @@ def _show(shown: Shown, measured: Measured | None) -> None:
             text("p", f"model {shown.model}").classes("soft")
             if shown.training is not None:
                 link("How it was trained", f"/models/{shown.training}/report.html", new=True)
+        _before(design, estimate)
         if shown.correlations:
             with card("PSFs"):
                 worst = min(shown.correlations)
@@ -182,6 +185,38 @@ def _show(shown: Shown, measured: Measured | None) -> None:
                 with card(title, wide=picture != shown.layout), ui.element("figure"):
                     made = ui.element("img").props(f'src="{picture}"')
                     made.props["alt"] = title
+
+
+def _before(design: Design, estimate: KeptEstimate | None) -> None:
+    """Show what was known before it was trained: what it should reach, and what an image costs."""
+    cost = energy(design)
+    with card("Estimate, and energy"):
+        foretold = {} if estimate is None else {"before training": _foretold(estimate)}
+        facts(
+            {
+                **foretold,
+                "an image": f"{cost.total_mj:.3f} mJ",
+                "of it the capture": f"{cost.capture_mj:.3f} mJ, {cost.photosites:,} photosites",
+                "and the backend": f"{cost.backend_mj:.4f} mJ",
+            }
+        )
+        if estimate is None:
+            text("p", "What it would reach was not estimated:").classes("soft")
+            text("code", f"labonn design estimate {design.name}")
+        else:
+            text("p", f"estimated {at(estimate.made_utc.isoformat())}").classes("soft")
+            link("The estimate", f"/designs/{design.name}/estimate.html", new=True)
+
+
+def _foretold(estimate: KeptEstimate) -> str:
+    certain = f"{estimate.low:.1f} to {estimate.high:.1f} % at {estimate.confidence:.0%}"
+    return f"{estimate.accuracy:.1f} %, {certain}, corrected by {estimate.earlier_designs} earlier designs"
+
+
+def _estimate(lab: Path, design: Design) -> KeptEstimate | None:
+    """Give the latest estimate of this design; one of another with its name is none."""
+    kept = latest_estimate(lab, design.name)
+    return kept if kept is not None and kept.design_hash == design_hash(design) else None
 
 
 def _count(value: int | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from labonn.errors import ConfigError, LabonnError
 from labonn.instruments.control import NotHeld, Operation, ask_holder
 from labonn.records.disk import sha256_of
+from labonn.records.estimates import estimate_report
 from labonn.records.runs import RunRecord, read_run
 from labonn.web.actions import Actions
 from labonn.web.cameras import Cameras
@@ -127,6 +128,21 @@ class Desk:
         if not folder.resolve().is_relative_to(self.place.lab.resolve()):
             raise ConfigError(f"model {name!r} lies outside this laboratory's folder")
         return folder
+
+    def estimate_report(self, design: str) -> Path:
+        """Give the file of the report of a design's latest estimate, by the design's name.
+
+        Raises
+        ------
+        ConfigError
+            If there is none.
+        """
+        folder = self.place.lab.resolve()
+        if not _RUN.fullmatch(design) or not (path := estimate_report(folder, design)).is_file():
+            raise ConfigError(f"no estimate of a design {design[:80]!r} is here")
+        if not path.resolve().is_relative_to(folder):
+            raise ConfigError(f"the estimate of design {design!r} lies outside this laboratory's folder")
+        return path
 
     async def dark(self, session: Session, bench: str) -> Dark:
         """Make a bench dark; whoever is logged in may.

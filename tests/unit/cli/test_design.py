@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import sim
-from labonn.design import load_design
+from labonn.design import design_hash, load_design
+from labonn.records import latest_estimate
 from labonn.sweeps.performing import perform
 
 MONO = Path(sim.__file__).parent / "benches" / "mono.bench.toml"
@@ -46,6 +47,9 @@ def test_an_estimate_says_what_a_design_reaches_and_costs(answer, tmp_path):
     page = Path(said["report"]).read_text(encoding="utf-8")
     assert "Learning curve" in page
     assert "the same backend behind a lens" in page
+    kept = latest_estimate(tmp_path, "digits-mono")
+    assert kept.design_hash == design_hash(load_design("digits-mono"))
+    assert kept.accuracy == pytest.approx(said["accuracy"]["estimate"], abs=0.01)
 
 
 def test_of_masks_energy_and_latency_are_said_and_no_accuracy(answer, tmp_path):

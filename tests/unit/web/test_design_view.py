@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from labonn.design import load_design
-from labonn.errors import ConfigError
-from labonn.records import keep_calibration, save_model
+from labonn.design import design_hash, load_design
+from labonn.errors import ConfigError, RecordError
+from labonn.records import estimate_report, keep_calibration, keep_estimate, save_model
 from labonn.web.app import make_desk
-from labonn.web.design_view import _measured, _shown
+from labonn.web.design_view import _estimate, _foretold, _measured, _shown
 from labonn.web.shell import Visit
 from labonn.web.users import Access, Person
 
@@ -63,3 +63,26 @@ def test_the_psfs_are_those_that_the_latest_characterisation_measured(desk, shap
     found = _measured(visit)
     assert found.made_utc == kept.made_utc
     assert found.picture.startswith(PNG)
+
+
+def test_an_estimate_is_shown_of_the_very_design_that_it_was_made_of(desk):
+    lab, design = desk.place.lab, load_design("digits-mono")
+    assert _estimate(lab, design) is None
+    said = {"accuracy": 96.25, "low": 93.0, "high": 98.0, "confidence": 0.9, "earlier_designs": 3}
+    file = keep_estimate(lab, design.name, design_hash(design), **said)
+    assert _foretold(_estimate(lab, design)) == "96.2 %, 93.0 to 98.0 % at 90%, corrected by 3 earlier designs"
+    other = design.model_copy(update={"backend": design.backend.model_copy(update={"hidden": 9})})
+    assert _estimate(lab, other) is None
+    file.write_text("{", encoding="utf-8")
+    with pytest.raises(RecordError, match="estimate the design again"):
+        _estimate(lab, design)
+
+
+def test_no_other_file_is_an_estimate_s(desk):
+    report = estimate_report(desk.place.lab, "digits-mono")
+    report.parent.mkdir(parents=True)
+    report.write_text("<html>", encoding="utf-8")
+    assert desk.estimate_report("digits-mono") == report.resolve()
+    for name in ("..", "../designs/digits-mono", "another", "x" * 300):
+        with pytest.raises(ConfigError, match="no estimate of a design"):
+            desk.estimate_report(name)
