@@ -73,24 +73,27 @@ def bench_name(file: Path) -> str:
 
 
 def pick(seen: Discovery, picks: Sequence[str]) -> dict[str, Found]:
-    """Look up what was picked as ROLE=NAME.
+    """Look up what was picked as ROLE=NAME; a name's end is enough where no other ends so.
 
     Raises
     ------
     ConfigError
-        If there is no such role or name, or it cannot be that.
+        If there is no such role or name, it cannot be that, or several end so.
     """
-    known = {one.name: one for one in seen.found}
     picked: dict[str, Found] = {}
     for each in picks:
         role, _, name = each.partition("=")
         if role not in ROLES:
             raise ConfigError(f"--pick {each}: there is no role {role!r}; there are: {', '.join(ROLES)}")
         fitting = [one for one in seen.found if ROLES[role] in one.kinds]
-        if name not in known or known[name] not in fitting:
+        meant = [one for one in fitting if one.name == name]
+        meant = meant or [one for one in fitting if name and one.name.endswith(tuple(mark + name for mark in "/\\:"))]
+        if not meant:
             there = ", ".join(one.name for one in fitting) or "nothing"
             raise ConfigError(f"--pick {each}: {name!r} cannot be the {role}; found for it: {there}")
-        picked[role] = known[name]
+        if len(meant) > 1:
+            raise ConfigError(f"--pick {each}: is it {' or '.join(one.name for one in meant)}?")
+        picked[role] = meant[0]
     return {role: picked[role] for role in ROLES if role in picked}
 
 

@@ -85,6 +85,19 @@ def test_nothing_is_overwritten_and_then_nothing_is_written(tmp_path, there):
     assert [path.name for path in tmp_path.iterdir()] == [there]
 
 
+def test_the_end_of_a_name_is_enough_where_no_other_ends_so():
+    table = {"driver": "micromanager", "device": "Camera"}
+    both = [Found(f"/lab/{folder}/mm.cfg:Camera", ("camera",), "a camera", table) for folder in ("left", "right")]
+    seen = Discovery((*SEEN.found, *both), ())
+    for picked in ("left/mm.cfg:Camera", "/lab/left/mm.cfg:Camera"):
+        assert pick(seen, [f"camera={picked}"]) == {"camera": both[0]}
+    assert pick(seen, ["camera=Cam"])["camera"].name == "Demo:Cam"
+    with pytest.raises(ConfigError, match="is it /lab/left/mm.cfg:Camera or /lab/right/mm.cfg:Camera"):
+        pick(seen, ["camera=mm.cfg:Camera"])
+    with pytest.raises(ConfigError, match="cannot be the camera"):
+        pick(seen, ["camera="])
+
+
 def test_who_does_not_pick_is_asked_until_the_answer_is_one():
     questions = []
     answers = iter(["", "2", "1", "", "1", "1", "1", "", "", ""])
