@@ -69,7 +69,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> "Table":
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in rows[0]:
-        table.add_column(column, no_wrap=column in ("state", "measured", "must be"))
+        table.add_column(column, no_wrap=column in ("check", "state", "must be"))
     for row in rows:
         style = _COLOURS.get(row["state"], "")
         table.add_row(*(Text(text, style=style if column == "state" else "") for column, text in row.items()))
