@@ -1,7 +1,6 @@
 """The command that says what a design will reach and cost, before it is trained."""
 
 from dataclasses import asdict
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from labonn.design import Design
+    from labonn.report import Page
     from labonn.training.estimate import Estimate
-
-OTHERS = {
-    "ntk_of_all": "the same, as if its parameters could learn from every image",
-    "infinite_width": "infinite-width NTK on infinitely many kernels",
-    "random_kernels": "random kernels, as many, single layer",
-    "infinite_kernels": "random kernels, infinitely many, single layer",
-    "lens": "the same backend behind a lens",
-}
 
 
 def estimate_command(
@@ -50,6 +42,7 @@ def estimate_command(
     RecordError
         If the disk refuses, or what a laboratory kept is damaged.
     """
+    from labonn.cli.estimate_page import estimate_page
     from labonn.training.estimate.timing import backend_ms
     from labonn.training.model import can_be_built
 
@@ -71,7 +64,11 @@ def estimate_command(
         content |= _figures(found, training_s(checked, data.train))
     else:
         content["why_not"] = "of images whose pixels have classes, no accuracy is estimated before training"
-    content["report"] = str(_write(checked, content, found, lab))
+    command = ["labonn", "design", "estimate", design, "--images", str(images), "--initialisations"]
+    command += [str(initialisations), "--seed", str(seed), "--earlier", str(earlier)]
+    command += [] if references else ["--no-references"]
+    page = estimate_page(checked, content, found, command)
+    content["report"] = str(_write(page, estimate_report(lab, checked.name)))
     if found is not None:
         said = found.accuracy
         keep_estimate(
@@ -104,6 +101,7 @@ def costs(design: "Design") -> dict[str, Any]:
 
 
 def _figures(found: "Estimate", training_s: float) -> dict[str, Any]:
+    from labonn.cli.estimate_page import OTHERS
     from labonn.training.estimate.curve import told_apart
 
     predictors, interval = found.predictors, found.accuracy
@@ -140,53 +138,7 @@ def _figures(found: "Estimate", training_s: float) -> dict[str, Any]:
     }
 
 
-def _write(design: "Design", content: dict[str, Any], found: "Estimate | None", lab: Path) -> Path:
-    from labonn.report import Page, figures, flatten
-
-    page = Page(f"{design.name}, before it is trained")
-    shown = {key: value for key, value in content.items() if key not in ("layers", "energy_model", "predictors")}
-    if found is None:
-        page.banner("neutral", content["why_not"])
-    else:
-        said = content["accuracy"]
-        page.banner(
-            "neutral",
-            f"{said['estimate']} % of the test images, in simulation; between {said['low']} and {said['high']} % at"
-            f" {said['confidence']:.0%}, corrected by {found.earlier} earlier designs",
-        )
-    page.facts(flatten(shown))
-    page.heading("Layers of the backend, for one image")
-    page.table(content["layers"])
-    page.text("Energy is counted by the model below; docs/designing.md says where its figures are from.")
-    page.facts(content["energy_model"])
-    page.table(
-        [{"target": name, "source": target.source} for name, target in TARGETS.items()],
-        "Least latencies are bounds, from",
-    )
-    if found is not None:
-        from labonn.training.estimate.curve import told_apart
-
-        predictors = found.predictors
-        page.heading("What foretells the accuracy")
-        rows: list[dict[str, Any]] = [{"predictor": "this estimate", "per cent": found.accuracy.value}]
-        rows.append({"predictor": "the finite student's NTK", "per cent": predictors.ntk})
-        rows += [{"predictor": text, "per cent": getattr(predictors, name)} for name, text in OTHERS.items()]
-        page.table(rows)
-        png = BytesIO()
-        figures.learning_curve(
-            predictors.curve.images,
-            [100 * error for error in predictors.curve.errors],
-            extrapolated=(round(told_apart(predictors.training_images, predictors.parameters)), 100 - predictors.ntk),
-            interval=(100 - found.accuracy.high, 100 - found.accuracy.low),
-        ).savefig(png, format="png", dpi=144)
-        page.figure(
-            png.getvalue(),
-            "Learning curve",
-            "What regression with the student's kernel gets wrong of images that it leaves out; the law that is"
-            " extrapolated; and the interval of the estimate.",
-        )
-    page.folded("The design", design.model_dump(mode="json", by_alias=True))
-    path = estimate_report(lab, design.name)
+def _write(page: "Page", path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         page.write(path)

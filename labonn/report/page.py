@@ -4,10 +4,14 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labonn.report.style import STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _GOOD, _BAD = "\u2713", "\u2717"
 STATES = {
@@ -100,6 +104,13 @@ class Page:
     def write(self, path: Path) -> None:
         """Write the page to a file, in UTF-8."""
         path.write_text(self.html(), encoding="utf-8")
+
+
+def png_of(figure: "Figure", dpi: int = 144) -> bytes:
+    """Draw a figure as PNG, for a page."""
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=dpi)
+    return content.getvalue()
 
 
 def show(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 import torch
@@ -13,11 +12,10 @@ from torch import Tensor
 from labonn.data import DataSet
 from labonn.networks import Student, hidden_and_logits
 from labonn.optics import signed_maps
-from labonn.report import figures
+from labonn.report import figures, png_of
 from labonn.training.accuracy import logits_of
 from labonn.training.overlap import intersection_over_union
 
-DPI = 144
 HARDEST, OVERLAYS, EMBEDDED = 24, 16, 2000  # images
 GRID = 8  # places in each direction at which pixels are embedded
 _PIXELS = ", at 64 places of each,"
@@ -160,6 +158,4 @@ def _at_places(read: Tensor) -> Tensor:
 
 
 def _picture(name: str, title: str, caption: str, figure: Figure) -> Picture:
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=DPI)
-    return Picture(f"{name}.png", title, caption, content.getvalue())
+    return Picture(f"{name}.png", title, caption, png_of(figure))

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +16,7 @@ from labonn.records.calibrations import current_calibrations
 from labonn.records.estimates import KeptEstimate, latest_estimate
 from labonn.records.models import StoredModel, load_model, newest_model
 from labonn.records.releases import current_release
-from labonn.report import show
+from labonn.report import png_of, show
 from labonn.web.seen_maps import kernels_of
 from labonn.web.shell import Visit, at, card, facts, link, text, view
 
@@ -224,6 +223,4 @@ def _count(value: int | None) -> str:
 
 
 def _png(figure: "Figure") -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return "data:image/png;base64," + base64.b64encode(png_of(figure, _DPI)).decode()

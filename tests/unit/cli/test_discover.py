@@ -92,7 +92,7 @@ def test_the_end_of_a_name_is_enough_where_no_other_ends_so():
     for picked in ("left/mm.cfg:Camera", "/lab/left/mm.cfg:Camera"):
         assert pick(seen, [f"camera={picked}"]) == {"camera": both[0]}
     assert pick(seen, ["camera=Cam"])["camera"].name == "Demo:Cam"
-    with pytest.raises(ConfigError, match="is it /lab/left/mm.cfg:Camera or /lab/right/mm.cfg:Camera"):
+    with pytest.raises(ConfigError, match=r"is it /lab/left/mm\.cfg:Camera or /lab/right/mm\.cfg:Camera"):
         pick(seen, ["camera=mm.cfg:Camera"])
     with pytest.raises(ConfigError, match="cannot be the camera"):
         pick(seen, ["camera="])
