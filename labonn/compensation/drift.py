@@ -173,7 +173,7 @@ class Outlook:
                 maps = self._maps(operator(self._tiles[part])).add_(self._readings[part], alpha=noise)
             labels = self._labels[part]
             points += len(labels) * score_percent(self._backend, maps, labels)
-        return self.percent - points / len(self._labels)
+        return round(self.percent - points / len(self._labels), 9)  # sums of the same parts, in another order
 
     def _rung(self, shift_taps: float, width_taps: float, dimmed: float) -> tuple[float, float]:
         operator = simple_operator(
