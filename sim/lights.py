@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,8 +76,9 @@ class Lights:
             self._kept.clear()
 
     def foresee(self, picture: str, situation: Situation) -> None:
-        """Begin to compute a picture's light, which will be asked for."""
-        self._ahead.submit(self._of, picture, situation)
+        """Begin to compute a picture's light, which will be asked for; not in a world that is ending."""
+        with suppress(RuntimeError):
+            self._ahead.submit(self._of, picture, situation)
 
     def mixed(self, weights: Mapping[str, float], situation: Situation) -> Seen:
         """Light of a weighted mixture of pictures. Not to be written to.
