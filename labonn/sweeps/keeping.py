@@ -6,9 +6,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any
 
 from labonn.errors import ConfigError, RecordError
 from labonn.records.disk import json_bytes, write_atomically
@@ -27,12 +25,13 @@ class Kept:
     Raises
     ------
     ConfigError
-        If another sweep's results are there.
+        If another sweep's results are there, or pyarrow is not installed.
     RecordError
         If the disk refuses, or a line is damaged.
     """
 
     def __init__(self, lab: Path, read: ReadSweep, *, fresh: bool = False) -> None:
+        _pyarrow()  # before hours of trials
         self.folder = lab.absolute() / "sweeps" / read.sweep.name
         self._digest, self._trials = read.digest, self.folder / "trials.jsonl"
         try:
@@ -107,14 +106,23 @@ class Kept:
             columns[f"key.{key}"] = list(values) if plain else [json.dumps(value) for value in values]
         for name in dict.fromkeys(name for outcome in ordered for name in outcome.figures):
             columns[f"figure.{name}"] = [outcome.figures.get(name) for outcome in ordered]
+        pa = _pyarrow()
         table = pa.table(columns).replace_schema_metadata(
             {_DIGEST: self._digest.encode(), _SCHEMA: str(SCHEMA).encode()}
         )
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
+        pa.parquet.write_table(table, sink)
         path = self.folder / "results.parquet"
         write_atomically(path, sink.getvalue().to_pybytes())
         return path
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise ConfigError("a sweep needs pyarrow, which is not installed: pip install 'labonn[sweeps]'") from error
+    return pyarrow
 
 
 def read_results(path: Path, digest: str | None = None) -> list[dict[str, object]]:
@@ -125,8 +133,9 @@ def read_results(path: Path, digest: str | None = None) -> list[dict[str, object
     ConfigError
         If it is none of ours, or of another sweep than the one of this digest.
     """
+    pa = _pyarrow()
     try:
-        table = pq.read_table(path)
+        table = pa.parquet.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise ConfigError(f"{path}: cannot be read as Parquet: {error}") from error
     known = table.schema.metadata or {}

@@ -1,6 +1,7 @@
 """What a sweep leaves: whole after a cut, refused if it is another's; and the front that it draws."""
 
 import json
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -127,3 +128,12 @@ def test_the_front_is_what_nothing_beats(values):
     best = pareto_front(outcomes, goals)[0]
     assert best.figures["accuracy"] == max(a for a, _ in values)
     assert asdict(best)["status"] == "done"
+
+
+def test_without_pyarrow_it_is_said_before_anything_is_tried(sweep, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    engine = Inside()
+    with pytest.raises(ConfigError, match=r"pip install 'labonn\[sweeps\]'"):
+        run_sweep(tmp_path, sweep, engine)
+    assert not engine.made
