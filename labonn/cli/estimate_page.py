@@ -35,11 +35,11 @@ def estimate_page(design: "Design", content: dict[str, Any], found: "Estimate | 
     found
         The estimate of its accuracy, where there is one.
     command
-        The words that repeat it.
+        The words that repeat it: ``labonn design estimate DESIGN ...``.
     """
     page = Page(f"{design.name}, before it is trained")
     page.banner("neutral", _answer(content, found))
-    page.text(f"Next: {_next_step(design, found)}")
+    page.text(f"Next: {_next_step(shlex.quote(command[3]), found)}")
     page.heading("Pictures")
     if found is not None:
         predictors = found.predictors
@@ -89,10 +89,10 @@ def _answer(content: dict[str, Any], found: "Estimate | None") -> str:
     )
 
 
-def _next_step(design: "Design", found: "Estimate | None") -> str:
+def _next_step(design: str, found: "Estimate | None") -> str:
     lens = None if found is None else found.predictors.lens
     if found is not None and lens is not None and lens >= found.predictors.ntk:
         return (
             "a plain lens before the same backend should do as well: do not have this optic made before you know more."
         )
-    return f"train it: labonn train {design.name}, then try what stands up to fabrication: labonn design sweep."
+    return f"train it: labonn train {design}, then try what stands up to fabrication: labonn design sweep."

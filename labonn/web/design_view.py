@@ -200,7 +200,7 @@ def _before(design: Design, estimate: KeptEstimate | None) -> None:
             }
         )
         if estimate is None:
-            text("p", "What it would reach was not estimated:").classes("soft")
+            text("p", "What it would reach was not estimated. With its name, or its file:").classes("soft")
             text("code", f"labonn design estimate {design.name}")
         else:
             text("p", f"estimated {at(estimate.made_utc.isoformat())}").classes("soft")

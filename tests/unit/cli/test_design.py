@@ -47,6 +47,7 @@ def test_an_estimate_says_what_a_design_reaches_and_costs(answer, tmp_path):
     page = Path(said["report"]).read_text(encoding="utf-8")
     assert "Learning curve" in page
     assert "the same backend behind a lens" in page
+    assert "labonn design estimate digits-mono --images 80 --initialisations 1 --seed 0" in page
     kept = latest_estimate(tmp_path, "digits-mono")
     assert kept.design_hash == design_hash(load_design("digits-mono"))
     assert kept.accuracy == pytest.approx(said["accuracy"]["estimate"], abs=0.01)
