@@ -6,7 +6,6 @@ import shutil
 import struct
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,11 +109,3 @@ def two_screens(slm: Screen = SLM, size: tuple[int, int] = SIZE, *, pointer: boo
                     else:
                         os.environ[name] = value
                 server.terminate()
-
-
-def until(holds: object, within_s: float = 5.0) -> None:
-    """Wait until something callable gives truth."""
-    end = time.monotonic() + within_s
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not become so"
-        time.sleep(0.01)

@@ -26,6 +26,7 @@ from labonn.capture.light import light
 from labonn.errors import BenchInUse, ConfigError, InstrumentError
 from labonn.instruments import open_bench
 from labonn.records import close_lost_runs, frame_counts
+from tests.waiting import until
 
 from .conftest import Simulated, bench_of, patience
 from .ways_out import (
@@ -310,12 +311,12 @@ def test_a_bench_that_nobody_holds_is_made_dark_from_the_command_line(
 
     with visa(real_time_world, "laser") as laser:
         laser.write("SOUR:AM:STAT ON")
-        time.sleep(0.2)
+        until(lambda: real_time_world.truth()["light_on"])
     hand = Link("a hand")
     hand.world = real_time_world.truth()["bench"]
     hand.request("shutter", 5.0, open=True)
     hand.close()
-    assert real_time_world.truth()["lit"]
+    until(lambda: real_time_world.truth()["lit"])
     done = subprocess.run(
         labonn("bench", "dark", real_time_world.file), capture_output=True, text=True, timeout=60, check=False
     )

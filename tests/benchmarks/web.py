@@ -22,12 +22,12 @@ import psutil
 import requests
 
 from tests.benchmarks.results import write_section
+from tests.waiting import until
 from tests.web.laboratory import Laboratory, laboratory
 from tests.web.server import Server, chromium, served
 
 _BINNED = "binning = 2 "
 _WHOLE = "binning = 1 "
-_LIT_S = 120.0
 
 
 @contextmanager
@@ -49,15 +49,6 @@ def state(server: Server) -> dict[str, Any]:
     """How the bench is, as the page has it."""
     (found,) = requests.get(f"{server.address}api/benches", timeout=60).json()
     return dict(found)
-
-
-def until(holds: Any) -> Any:
-    """Wait for something."""
-    deadline = time.monotonic() + _LIT_S
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return found
 
 
 def frames_a_second(made: Laboratory, seconds: float) -> float:

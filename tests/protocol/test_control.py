@@ -11,6 +11,7 @@ from labonn import errors
 from labonn.protocol import run_protocol
 from labonn.protocol.silence import Silence
 from labonn.records import Run, read_run
+from tests.waiting import until
 
 from .conftest import BENCH
 
@@ -31,13 +32,6 @@ def carry_out(tmp_path, write_script):
         return run_protocol(write_script(body), BENCH, tmp_path / "lab", quiet=True, **options)
 
     return carry_out
-
-
-def until(holds):
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def beside(act):

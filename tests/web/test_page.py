@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.waiting import until
+
 from .server import CHROMIUM, INSTALL, served
-from .visiting import PASSWORD, log_in, make_dark, new_page, origin, record, start, until
+from .visiting import PASSWORD, log_in, make_dark, new_page, origin, record, start
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[dev]'")
 pytest.importorskip("nicegui", reason="pip install 'labonn[web]'")

@@ -1,7 +1,6 @@
 """What somebody does at the page, in a browser."""
 
 import json
-import time
 from urllib.parse import urlsplit
 
 from .server import words_of
@@ -32,14 +31,6 @@ def log_in(page, server, name, password=PASSWORD):
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
     return page
-
-
-def until(holds, limit_s=LONG_MS / 1e3):
-    deadline = time.monotonic() + limit_s
-    while not (found := holds()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 def record(lab, run):

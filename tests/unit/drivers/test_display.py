@@ -21,8 +21,9 @@ import pytest
 from drivers import display as driver
 from labonn.errors import ConfigError, InstrumentError
 from labonn.instruments import SLM, Display
-from tests.screens import DESK, Screen, Screens, two_screens, until
+from tests.screens import DESK, Screen, Screens, two_screens
 from tests.screens import SLM as PANEL
+from tests.waiting import until
 
 from .benches import make, site
 
@@ -261,7 +262,7 @@ def test_a_screen_whose_resolution_changes_is_not_shown_on_any_more(screens: Scr
                 return "has 251 x 317 now; open the bench again" in said or "the window's process has ended" in said
             return False
 
-        until(refused, 20.0)
+        until(refused)
 
 
 def test_the_window_ends_with_its_holder(screens: Screens) -> None:

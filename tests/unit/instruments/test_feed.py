@@ -1,5 +1,5 @@
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +7,7 @@ import pytest
 
 from labonn.instruments import Site, lock
 from labonn.instruments.feed import Feed, is_watched, newest_frame, watch
+from tests.waiting import until
 
 from .stand_ins import BareCamera, CountingClock
 
@@ -17,13 +18,6 @@ def feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feed]:
     feed = Feed("trial")
     yield feed
     feed.stop()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def camera_with(feed: Feed) -> BareCamera:
