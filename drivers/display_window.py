@@ -15,15 +15,16 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QImage, QScreen
 
 from drivers.claim import claim
 from drivers.display_canvas import Canvas, Refused, find_screen, monitor, said_screens, screens
 from labonn.errors import InstrumentError
 
+_TURN_S: Final = 0.02
 _FORMATS: Final = {1: QImage.Format.Format_Grayscale8, 3: QImage.Format.Format_RGB888}
 
 Reply = dict[str, Any]
@@ -157,12 +158,6 @@ class Showing:
             self._appear(screen)
 
 
-class Bridge(QObject):
-    """Brings lines from the thread that reads them to Qt's."""
-
-    came = Signal(bytes)
-
-
 def main() -> int:
     """Show one screen's pictures until the input ends; or list the screens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that holds the bench
@@ -182,24 +177,27 @@ def main() -> int:
     showing = held[0]
     operations = {"show": showing.show, "load": showing.load, "forget": showing.forget, "describe": showing.describe}
 
-    def carry_out(line: bytes) -> None:
-        if not line:
-            app.exit()  # not quit, which asks the window, which stays
-            return
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_read, args=(lines,), daemon=True).start()
+    while line := _next(lines, app):
         request = json.loads(line)
-        _answered(request["id"], lambda: operations[request["op"]](request))
-
-    bridge = Bridge()
-    bridge.came.connect(carry_out, Qt.ConnectionType.QueuedConnection)
-    threading.Thread(target=_read, args=(bridge,), daemon=True).start()
-    app.exec()
+        _answered(request["id"], lambda request=request: operations[request["op"]](request))
     return 0
 
 
-def _read(bridge: Bridge) -> None:
+def _read(lines: SimpleQueue[bytes]) -> None:
     for line in sys.stdin.buffer:
-        bridge.came.emit(line)
-    bridge.came.emit(b"")
+        lines.put(line)
+    lines.put(b"")
+
+
+def _next(lines: SimpleQueue[bytes], app: QGuiApplication) -> bytes:
+    """Give the next line; Qt has its turns meanwhile, which costs a picture less time than a signal of Qt's would."""
+    while True:
+        try:
+            return lines.get(timeout=_TURN_S)
+        except Empty:
+            app.processEvents()
 
 
 def _answered(number: Any, act: Callable[[], Reply]) -> bool:

@@ -3,17 +3,55 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from labonn.errors import InstrumentError, LabonnError
 
 T = TypeVar("T")
 
 # Waits are cut into slices because Windows delivers Ctrl-C only between them.
-_SLICE_S = 0.2
-_END_LIMIT_S = 0.5
+_SLICE_S: Final = 0.2
+_END_LIMIT_S: Final = 0.5
+
+
+class Call(Generic[T]):
+    """One call and what came of it; two bare locks, as a future's events take as long as a fast instrument."""
+
+    def __init__(self, doing: str, function: Callable[[], T]) -> None:
+        self.doing = doing
+        self._function = function
+        self._claim = threading.Lock()  # taken by the thread that does it, or by whoever asked and waits no longer
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._error: BaseException | None = None
+        self._result: T
+
+    def claimed(self) -> bool:
+        """Claim it, to do it or to call it off; say whether that was possible, which it is once."""
+        return self._claim.acquire(blocking=False)
+
+    def carry_out(self) -> None:
+        """Do it, after it was claimed."""
+        try:
+            self._result = self._function()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for this call
+            self._error = error
+        self._done.release()
+
+    def wait(self, limit_ms: float) -> bool:
+        """Wait until it has come back; say whether it has."""
+        deadline_s = time.monotonic() + limit_ms / 1e3
+        while not self._done.acquire(timeout=min(_SLICE_S, max(0.0, deadline_s - time.monotonic()))):
+            if time.monotonic() >= deadline_s:
+                return False
+        return True
+
+    def result(self) -> T:
+        """Give what it gave, or raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 class Caller:
@@ -30,10 +68,10 @@ class Caller:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._under_way = ""
+        self._begun_last = ""
 
     def call(self, doing: str, function: Callable[[], T], limit_ms: float) -> T:
         """Do `function` in the instrument's thread and give back what it gives.
@@ -47,22 +85,20 @@ class Caller:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=f"calls to {self._name}", daemon=True)
                 self._thread.start()
-        blocked_by = self._under_way
-        future: Future[T] = Future()
-        self._calls.put((future, self._noting(doing, function)))
-        self._wait(future, limit_ms)
-        if not future.done() and future.cancel():
-            raise InstrumentError(
-                f"{self._name}: {doing}: not begun after {limit_ms:g} ms, because it has not come back from"
-                f" {blocked_by or 'an earlier call'}; check its power and cable, then open the bench again"
-            )
-        if not future.done():
+        call = Call(doing, function)
+        self._calls.put(call)
+        if not call.wait(limit_ms):
+            if call.claimed():
+                raise InstrumentError(
+                    f"{self._name}: {doing}: not begun after {limit_ms:g} ms, because it has not come back from"
+                    f" {self._begun_last or 'an earlier call'}; check its power and cable, then open the bench again"
+                )
             raise InstrumentError(
                 f"{self._name}: {doing}: no answer after {limit_ms:g} ms; check its power, cable and trigger,"
                 " or give it longer in the bench file (timeout_ms)"
             )
         try:
-            return future.result()
+            return call.result()
         except LabonnError:
             raise
         except Exception as error:
@@ -81,36 +117,11 @@ class Caller:
         if thread is not threading.current_thread():
             thread.join(_END_LIMIT_S)
 
-    def _noting(self, doing: str, function: Callable[[], T]) -> Callable[[], T]:
-        def noted() -> T:
-            self._under_way = doing
-            try:
-                return function()
-            finally:
-                self._under_way = ""
-
-        return noted
-
-    @staticmethod
-    def _wait(future: Future[Any], limit_ms: float) -> None:
-        done = threading.Event()
-        future.add_done_callback(lambda _: done.set())
-        deadline = time.monotonic() + limit_ms / 1e3
-        while not done.wait(min(_SLICE_S, max(0.0, deadline - time.monotonic()))):
-            if time.monotonic() >= deadline:
-                return
-
     def _work(self) -> None:
-        while (item := self._calls.get()) is not None:
-            future, function = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = function()
-            except BaseException as error:  # noqa: BLE001 - handed to whoever waits for this call
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+        while (call := self._calls.get()) is not None:
+            if call.claimed():
+                self._begun_last = call.doing
+                call.carry_out()
 
 
 def _sentence(error: Exception) -> str:

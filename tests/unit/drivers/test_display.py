@@ -89,6 +89,16 @@ def test_every_pixel_is_as_it_was_sent_and_none_is_on_the_other_screen(
         assert len(np.unique(levels)) == 256
 
 
+def test_thousands_of_pictures_are_shown(screens: Screens) -> None:
+    """PySide6 6.12.0 forgets a reference to None with each call into Qt: Python 3.11 ends after some thousands."""
+    with opened() as display:
+        levels = [noise(display.shape, seed) for seed in range(2)]
+        assert display.preload([one / 255 for one in levels]) == 2
+        for number in range(6_000):
+            display.show_preloaded(number % 2)
+        assert np.array_equal(screens.rgb()[..., 1], levels[1])
+
+
 def test_a_screen_of_odd_sides_whatever_the_desktop_scales_by_and_wherever_the_pointer_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
