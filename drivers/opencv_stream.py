@@ -6,6 +6,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -46,33 +47,47 @@ class Stream(ABC):
 
 
 class Recording(Stream):
-    """A file: its frames come one after the other, as they are asked for, whatever the time."""
+    """A file: its frames come one after the other, as they are asked for, whatever the time.
+
+    One is read ahead, while the one before is worked on.
+    """
 
     def __init__(self, capture: Any, name: str, ms_of: int) -> None:
         self._capture = capture
         self._name = name
         self._ms_of = ms_of
         self._count = 0
+        self._reader = ThreadPoolExecutor(1, f"frames of {name}")
+        self._ahead = self._reader.submit(self._read)
 
-    def snap(self, since_s: float, within_s: float) -> Taken:
+    def snap(self, since_s: float, within_s: float) -> Taken | None:
         """Give the next frame."""
+        try:
+            taken = self._ahead.result(within_s)
+        except TimeoutError:
+            return None
+        self._ahead = self._reader.submit(self._read)
+        return taken
+
+    def begin(self, since_s: float) -> None:
+        """Do nothing: a file waits."""
+
+    def following(self, within_s: float) -> Taken | None:
+        """Give the next frame."""
+        return self.snap(0.0, within_s)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.shutdown(cancel_futures=True)
+        self._capture.release()
+
+    def _read(self) -> Taken:
         stamp_ms = float(self._capture.get(self._ms_of))
         delivered, image = self._capture.read()
         if not delivered:
             raise Ended(f"{self._name} has ended after {self._count} frames")
         self._count += 1
         return self._count, stamp_ms, image
-
-    def begin(self, since_s: float) -> None:
-        """Do nothing: a file waits."""
-
-    def following(self, within_s: float) -> Taken:
-        """Give the next frame."""
-        return self.snap(0.0, within_s)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._capture.release()
 
 
 class Live(Stream):

@@ -317,7 +317,7 @@ class Camera(Instrument):
                     ' correct bit_depth or alignment = "left" in the bench file'
                 )
             frame >>= spare_bits
-        elif (brightest := int(frame.max())) > self.saturation:
+        elif (brightest := int(raw.max())) > self.saturation:
             raise InstrumentError(
                 f"{self}: a frame holds a count of {brightest}, above the {self.saturation} of {self.bit_depth} bits;"
                 ' correct bit_depth, or set alignment = "left", in the bench file'

@@ -344,8 +344,8 @@ def section(rates: Rates, delays: list[float], loaded: list[str], size_mb: float
 
 PATHS: dict[str, Callable[[], Rates]] = {
     "windows": lambda: windows(150),
-    "recordings": lambda: recordings(60),
-    "live": lambda: live(60),
+    "recordings": lambda: recordings(120),
+    "live": lambda: live(300),
     "slmsuite": lambda: slmsuite_pair(40),
     "genicam": lambda: genicam(60),
 }
