@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -181,7 +182,7 @@ def main() -> int:
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
     while line := _next(lines, app):
         request = json.loads(line)
-        _answered(request["id"], lambda request=request: operations[request["op"]](request))
+        _answered(request["id"], partial(operations[request["op"]], request))
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from labonn.errors import RecordError
@@ -122,13 +123,15 @@ def teacher_kernel(
     path = directory / f"ntk-{_key(model, images, batches, parameters, outputs)}.h5"
     if not path.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        partial_path = path.with_suffix(".partial")
-        with h5py.File(partial_path, "w") as file:
-            file.attrs["schema"] = SCHEMA
-            _fill(file.create_dataset("kernel", shape, np.float32), blocks, images, batches, on_block)
-        with partial_path.open("rb+") as written:
-            os.fsync(written.fileno())
-        partial_path.replace(path)
+        with FileLock(path.with_suffix(".lock")):  # another training may be at it: its kernel is waited for
+            if not path.exists():
+                partial_path = path.with_suffix(".partial")
+                with h5py.File(partial_path, "w") as file:
+                    file.attrs["schema"] = SCHEMA
+                    _fill(file.create_dataset("kernel", shape, np.float32), blocks, images, batches, on_block)
+                with partial_path.open("rb+") as written:
+                    os.fsync(written.fileno())
+                partial_path.replace(path)
     _check_file(path, shape)
     if large:
         return TeacherKernel(path, batches)

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from labonn.errors import RecordError
@@ -29,26 +30,26 @@ def kept_logits(teacher: nn.Module, images: Tensor, folder: Path | None) -> Tens
     if folder is None:
         return logits_of(teacher, images)
     path = folder / f"logits-{_key(teacher, images)}.h5"
-    if path.exists():
-        try:
-            with h5py.File(path, "r") as file:
-                return torch.from_numpy(file["logits"][:]).to(images.device)
-        except (OSError, KeyError) as error:
-            raise RecordError(
-                f"reading the teacher's answers in {path}: {error}; delete it, and they will be computed again"
-            ) from error
-    logits = logits_of(teacher, images)
     try:
-        _keep(path, logits)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):  # another training may be at it: its answers are waited for
+                if not path.exists():
+                    _keep(path, logits_of(teacher, images))
     except OSError as error:
         raise RecordError(
             f"{path}: cannot be written: {error.strerror or error}; make room, and start again"
         ) from error
-    return logits
+    try:
+        with h5py.File(path, "r") as file:
+            return torch.from_numpy(file["logits"][:]).to(images.device)
+    except (OSError, KeyError) as error:
+        raise RecordError(
+            f"reading the teacher's answers in {path}: {error}; delete it, and they will be computed again"
+        ) from error
 
 
 def _keep(path: Path, logits: Tensor) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with h5py.File(partial, "w") as file:
         file.attrs["schema"] = SCHEMA

@@ -2,18 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from filelock import FileLock
 from pydantic import Field
 from torch import nn
 
 from labonn.data import DataSet, Split
 from labonn.design import Design
+from labonn.errors import RecordError
 from labonn.networks import make_teacher
 from labonn.records import read_weights, write_weights
 from labonn.records.disk import utc_now
@@ -79,17 +82,31 @@ def teacher_for(
     origin = made_from(design, data, seed)
     teacher_id = digest_of(origin)
     folder = lab_dir / "teachers" / teacher_id
-    reused = folder.is_dir()
-    if not reused:
-        network = train_teacher(design, data.train, len(data.classes), seed=seed, course=course, on_step=on_step)
-        if course.first:
-            _keep(folder, origin, network, data)
-        course.wait()
+    with _alone(folder, course):
+        reused = folder.is_dir()
+        if not reused:
+            network = train_teacher(design, data.train, len(data.classes), seed=seed, course=course, on_step=on_step)
+            if course.first:
+                _keep(folder, origin, network, data)
+            course.wait()
     card = read_card(folder, _CARD, TeacherCard)
     channels, height, width = data.train.images.shape[1:]
     network = make_teacher(design.teacher, (channels, height, width), len(data.classes))
     network.load_state_dict({name: torch.from_numpy(array) for name, array in read_weights(folder / _WEIGHTS).items()})
     return KnownTeacher(teacher_id, network.to(course.device).eval(), card.files[_WEIGHTS], card.accuracy, reused)
+
+
+@contextmanager
+def _alone(folder: Path, course: Course) -> Iterator[None]:
+    """Let no other training make the same teacher meanwhile; wait for the one that does."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_suffix(".lock")) if course.first else nullcontext()
+        with lock:
+            course.wait()
+            yield
+    except OSError as error:
+        raise RecordError(f"{folder}: cannot be made: {error.strerror or error}; make room, and start again") from error
 
 
 def _keep(folder: Path, origin: dict[str, Any], network: nn.Module, data: DataSet) -> None:

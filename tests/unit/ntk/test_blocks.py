@@ -1,5 +1,9 @@
 """Large kernels in blocks, a teacher's kernel on disk, and regression with kernels."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import h5py
 import numpy as np
 import pytest
@@ -61,7 +65,7 @@ def test_teacher_is_computed_once_and_indexed(teacher, images, tmp_path, memory_
     indices = torch.tensor([5, 2, 2, 29])
     kernel = teacher_kernel(teacher, images, directory=tmp_path, memory_bytes=memory_bytes)
     torch.testing.assert_close(kernel.of(indices), whole[indices][:, indices])
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.h5")
     written = path.stat().st_mtime_ns
     again = teacher_kernel(
         *(teacher, images), directory=tmp_path, memory_bytes=memory_bytes, on_block=lambda *_: pytest.fail("computed")
@@ -71,9 +75,31 @@ def test_teacher_is_computed_once_and_indexed(teacher, images, tmp_path, memory_
     assert again.of(indices).dtype == torch.float32
 
 
+def test_two_that_need_it_at_once_compute_it_once(teacher, images, tmp_path):
+    computed, begun, go_on = [], threading.Event(), threading.Event()
+
+    def needed(who):
+        def on_block(done, total):
+            computed.append(who)
+            begun.set()
+            go_on.wait(60)
+
+        return teacher_kernel(teacher, images, directory=tmp_path, on_block=on_block)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(needed, "first")
+        begun.wait(60)
+        second = pool.submit(needed, "second")
+        time.sleep(0.1)
+        assert not second.done()
+        go_on.set()
+    torch.testing.assert_close(first.result().of(torch.arange(9)), second.result().of(torch.arange(9)))
+    assert set(computed) == {"first"}
+
+
 def test_each_choice_has_a_file_of_its_own(teacher, images, tmp_path):
     def count():
-        return len(list(tmp_path.iterdir()))
+        return len(list(tmp_path.glob("*.h5")))
 
     teacher_kernel(teacher, images, directory=tmp_path)
     teacher_kernel(teacher, images[:20], directory=tmp_path)
@@ -111,7 +137,7 @@ def test_a_kernel_too_large_for_memory_needs_a_directory(teacher, images):
 
 def test_a_damaged_file_is_named(teacher, images, tmp_path):
     teacher_kernel(teacher, images, directory=tmp_path)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.h5")
     with h5py.File(path, "r+") as file:
         file.attrs["schema"] = 99
     with pytest.raises(RecordError, match=r"schema 99.*delete it"):

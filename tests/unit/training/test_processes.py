@@ -57,3 +57,29 @@ def test_two_processes_that_share_each_batch_train_what_one_does(tmp_path):
     for part in ("teacher", "student"):
         for name, value in ours[part].items():
             np.testing.assert_allclose(theirs[part][name], value, atol=1e-3, err_msg=f"{part} {name}")
+
+
+@pytest.mark.slow
+def test_two_trainings_begun_at_once_make_one_teacher(tmp_path):
+    design = tmp_path / "shared.design.toml"
+    design.write_text(DESIGN.replace('"kd"', '"ntkd+kd"'), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "labonn",
+        "train",
+        str(design),
+        "--device",
+        "cpu",
+        "--lab",
+        str(tmp_path),
+        "--json",
+    ]
+    begun = [
+        subprocess.Popen([*command, "--seed", seed, "--teacher-seed", "0"], stdout=subprocess.PIPE, text=True)
+        for seed in ("0", "1")
+    ]
+    answers = [json.loads(process.communicate(timeout=300)[0]) for process in begun]
+    assert [process.returncode for process in begun] == [0, 0]
+    assert len({answer["teacher"]["sha256"] for answer in answers}) == 1
+    assert sorted(answer["teacher"]["reused"] for answer in answers) == [False, True]
