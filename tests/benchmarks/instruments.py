@@ -1,4 +1,4 @@
-"""Instruments against their libraries by hand: ``python -m tests.benchmarks.instruments``, about 3 minutes on 2 cores.
+"""Instruments against their libraries by hand: ``python -m tests.benchmarks.instruments``, about 5 minutes on 2 cores.
 
 Both ways on the same frames, in turns, the better of each: what else the computer does must not decide. Then how long
 a picture takes from the call to the pixel of an X server, what is imported, and, with ``--size``, how much a plain
@@ -29,7 +29,7 @@ from tests.unit.drivers.benches import make, site
 from tests.unit.drivers.test_opencv_camera import NetworkCamera
 
 FULL_HD = Screen(400, 0, 1080, 1920)
-_TURNS = 3
+_TURNS = 5
 _LIBRARIES = ("PySide6", "cv2", "slmsuite", "harvesters", "genicam")
 
 Rates = dict[str, tuple[float, float]]
@@ -343,11 +343,11 @@ def section(rates: Rates, delays: list[float], loaded: list[str], size_mb: float
 
 
 PATHS: dict[str, Callable[[], Rates]] = {
-    "windows": lambda: windows(150),
+    "windows": lambda: windows(300),
     "recordings": lambda: recordings(120),
     "live": lambda: live(300),
-    "slmsuite": lambda: slmsuite_pair(40),
-    "genicam": lambda: genicam(60),
+    "slmsuite": lambda: slmsuite_pair(120),
+    "genicam": lambda: genicam(200),
 }
 
 
