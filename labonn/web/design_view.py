@@ -2,16 +2,17 @@
 
 import asyncio
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from nicegui import ui
 
 from labonn.design import Design, design_hash, energy, lay_out, operations, parameters
-from labonn.errors import LabonnError
+from labonn.errors import LabonnError, RecordError
 from labonn.records.calibrations import current_calibrations
 from labonn.records.estimates import KeptEstimate, latest_estimate
 from labonn.records.models import StoredModel, load_model, newest_model
@@ -22,6 +23,8 @@ from labonn.web.shell import Visit, at, card, facts, link, text, view
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 _DPI = 110
 _MEASURES = {"accuracy": "accuracy", "miou": "mean overlap"}
@@ -65,13 +68,25 @@ async def design_view(visit: Visit) -> None:
             waiting = text("p", "Drawing \u2026").classes("soft")
             await ui.context.client.connected()
             shown = await asyncio.to_thread(_shown, visit.desk.place.lab, model)
-            measured = await asyncio.to_thread(_measured, visit)
-            estimate = await asyncio.to_thread(_estimate, visit.desk.place.lab, shown.design)
+            measured = await asyncio.to_thread(_or_why_not, lambda: _measured(visit))
+            estimate = await asyncio.to_thread(_or_why_not, lambda: _estimate(visit.desk.place.lab, shown.design))
         except LabonnError as error:
-            text("p", str(error)).classes("alert").props('role="alert"')
+            _alert(error)
             return
         waiting.delete()
         _show(shown, measured, estimate)
+
+
+def _or_why_not(read: Callable[[], T]) -> T | RecordError:
+    """Give what is read, or why it cannot be: the rest is shown nevertheless."""
+    try:
+        return read()
+    except RecordError as error:
+        return error
+
+
+def _alert(error: LabonnError) -> None:
+    text("p", str(error)).classes("alert").props('role="alert"')
 
 
 def _model_of(visit: Visit) -> str | None:
@@ -133,7 +148,7 @@ def _psf_arrays(model: StoredModel) -> tuple[Any, Any, Any] | None:
     return found if found[0].ndim == 3 else None  # type: ignore[return-value]
 
 
-def _show(shown: Shown, measured: Measured | None, estimate: KeptEstimate | None) -> None:
+def _show(shown: Shown, measured: Measured | RecordError | None, estimate: KeptEstimate | RecordError | None) -> None:
     design, done = shown.design, operations(shown.design)
     optic, measure = design.optic, _MEASURES[design.measure]
     layout = lay_out(optic)
@@ -176,21 +191,28 @@ def _show(shown: Shown, measured: Measured | None, estimate: KeptEstimate | None
             ("Kernels", shown.kernels),
             ("Point spread functions: asked for, and as the pattern should give them", shown.psfs),
             ("Phase pattern", shown.pattern),
-            (f"The bench's PSFs under a flat phase, measured {at(measured.made_utc)}", measured.picture)
-            if measured
-            else ("", None),
+            *_of_the_bench(measured),
         ):
             if picture is not None:
                 with card(title, wide=picture != shown.layout), ui.element("figure"):
                     made = ui.element("img").props(f'src="{picture}"')
                     made.props["alt"] = title
+        if isinstance(measured, RecordError):
+            with card("The bench's PSFs"):
+                _alert(measured)
 
 
-def _before(design: Design, estimate: KeptEstimate | None) -> None:
+def _of_the_bench(measured: Measured | RecordError | None) -> list[tuple[str, str]]:
+    if not isinstance(measured, Measured):
+        return []
+    return [(f"The bench's PSFs under a flat phase, measured {at(measured.made_utc)}", measured.picture)]
+
+
+def _before(design: Design, estimate: KeptEstimate | RecordError | None) -> None:
     """Show what was known before it was trained: what it should reach, and what an image costs."""
     cost = energy(design)
     with card("Estimate, and energy"):
-        foretold = {} if estimate is None else {"before training": _foretold(estimate)}
+        foretold = {"before training": _foretold(estimate)} if isinstance(estimate, KeptEstimate) else {}
         facts(
             {
                 **foretold,
@@ -202,6 +224,8 @@ def _before(design: Design, estimate: KeptEstimate | None) -> None:
         if estimate is None:
             text("p", "What it would reach was not estimated. With its name, or its file:").classes("soft")
             text("code", f"labonn design estimate {design.name}")
+        elif isinstance(estimate, RecordError):
+            _alert(estimate)
         else:
             text("p", f"estimated {at(estimate.made_utc.isoformat())}").classes("soft")
             link("The estimate", f"/designs/{design.name}/estimate.html", new=True)

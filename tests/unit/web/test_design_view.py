@@ -7,7 +7,7 @@ from labonn.design import design_hash, load_design
 from labonn.errors import ConfigError, RecordError
 from labonn.records import estimate_report, keep_calibration, keep_estimate, save_model
 from labonn.web.app import make_desk
-from labonn.web.design_view import _estimate, _foretold, _measured, _shown
+from labonn.web.design_view import _estimate, _foretold, _measured, _or_why_not, _shown
 from labonn.web.shell import Visit
 from labonn.web.users import Access, Person
 
@@ -76,6 +76,7 @@ def test_an_estimate_is_shown_of_the_very_design_that_it_was_made_of(desk):
     file.write_text("{", encoding="utf-8")
     with pytest.raises(RecordError, match="estimate the design again"):
         _estimate(lab, design)
+    assert "estimate the design again" in str(_or_why_not(lambda: _estimate(lab, design)))
 
 
 def test_no_other_file_is_an_estimate_s(desk):
