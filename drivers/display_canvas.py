@@ -23,6 +23,8 @@ from PySide6.QtGui import (
 from PySide6.QtOpenGL import QOpenGLPaintDevice
 
 _APPEAR_S: Final = 5.0
+# Window systems that Qt hands the whole of a picture each time it is told; Wayland's may forget one that it had.
+_SHOW_AGAIN: Final = ("xcb", "windows")
 
 
 class Refused(Exception):
@@ -48,6 +50,7 @@ class Canvas(QWindow):
         super().__init__()
         self._context: QOpenGLContext | None = None
         self._store: QBackingStore | None = None
+        self._painted: QBackingStore | None = None
         if wait_for_refresh:
             self._prepare_opengl()
         if self._context is None:
@@ -97,23 +100,38 @@ class Canvas(QWindow):
         ratio = round(self.devicePixelRatio())
         return self.height() * ratio, self.width() * ratio
 
-    def draw(self, picture: QImage) -> None:
-        """Show a picture; returns when the window system has it, or the screen was refreshed with it."""
-        self._picture = picture
+    def painted(self, picture: QImage) -> QBackingStore | None:
+        """Paint a picture ahead, for `draw`, which has half of the work then; None where that cannot be."""
+        if self._store is None or QGuiApplication.platformName() not in _SHOW_AGAIN:
+            return None
+        store = QBackingStore(self)
+        store.resize(self.size())
+        self._paint_into(store, picture)
+        return store
+
+    def draw(self, picture: QImage, painted: QBackingStore | None = None) -> None:
+        """Show a picture; returns when the window system has it, or the screen was refreshed with it.
+
+        Parameters
+        ----------
+        picture
+            What is shown, in pixels of the screen.
+        painted
+            What `painted` gave for it, if anything.
+        """
+        self._picture, self._painted = picture, painted
         if not self.isExposed():
+            return
+        if self._store is not None:
+            if painted is None:
+                if self._store.size() != self.size():
+                    self._store.resize(self.size())
+                self._paint_into(self._store, picture)
+            (painted or self._store).flush(self._whole())
+            QGuiApplication.sync()
             return
         ratio = self.devicePixelRatio()
         picture.setDevicePixelRatio(ratio)
-        if self._store is not None:
-            whole = QRegion(0, 0, self.width(), self.height())
-            if self._store.size() != self.size():
-                self._store.resize(self.size())
-            self._store.beginPaint(whole)
-            _paint(QPainter(self._store.paintDevice()), picture)
-            self._store.endPaint()
-            self._store.flush(whole)
-            QGuiApplication.sync()
-            return
         assert self._context is not None
         self._context.makeCurrent(self)
         device = QOpenGLPaintDevice(self.size() * ratio)
@@ -122,9 +140,18 @@ class Canvas(QWindow):
         self._context.swapBuffers(self)
         self._context.functions().glFinish()
 
+    def _whole(self) -> QRegion:
+        return QRegion(0, 0, self.width(), self.height())
+
+    def _paint_into(self, store: QBackingStore, picture: QImage) -> None:
+        picture.setDevicePixelRatio(self.devicePixelRatio())
+        store.beginPaint(self._whole())
+        _paint(QPainter(store.paintDevice()), picture)
+        store.endPaint()
+
     def exposeEvent(self, event: QExposeEvent) -> None:  # noqa: N802 - Qt's name
         """Show the picture again where something had covered it."""
-        self.draw(self._picture)
+        self.draw(self._picture, self._painted)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Stay: only its holder closes it."""

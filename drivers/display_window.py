@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from PySide6.QtGui import QGuiApplication, QImage, QScreen
+from PySide6.QtGui import QBackingStore, QGuiApplication, QImage, QScreen
 
 from drivers.claim import claim
 from drivers.display_canvas import Canvas, Refused, find_screen, monitor, said_screens, screens
@@ -47,7 +47,7 @@ class Showing:
     def __init__(self, app: QGuiApplication, order: dict[str, Any]) -> None:
         self._channels = int(order["channels"])
         self._wait_for_refresh = bool(order["wait_for_refresh"])
-        self._loaded: list[QImage] = []
+        self._loaded: list[tuple[QImage, QBackingStore | None]] = []  # each as it came, and painted ahead
         self._returns = -1  # coming for the first time is no return
         screen = find_screen(app, order["screen"])
         self._name = screen.name()
@@ -86,7 +86,8 @@ class Showing:
     def show(self, request: Reply) -> Reply:
         """Show what is in a slot, or what was loaded ahead under a number."""
         canvas = self._there()
-        canvas.draw(self._loaded[request["number"]] if "number" in request else self._image(request["slot"]))
+        picture = self._loaded[request["number"]] if "number" in request else (self._image(request["slot"]), None)
+        canvas.draw(*picture)
         QGuiApplication.processEvents()
         if self._canvas is not canvas:
             self._there()  # says that it has gone, if it has
@@ -95,7 +96,11 @@ class Showing:
 
     def load(self, request: Reply) -> Reply:
         """Keep what is in a slot, and say under which number."""
-        self._loaded.append(self._image(request["slot"]).convertToFormat(QImage.Format.Format_RGB32))
+        picture = self._image(request["slot"]).copy()
+        painted = self._there().painted(picture)
+        if painted is None:
+            picture = picture.convertToFormat(QImage.Format.Format_RGB32)
+        self._loaded.append((picture, painted))
         return {"number": len(self._loaded) - 1}
 
     def forget(self, _: Reply) -> Reply:
@@ -137,6 +142,7 @@ class Showing:
         finally:
             self._appearing = False
         canvas.screenChanged.connect(self._screen_changed)
+        self._loaded = [(picture, canvas.painted(picture)) for picture, _ in self._loaded]
         self._returns += 1
         return canvas
 

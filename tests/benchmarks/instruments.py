@@ -1,13 +1,14 @@
 """Instruments against their libraries by hand: ``python -m tests.benchmarks.instruments``, about 5 minutes on 2 cores.
 
-Both ways on the same frames, in turns, the better of each: what else the computer does must not decide. Then how long
-a picture takes from the call to the pixel of an X server, what is imported, and, with ``--size``, how much a plain
+Both ways on the same frames, in turns, medians: what else the computer does must not decide. Then how long a picture
+takes from the call to the pixel of an X server, what is imported, and, with ``--size``, how much a plain
 installation takes.
 """
 
 import argparse
 import json
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,11 +30,13 @@ from tests.unit.drivers.benches import make, site
 from tests.unit.drivers.test_opencv_camera import NetworkCamera
 
 FULL_HD = Screen(400, 0, 1080, 1920)
-_TURNS = 5
+_TURNS = 7
 _LIBRARIES = ("PySide6", "cv2", "slmsuite", "harvesters", "genicam")
 
-Rates = dict[str, tuple[float, float]]
-"""Path -> frames/s by hand, and through labonn."""
+Turns = list[tuple[float, float]]
+"""Frames/s by hand, and through labonn right after it."""
+Rates = dict[str, Turns]
+"""What was measured of each path."""
 
 
 def per_s(act: Callable[[], int]) -> float:
@@ -43,18 +46,19 @@ def per_s(act: Callable[[], int]) -> float:
     return count / (time.perf_counter() - begin_s)
 
 
-def compared(by_hand: Callable[[], int], ours: Callable[[], int]) -> tuple[float, float]:
-    """Take turns, and give the better of each."""
-    turns = [(per_s(by_hand), per_s(ours)) for _ in range(_TURNS)]
-    return max(hand for hand, _ in turns), max(own for _, own in turns)
+def compared(by_hand: Callable[[], int], ours: Callable[[], int]) -> Turns:
+    """Take turns."""
+    return [(per_s(by_hand), per_s(ours)) for _ in range(_TURNS)]
 
 
 def windows(count: int) -> Rates:
     """A window of 1080 x 1920: pictures as floating point, and pictures that were loaded ahead."""
     with two_screens(FULL_HD, (1080, 2320)):
         pictures = [np.random.default_rng(0).random((1080, 1920), np.float32) for _ in range(4)]
-        best = {"window, `show`": [0.0, 0.0], "window, `show_preloaded`": [0.0, 0.0]}
+        names = ("window, `show`", "window, `show_preloaded`")
+        rates: Rates = {name: [] for name in names}
         for _ in range(_TURNS):
+            by_hand = []
             hand = subprocess.Popen(
                 [sys.executable, "-m", "tests.benchmarks.window_by_hand"],
                 stdin=subprocess.PIPE,
@@ -65,10 +69,10 @@ def windows(count: int) -> Rates:
                 assert hand.stdin is not None
                 assert hand.stdout is not None
                 assert hand.stdout.readline() == "ready\n"
-                for name, act in zip(best, ("show", "ahead"), strict=True):
+                for act in ("show", "ahead"):
                     hand.stdin.write(f"{act} {count}\n")
                     hand.stdin.flush()
-                    best[name][0] = max(best[name][0], float(hand.stdout.readline()))
+                    by_hand.append(float(hand.stdout.readline()))
                 hand.stdin.close()
             table = {"driver": "display", "screen": "SLM", "pitch_um": 8.0, "settle_ms": 0.0, "wait_for_refresh": False}
             display: Any = make(Display, site(), **table)
@@ -85,10 +89,10 @@ def windows(count: int) -> Rates:
                     display.show_preloaded(number % 4)
                 return count
 
-            for name, ours in zip(best, (show, ahead), strict=True):
-                best[name][1] = max(best[name][1], per_s(ours))
+            for name, rate, ours in zip(names, by_hand, (show, ahead), strict=True):
+                rates[name].append((rate, per_s(ours)))
             display.disconnect()
-    return {name: (hand, own) for name, (hand, own) in best.items()}
+    return rates
 
 
 def recordings(count: int) -> Rates:
@@ -161,7 +165,7 @@ def live(count: int) -> Rates:
         turns = [(by_hand(), ours()) for _ in range(_TURNS)]
         server.plugged = False
         server.shutdown()
-    return {"OpenCV, a network camera at 50 frames/s": (max(hand for hand, _ in turns), max(own for _, own in turns))}
+    return {"OpenCV, a network camera at 50 frames/s": turns}
 
 
 def slmsuite_pair(count: int) -> Rates:
@@ -318,12 +322,16 @@ def section(rates: Rates, delays: list[float], loaded: list[str], size_mb: float
         "## Instruments against their libraries by hand",
         "",
         f"`python -m tests.benchmarks.instruments{' --size' if size_mb else ''}`, {datetime.now(UTC):%Y-%m-%d};"
-        f" {platform.machine()}, 2 cores. Frames/s, the best of {_TURNS} turns of each.",
+        f" {platform.machine()}, 2 cores. Frames/s, medians of {_TURNS} turns; the ratios of the turns, theirs.",
         "",
         "| path | by hand | through labonn | ratio (must be >= 0.95) |",
         "|---|---|---|---|",
     ]
-    lines += [f"| {name} | {hand:.0f} | {own:.0f} | {own / hand:.2f} |" for name, (hand, own) in rates.items()]
+    for name, turns in rates.items():
+        hand, own, ratio = (
+            statistics.median(values) for values in zip(*((*turn, turn[1] / turn[0]) for turn in turns))
+        )
+        lines.append(f"| {name} | {hand:.0f} | {own:.0f} | {ratio:.2f} |")
     middle, late = np.percentile(delays, [50, 95])
     lines += [
         "",
@@ -344,9 +352,9 @@ def section(rates: Rates, delays: list[float], loaded: list[str], size_mb: float
 
 PATHS: dict[str, Callable[[], Rates]] = {
     "windows": lambda: windows(300),
-    "recordings": lambda: recordings(120),
+    "recordings": lambda: recordings(60),
     "live": lambda: live(300),
-    "slmsuite": lambda: slmsuite_pair(120),
+    "slmsuite": lambda: slmsuite_pair(60),
     "genicam": lambda: genicam(200),
 }
 
