@@ -328,9 +328,8 @@ def section(rates: Rates, delays: list[float], loaded: list[str], size_mb: float
         "|---|---|---|---|",
     ]
     for name, turns in rates.items():
-        hand, own, ratio = (
-            statistics.median(values) for values in zip(*((*turn, turn[1] / turn[0]) for turn in turns))
-        )
+        hand, own = (statistics.median(rates) for rates in zip(*turns, strict=True))
+        ratio = statistics.median(own / hand for hand, own in turns)
         lines.append(f"| {name} | {hand:.0f} | {own:.0f} | {ratio:.2f} |")
     middle, late = np.percentile(delays, [50, 95])
     lines += [
