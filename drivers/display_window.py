@@ -25,7 +25,7 @@ from drivers.claim import claim
 from drivers.display_canvas import Canvas, Refused, find_screen, monitor, said_screens, screens
 from labonn.errors import InstrumentError
 
-_TURN_S: Final = 0.02
+_TURN_S: Final = 0.01
 _FORMATS: Final = {1: QImage.Format.Format_Grayscale8, 3: QImage.Format.Format_RGB888}
 
 Reply = dict[str, Any]

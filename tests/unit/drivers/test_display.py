@@ -30,12 +30,6 @@ from .benches import make, site
 ODD = Screen(400, 0, 251, 317)  # no stride, and no word, is a multiple of such a width
 
 
-# Qt's X11 plugin now and then dies when a monitor of Xvfb changes; the driver says so, but these tests then fail.
-changes_monitors = pytest.mark.skipif(
-    "LABONN_CHANGE_MONITORS" not in os.environ, reason="changes monitors under Qt: set LABONN_CHANGE_MONITORS to run it"
-)
-
-
 @pytest.fixture(scope="module")
 def screens() -> Iterator[Screens]:
     with two_screens() as both:
@@ -62,6 +56,14 @@ def returned(display: Any) -> bool:
         return bool(display.settings()["reported"]["returns"] == 1)
     except InstrumentError:
         return False
+
+
+def refusal(display: Any) -> str:
+    try:
+        display.show(np.ones(display.shape))
+    except InstrumentError as error:
+        return str(error)
+    return ""
 
 
 def test_black_comes_first_and_the_screen_is_free_again_at_the_end(screens: Screens) -> None:
@@ -223,7 +225,6 @@ def test_one_screen_is_for_one_process(screens: Screens) -> None:
         pass
 
 
-@changes_monitors
 def test_a_screen_that_goes_leaves_nothing_on_the_desktop_and_is_found_again(
     screens: Screens, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -245,7 +246,6 @@ def test_a_screen_that_goes_leaves_nothing_on_the_desktop_and_is_found_again(
         assert not screens.rgb(DESK).any()
 
 
-@changes_monitors
 def test_a_screen_that_sleeps_for_a_moment_is_waited_for(screens: Screens, caplog: pytest.LogCaptureFixture) -> None:
     with opened(reconnect_ms=4_000) as display:
         screens.unplug()
@@ -256,23 +256,14 @@ def test_a_screen_that_sleeps_for_a_moment_is_waited_for(screens: Screens, caplo
     assert "its screen had gone and has come back" in caplog.text
 
 
-@changes_monitors
 def test_a_screen_whose_resolution_changes_is_not_shown_on_any_more(screens: Screens) -> None:
     with opened() as display, ExitStack() as held:
         held.callback(screens.plug_in)
         held.callback(screens.unplug)
         screens.unplug()
+        until(lambda: "has gone" in refusal(display))  # Qt does not notice what changes while it is not looking
         screens.plug_in("SLM", ODD)
-
-        def refused() -> bool:  # once the window has heard of it; Qt's X11 plugin does not always survive the news
-            try:
-                display.show(np.ones(display.shape))
-            except InstrumentError as error:
-                said = str(error)
-                return "has 251 x 317 now; open the bench again" in said or "the window's process has ended" in said
-            return False
-
-        until(refused)
+        until(lambda: "has 251 x 317 now; open the bench again" in refusal(display))
 
 
 def test_the_window_ends_with_its_holder(screens: Screens) -> None:
