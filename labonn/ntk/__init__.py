@@ -9,7 +9,7 @@ large ones, and `fit_ntk_ridge` and `fit_kernel_ridge` regress with them.
 from labonn.ntk.blocks import blockwise_ntk, ntk_blocks
 from labonn.ntk.cost import Choice, Cost
 from labonn.ntk.kernel import empirical_ntk, explain_choice
-from labonn.ntk.losses import centred_alignment, matching_loss
+from labonn.ntk.losses import FlatKernel, centred_alignment, matching_loss
 from labonn.ntk.probes import Estimate, Readouts, estimate_ntk
 from labonn.ntk.ridge import KernelRidge, NtkRidge, fit_kernel_ridge, fit_ntk_ridge, one_hot
 from labonn.ntk.teacher import TeacherKernel, teacher_kernel
@@ -19,6 +19,7 @@ __all__ = [
     "Choice",
     "Cost",
     "Estimate",
+    "FlatKernel",
     "KernelRidge",
     "NtkRidge",
     "Readouts",

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from labonn.errors import TrainingError
+
 Kind = Literal["cka", "frobenius", "mse"]
+
+
+class FlatKernel(TrainingError, ValueError):
+    """A kernel that tells no sample from another."""
 
 
 class _Misalignment(torch.autograd.Function):
@@ -16,7 +22,7 @@ class _Misalignment(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        (a, a_norm), (b, b_norm) = _centred(a), _centred(b)
+        (a, a_norm), (b, b_norm) = _centred(a, "student's"), _centred(b, "teacher's")
         product = float(torch.dot(a.flatten(), b.flatten()))
         ctx.save_for_backward(a, b)
         ctx.ratio, ctx.norms = product / a_norm**2, -a_norm * b_norm
@@ -29,14 +35,18 @@ class _Misalignment(torch.autograd.Function):
         return torch.sub(b, a, alpha=ctx.ratio).mul_(gradients[0] / ctx.norms), None
 
 
-def _centred(kernel: Tensor) -> tuple[Tensor, float]:
+def _centred(kernel: Tensor, whose: str) -> tuple[Tensor, float]:
     """Return H K H of a symmetric kernel, H = I - 1/n, and its norm; an error if nothing is left of it."""
     means = torch.mv(kernel, kernel.new_full((kernel.shape[0],), 1 / kernel.shape[0]))
     mean = means.mean()
     centred = (kernel - means).sub_((means - mean).unsqueeze(1))
     norm = float(torch.linalg.vector_norm(centred))
     if norm <= 1e-6 * kernel.shape[0] * abs(float(mean)):
-        raise ValueError("a kernel is the same for all pairs of samples; centred, nothing of it is left to align")
+        raise FlatKernel(
+            f"the {whose} kernel is the same for all pairs of samples; centred, nothing of it is left to align."
+            " A student whose units have all died has such a one: lower learning_rate, or ntkd_weight. Of a teacher,"
+            " remove what is kept in the laboratory's cache: it is computed again"
+        )
     return centred, norm
 
 
@@ -60,7 +70,9 @@ def centred_alignment(a: Tensor, b: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the shapes differ, n < 2, or a kernel is constant (its centred norm is zero).
+        If the shapes differ, or n < 2.
+    FlatKernel
+        If a kernel is constant (its centred norm is zero).
 
     Notes
     -----
@@ -100,8 +112,10 @@ def matching_loss(student_kernel: Tensor, teacher_kernel: Tensor, kind: Kind = "
     Raises
     ------
     ValueError
-        If the shapes differ or are not (n, n), for an unknown kind, for ``cka`` with n < 2 or a constant kernel, and
-        for ``frobenius`` with a trace that is not positive.
+        If the shapes differ or are not (n, n), for an unknown kind, for ``cka`` with n < 2, and for ``frobenius`` with
+        a trace that is not positive.
+    FlatKernel
+        For ``cka`` with a constant kernel.
     """
     if kind == "cka":
         return _misalignment(student_kernel, teacher_kernel)

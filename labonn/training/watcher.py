@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from labonn.data import DataSet
 from labonn.networks import Student
-from labonn.ntk import centred_alignment, empirical_ntk
+from labonn.ntk import FlatKernel, centred_alignment, empirical_ntk
 from labonn.ntk.exact import Outputs
 from labonn.training.accuracy import score_percent
 
@@ -89,4 +89,7 @@ class Watcher:
             kernel = empirical_ntk(student.backend, maps, method="exact", outputs=self._outputs)
         finally:
             student.train()
-        return float(centred_alignment(kernel, teacher))
+        try:
+            return float(centred_alignment(kernel, teacher))
+        except FlatKernel:  # of a student that has died for now: the training says so, or wakes it
+            return 0.0

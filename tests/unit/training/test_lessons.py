@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call, jacrev
 
 from labonn.design import Optic, Sensor, Training
-from labonn.errors import ConfigError
+from labonn.errors import ConfigError, TrainingError
 from labonn.optics import Frontend
 from labonn.training import Lesson, LossWeights, distillation_loss, loss_weights
 
@@ -111,3 +111,11 @@ def test_the_parts_add_up():
 def test_a_kernel_that_was_not_given_cannot_be_matched():
     with pytest.raises(ValueError, match="needs the teacher's kernel"):
         distillation_loss(small_backend(), draw(N, 2, 5, 5), lesson(), LossWeights(ntkd=1.0))
+
+
+def test_a_student_that_has_died_ends_its_training_with_a_reason():
+    dead = small_backend()
+    with torch.no_grad():
+        dead[2].bias.fill_(-1e3)
+    with pytest.raises(TrainingError, match=r"student's kernel is the same for all pairs.*lower learning_rate"):
+        distillation_loss(dead, draw(N, 2, 5, 5), lesson(teacher_kernel()), LossWeights(ntkd=1.0))
