@@ -6,7 +6,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, Queue
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -49,25 +50,30 @@ class Stream(ABC):
 class Recording(Stream):
     """A file: its frames come one after the other, as they are asked for, whatever the time.
 
-    One is read ahead, while the one before is worked on.
+    They are read ahead, one or two, while those before are worked on.
     """
 
     def __init__(self, capture: Any, name: str, ms_of: int) -> None:
         self._capture = capture
         self._name = name
         self._ms_of = ms_of
-        self._count = 0
-        self._reader = ThreadPoolExecutor(1, f"frames of {name}")
-        self._ahead = self._reader.submit(self._read)
+        self._ahead: Queue[Taken | Exception] = Queue(1)
+        self._failure: Exception | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._read_all, name=f"frames of {name}", daemon=True)
+        self._thread.start()
 
     def snap(self, since_s: float, within_s: float) -> Taken | None:
         """Give the next frame."""
-        try:
-            taken = self._ahead.result(within_s)
-        except TimeoutError:
-            return None
-        self._ahead = self._reader.submit(self._read)
-        return taken
+        if self._failure is None:
+            try:
+                taken = self._ahead.get(timeout=within_s)
+            except Empty:
+                return None
+            if not isinstance(taken, Exception):
+                return taken
+            self._failure = taken
+        raise self._failure
 
     def begin(self, since_s: float) -> None:
         """Do nothing: a file waits."""
@@ -77,17 +83,26 @@ class Recording(Stream):
         return self.snap(0.0, within_s)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._reader.shutdown(cancel_futures=True)
-        self._capture.release()
+        """End the thread, and let go of the file."""
+        self._closing = True
+        with suppress(Empty):
+            self._ahead.get_nowait()  # makes room for the frame that is at hand
+        self._thread.join(_END_S)
+        if not self._thread.is_alive():  # a thread inside the library when it lets go takes the process down
+            self._capture.release()
 
-    def _read(self) -> Taken:
-        stamp_ms = float(self._capture.get(self._ms_of))
-        delivered, image = self._capture.read()
-        if not delivered:
-            raise Ended(f"{self._name} has ended after {self._count} frames")
-        self._count += 1
-        return self._count, stamp_ms, image
+    def _read_all(self) -> None:
+        count = 0
+        try:
+            while not self._closing:
+                stamp_ms = float(self._capture.get(self._ms_of))
+                delivered, image = self._capture.read()
+                if not delivered:
+                    raise Ended(f"{self._name} has ended after {count} frames")
+                count += 1
+                self._ahead.put((count, stamp_ms, image))
+        except Exception as error:  # noqa: BLE001 - handed to whoever asks for the next frame
+            self._ahead.put(error)
 
 
 class Live(Stream):

@@ -63,20 +63,9 @@ def test_two_processes_that_share_each_batch_train_what_one_does(tmp_path):
 def test_two_trainings_begun_at_once_make_one_teacher(tmp_path):
     design = tmp_path / "shared.design.toml"
     design.write_text(DESIGN.replace('"kd"', '"ntkd+kd"'), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "labonn",
-        "train",
-        str(design),
-        "--device",
-        "cpu",
-        "--lab",
-        str(tmp_path),
-        "--json",
-    ]
+    command = [sys.executable, "-m", "labonn", "train", str(design), "--device", "cpu", "--lab", str(tmp_path)]
     begun = [
-        subprocess.Popen([*command, "--seed", seed, "--teacher-seed", "0"], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([*command, "--seed", seed, "--teacher-seed", "0", "--json"], stdout=subprocess.PIPE, text=True)
         for seed in ("0", "1")
     ]
     answers = [json.loads(process.communicate(timeout=300)[0]) for process in begun]
