@@ -248,7 +248,7 @@ def sound_again(world: Simulated) -> Iterator[None]:
 def test_an_interlock_trips(real_time_world: Simulated, tmp_path: Path, way, said: str) -> None:
     import re
 
-    with sound_again(real_time_world), lit_run(real_time_world, tmp_path) as run:
+    with lit_run(real_time_world, tmp_path) as run, sound_again(real_time_world):
         event_s = way(run)
         after_s = dark_after_s(real_time_world, event_s)
         answer = run.answer()
@@ -262,7 +262,7 @@ def test_an_interlock_trips(real_time_world: Simulated, tmp_path: Path, way, sai
 @posix
 def test_a_shutter_that_does_not_close(real_time_world: Simulated, tmp_path: Path) -> None:
     """The light behind it is turned off, and everybody is told to look."""
-    with sound_again(real_time_world), lit_run(real_time_world, tmp_path) as run:
+    with lit_run(real_time_world, tmp_path) as run, sound_again(real_time_world):
         real_time_world.set(shutter__stuck=True)
         event_s = by_signal("SIGINT")(run)
         answer = run.answer()
@@ -299,6 +299,7 @@ def test_a_bench_has_one_holder(real_time_world: Simulated, tmp_path: Path) -> N
             pass
         assert real_time_world.truth()["lit"], "who was refused has touched nothing"
         by_command("bench", "dark")(run)
+        run.answer()
 
 
 def test_a_bench_that_nobody_holds_is_made_dark_from_the_command_line(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyvisa
 
 from .conftest import Simulated
@@ -72,6 +73,7 @@ def lit_run(world: Simulated, lab: Path, settings: Sequence[str] = (), **popen: 
     with (lab / "stderr.txt").open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=stderr, **popen)
     run = Run(world, process, lab, told)
+    watchdogs: list[psutil.Process] = []
     try:
         deadline = time.monotonic() + _LIT_LIMIT_S
         dark_frames = world.truth()["frames"]
@@ -81,6 +83,7 @@ def lit_run(world: Simulated, lab: Path, settings: Sequence[str] = (), **popen: 
                 process.kill()
                 raise AssertionError(f"the run did not light the bench: {run.complaints}")
             time.sleep(0.02)
+        watchdogs = _watchdogs_of(process.pid)
         yield run
     finally:
         if process.poll() is None:
@@ -89,6 +92,13 @@ def lit_run(world: Simulated, lab: Path, settings: Sequence[str] = (), **popen: 
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+        _, left = psutil.wait_procs(watchdogs, timeout=_END_LIMIT_S)
+        assert not left, "a watchdog that is still at work would make the next test's bench dark"
+
+
+def _watchdogs_of(pid: int) -> list[psutil.Process]:
+    children = psutil.Process(pid).children()
+    return [child for child in children if "labonn.instruments.watchdog_process" in child.cmdline()]
 
 
 def dark_after_s(world: Simulated, event_unix_s: float, limit_s: float = 30.0) -> float:
