@@ -2,8 +2,8 @@
 
 TASK is ``mnist``, ``cifar10`` or ``carvana``. A cell is a design, a method, a seed, and whether the student is told all
 labels or 1,000: what one ``labonn train`` gives, judged on the whole test set. Its teacher is that of seed 0, trained
-once, with all labels. Its settings are those that `tests.benchmarks.training_search` found for its task and method, and
-as shipped where no search is at its end. Finished cells are kept in docs/results/training.json and not made again
+once, with all labels. Its settings are those that `tests.benchmarks.training_search` found for its design and method,
+and as shipped where no search is at its end. Finished cells are kept in docs/results/training.json and not made again
 unless their settings are others now, and one that was killed goes on where it was; the most important come first. One
 cell alone:
 
@@ -23,24 +23,11 @@ from typing import Any
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.records.disk import write_atomically
 from tests.benchmarks.results import RESULTS, write_section
-from tests.benchmarks.training_settings import METHODS, best_settings, with_settings
+from tests.benchmarks.training_settings import DESIGNS, METHODS, best_settings, methods_of, with_settings
 from tests.benchmarks.training_table import score, table
 
 CELLS = RESULTS.parent / "results" / "training.json"
-BASELINE_METHODS = ("none", "kd", "ntkd")
 SEEDS = {"mnist": (0, 1, 2, 3, 4), "cifar10": (0, 1, 2), "carvana": (0, 1, 2)}
-DESIGNS = {
-    "mnist": ("mnist-mono", "mnist-lens", "mnist-lens-whole", "mnist-random", "mnist-random-500", "mnist-random-1000"),
-    "cifar10": (
-        "cifar10-poly", "cifar10-poly-48", "cifar10-lens", "cifar10-random", "cifar10-random-500",
-        "cifar10-random-1000",
-    ),
-    "carvana": ("carvana-poly", "carvana-lens", "carvana-random", "carvana-random-500", "carvana-random-1000"),
-}  # fmt: skip
-TRAINED = ("mnist-mono", "cifar10-poly", "cifar10-poly-48", "carvana-poly")
-"""Designs whose optics are trained: these with every method, the others with those of the baselines."""
-
-
 FEW_LABELS = 1000
 FEW_LABELLED = ("mnist-mono", "cifar10-poly", "carvana-poly")
 """Designs that are trained with few labels, too."""
@@ -67,7 +54,7 @@ def cells_in_order(task: str) -> Iterator[Cell]:
     """All cells of a task: the first seed of everything first, and few labels after all of them."""
     for seed in SEEDS[task]:
         for design in DESIGNS[task]:
-            for method in METHODS if design in TRAINED else BASELINE_METHODS:
+            for method in methods_of(design):
                 yield Cell(task, design, method, seed)
         for design in DESIGNS[task]:
             if design in FEW_LABELLED:
@@ -78,7 +65,7 @@ def measure(work: Path, cell: Cell, device: str) -> dict[str, Any]:
     """Make one cell, by the command that a user has."""
     from labonn.cli.training import train_command
 
-    settings = best_settings(cell.task, cell.method)
+    settings = best_settings(cell.design, cell.method)
     answer = train_command(
         with_settings(cell.design, settings),
         work / "lab",
@@ -126,7 +113,7 @@ def main() -> None:
             and arguments.labels in (None, str(cell.labelled or "all"))
         )
         known = cells.get(cell.name)
-        fitting = known is not None and known["settings"] == best_settings(cell.task, cell.method)
+        fitting = known is not None and known["settings"] == best_settings(cell.design, cell.method)
         if not chosen or (fitting and not arguments.again):
             continue
         if time.monotonic() - began_s > 60 * arguments.minutes:

@@ -30,12 +30,13 @@ def own_file(tmp_path, monkeypatch):
 
 def test_every_method_searches_the_weights_of_its_own_losses():
     common = {"learning_rate", "optics_learning_rate", "weight_decay"}
-    own = {method: set(space(method)) - common for method in METHODS}
+    own = {method: set(space(load_design("mnist-mono"), method)) - common for method in METHODS}
     assert own == {
         "none": set(), "kd": {"kd_weight"}, "rkd": {"rkd_weight"}, "fitnet": {"kd_weight", "hint_share"},
         "ntkd": {"ntkd_weight"}, "ntkd+kd": {"ntkd_weight", "kd_weight"},
     }  # fmt: skip
-    assert all(key in Training.model_fields for method in METHODS for key in space(method))
+    assert set(space(load_design("mnist-lens"), "none")) == common - {"optics_learning_rate"}
+    assert all(key in Training.model_fields for method in METHODS for key in space(load_design("mnist-mono"), method))
 
 
 def trial(settings, value):
@@ -43,27 +44,27 @@ def trial(settings, value):
 
 
 def test_the_first_trial_is_as_shipped_and_the_next_follow_from_those_that_are_made():
-    first = next_settings("mnist", "ntkd", [])
-    shipped = load_design("mnist-mono").training
+    design = load_design("mnist-mono")
+    first, shipped = next_settings(design, "ntkd", []), design.training
     assert first == {
         "learning_rate": shipped.learning_rate, "optics_learning_rate": shipped.optics_learning_rate,
         "ntkd_weight": shipped.ntkd_weight, "weight_decay": 1e-5,
     }  # fmt: skip
-    second = next_settings("mnist", "ntkd", [trial(first, 97.0)])
+    second = next_settings(design, "ntkd", [trial(first, 97.0)])
     assert second != first
     assert second.keys() == first.keys()
-    assert next_settings("mnist", "ntkd", [trial(first, 97.0)]) == second  # after a kill, too
-    assert next_settings("mnist", "ntkd", [trial(first, 97.0), trial(second, 98.0)]) not in (first, second)
+    assert next_settings(design, "ntkd", [trial(first, 97.0)]) == second  # after a kill, too
+    assert next_settings(design, "ntkd", [trial(first, 97.0), trial(second, 98.0)]) not in (first, second)
 
 
 def test_the_best_is_used_when_all_trials_are_made_and_not_before():
-    budget = BUDGETS["mnist"]
+    budget = BUDGETS["mnist-mono"]
     for number in range(budget.trials):
-        assert best_settings("mnist", "kd") == {}
+        assert best_settings("mnist-mono", "kd") == {}
         settings = {"learning_rate": 1e-3 * (number + 1)}
-        trials = keep_trial("mnist", "kd", trial(settings, 90.0 - abs(number - 3)))
-    assert best_settings("mnist", "kd") == {"learning_rate": 4e-3}
-    assert best_settings("mnist", "none") == {}
+        trials = keep_trial("mnist-mono", "kd", trial(settings, 90.0 - abs(number - 3)))
+    assert best_settings("mnist-mono", "kd") == {"learning_rate": 4e-3}
+    assert best_settings("mnist-mono", "none") == {}
     assert read_trials() == trials
     assert "| kd | 10 | 87.00 | 90.00 | learning_rate 0.004 | 10 |" in section(trials)
 
@@ -81,8 +82,8 @@ def test_settings_are_checked_as_a_design_s_are_and_change_nothing_else():
 
 @pytest.mark.parametrize("method", ["none", "ntkd"])
 def test_a_trial_is_a_short_training_judged_on_the_validation_images(method, tmp_path, monkeypatch):
-    budget = Budget("digits-mono", images=256, epochs=4, trials=2)
-    monkeypatch.setitem(BUDGETS, "digits", budget)
+    budget = Budget(images=256, epochs=4, trials=2)
+    monkeypatch.setitem(BUDGETS, "digits-mono", budget)
     whole = digits.read()
     unseen = whole.test.first(0)  # of which nobody may ask anything
     data = DataSet("digits", whole.classes, whole.train, whole.validation, unseen)
@@ -93,7 +94,7 @@ def test_a_trial_is_a_short_training_judged_on_the_validation_images(method, tmp
         teacher = KnownTeacher("none", network, "0" * 64, {}, reused=False)
     settings = {"learning_rate": 1e-2, "optics_learning_rate": 1e-2, "ntkd_weight": 1e-3}
     good, bad = (
-        judge("digits", method, settings | changed, data, teacher, tmp_path, Course())
+        judge(load_design("digits-mono"), method, settings | changed, data, teacher, tmp_path, Course())
         for changed in ({}, {"learning_rate": 1e30})
     )
     assert good > 40
