@@ -29,6 +29,11 @@ Readouts = Callable[[Recording], Tensor | None]
 _OUTPUTS = "(outputs)"
 
 
+def full_precision(device: torch.device) -> torch.autocast:
+    """Under `torch.autocast`, too, a kernel is computed in the precision of its inputs."""
+    return torch.autocast(device.type, enabled=False)
+
+
 @dataclass
 class _Learned:
     """What earlier runs of a model found out, for one choice of parameters."""
@@ -81,13 +86,14 @@ def factors_of(
     """
     code = getattr(outputs, "__code__", outputs)
     learned = _learned.setdefault(model, {}).setdefault((tuple(parameters), code, model.training), _Learned())
-    if not learned.verified:
-        try:
-            _verify(model, x[:SAMPLES], parameters, outputs, learned)
-        except (RuntimeError, IndexError):  # a model for batches of one size
-            _verify(model, x, parameters, outputs, learned)
-        learned.verified = True
-    return _follow(model, x, parameters, outputs, readouts, learned)
+    with full_precision(x.device):
+        if not learned.verified:
+            try:
+                _verify(model, x[:SAMPLES], parameters, outputs, learned)
+            except (RuntimeError, IndexError):  # a model for batches of one size
+                _verify(model, x, parameters, outputs, learned)
+            learned.verified = True
+        return _follow(model, x, parameters, outputs, readouts, learned)
 
 
 def _verify(
@@ -208,11 +214,12 @@ def contract(left: Factors, right: Factors, mode: Mode) -> Tensor:
         return left.like.new_zeros(shape)
     pairs = list(zip(left.parts, right.parts, strict=True))
     grams = []
-    if left is right and mode == "trace" and torch.is_grad_enabled():
-        linear = [part for part in left.parts if isinstance(part, LinearFactor)]
-        pairs = [pair for pair in pairs if not isinstance(pair[0], LinearFactor)]
-        grams = [linear_traces(linear)] if linear else []
-    grams += [one.gram(other, mode) for one, other in pairs]
+    with full_precision(left.like.device):
+        if left is right and mode == "trace" and torch.is_grad_enabled():
+            linear = [part for part in left.parts if isinstance(part, LinearFactor)]
+            pairs = [pair for pair in pairs if not isinstance(pair[0], LinearFactor)]
+            grams = [linear_traces(linear)] if linear else []
+        grams += [one.gram(other, mode) for one, other in pairs]
     kernel, *others = grams
     for other in others:
         kernel = kernel + other

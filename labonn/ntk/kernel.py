@@ -84,6 +84,8 @@ def empirical_ntk(
 
     Notes
     -----
+    Under `torch.autocast`, too, the kernel is computed in the precision of `x`.
+
     Source: Jacot, Gabriel, Hongler, "Neural tangent kernel", NeurIPS 2018; the contraction by layer as in Novak,
     Sohl-Dickstein, Schoenholz, "Fast finite width neural tangent kernel", ICML 2022, section 3.
     """

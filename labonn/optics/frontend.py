@@ -97,11 +97,13 @@ class Frontend(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Feature maps (N, M, H, W) of images (N, C, H, W); noisy in training mode.
 
-        M is K, or where the colours stay apart C K, colour by colour.
+        M is K, or where the colours stay apart C K, colour by colour. Under `torch.autocast`, too, they are float32:
+        in half precision, rounding would be as large as the sensor's noise.
         """
-        kernels = self.kernels()
-        maps = self._read(images, _signed(kernels))  # subtracting first: half the work, the same maps
-        return maps + self._noise(images, kernels) if self.training else maps
+        with torch.autocast(images.device.type, enabled=False):
+            kernels = self.kernels()
+            maps = self._read(images, _signed(kernels))  # subtracting first: half the work, the same maps
+            return maps + self._noise(images, kernels) if self.training else maps
 
     @torch.no_grad()
     def _noise(self, images: Tensor, kernels: Tensor) -> Tensor:

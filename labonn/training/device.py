@@ -21,7 +21,8 @@ def make_fabric(device: str = "auto", precision: str = "32-true") -> Fabric:
     device
         ``auto``, ``cpu`` or ``cuda``.
     precision
-        Of the networks' calls: ``32-true``, ``bf16-mixed`` or ``16-mixed``. Kernels need ``32-true``.
+        Of the networks' calls: ``32-true``, ``bf16-mixed`` or ``16-mixed``. Optics, sensor and kernels are computed in
+        single precision all the same.
 
     Raises
     ------

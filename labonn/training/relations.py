@@ -28,10 +28,15 @@ def relational_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Source: Park, Kim, Lu, Cho, "Relational knowledge distillation", CVPR 2019, eqs. 5 to 10; the ratio of the weights
     as in section 4.1.
     """
-    student, fixed = student.flatten(1), teacher.detach().flatten(1)
-    distances = functional.smooth_l1_loss(_distances(student), _distances(fixed))
-    angles = functional.smooth_l1_loss(_angles(student), _angles(fixed))
+    student, fixed = _precise(student.flatten(1)), _precise(teacher.detach().flatten(1))
+    with torch.autocast(student.device.type, enabled=False):  # small differences of large numbers
+        distances = functional.smooth_l1_loss(_distances(student), _distances(fixed))
+        angles = functional.smooth_l1_loss(_angles(student), _angles(fixed))
     return distances + ANGLES * angles
+
+
+def _precise(embedding: Tensor) -> Tensor:
+    return embedding.to(torch.promote_types(embedding.dtype, torch.float32))
 
 
 def _distances(embedding: Tensor) -> Tensor:
