@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.training_settings import DESIGNS, METHODS
+
 PAPER = {  # arXiv:2508.08421, in simulation; random kernels with a single layer
     ("mnist", "mnist-mono", "none"): 91.4,
     ("mnist", "mnist-mono", "kd"): 95.9,
@@ -43,7 +45,7 @@ def score(cell: Mapping[str, Any]) -> Mapping[str, float]:
 def table(cells: Mapping[str, Mapping[str, Any]]) -> str:
     """Write the section of all cells."""
     rows: dict[tuple[str, str, str, str], list[Mapping[str, Any]]] = {}
-    for name, cell in cells.items():
+    for name, cell in sorted(cells.items(), key=lambda item: _place(item[0])):
         task, design, method, _, *few = name.split("/")
         rows.setdefault((task, design, method, few[0] if few else "all"), []).append(cell)
     lines = ["## Training in simulation", ""]
@@ -68,6 +70,18 @@ def table(cells: Mapping[str, Mapping[str, Any]]) -> str:
             lines.append(_row((design, method, labels), found, paper))
         lines.append("")
     return "\n".join(lines)
+
+
+def _place(name: str) -> tuple[int, ...]:
+    """Where a cell stands among all, whenever it was made: few labels behind all of them."""
+    task, design, method, seed, *few = name.split("/")
+    return (
+        tuple(DESIGNS).index(task),
+        DESIGNS[task].index(design),
+        len(few),
+        METHODS.index(method),
+        int(seed),
+    )
 
 
 def _row(key: tuple[str, str, str], found: list[Mapping[str, Any]], paper: float | None) -> str:
