@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from labonn.design import load_design
 from tests.benchmarks.training_settings import DESIGNS, METHODS
 
 PAPER = {  # arXiv:2508.08421, in simulation; random kernels with a single layer
@@ -68,8 +69,55 @@ def table(cells: Mapping[str, Mapping[str, Any]]) -> str:
         for (_, design, method, labels), found in ours.items():
             paper = PAPER.get((task, design, method)) if labels == "all" else None
             lines.append(_row((design, method, labels), found, paper))
-        lines.append("")
+        lines += ["", *_findings(ours), ""]
     return "\n".join(lines)
+
+
+def _findings(ours: Mapping[tuple[str, str, str, str], list[Mapping[str, Any]]]) -> list[str]:
+    """Say of one task where NTKD stands, and what trained optics are worth."""
+    result = {
+        (design, method): _result(found) for (_, design, method, labels), found in ours.items() if labels == "all"
+    }
+    kinds = {design: load_design(design).optic.kind for design, _ in result}
+    best = {
+        kind: max((cell for cell in result if kinds[cell[0]] == kind), key=lambda cell: result[cell][0])
+        for kind in dict.fromkeys(kinds.values())
+    }
+    if "trained" not in best:
+        return []
+    first = best["trained"]
+    said = [f"Best on trained optics: {first[1]} ({first[0]}), {_said(result[first])}."]
+    for method in ("none", "ntkd"):
+        if method != first[1] and (other := result.get((first[0], method))):
+            name = "without a teacher" if method == "none" else "NTKD alone"
+            said.append(f"The same {name}: {_said(other)}, {_apart(result[first], other)}.")
+    for kind, name in (("lens", "a lens"), ("random", "random kernels")):
+        if kind in best:
+            other = result[best[kind]]
+            said.append(
+                f"Best behind {name}: {best[kind][1]} ({best[kind][0]}), {_said(other)}: trained optics are worth"
+                f" {result[first][0] - other[0]:+.2f} points."
+            )
+    return [" ".join(said)]
+
+
+def _result(found: list[Mapping[str, Any]]) -> tuple[float, float | None]:
+    """Mean and standard deviation over seeds; of one seed there is none."""
+    values = [score(cell)["simulated"] for cell in found]
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _said(result: tuple[float, float | None]) -> str:
+    return f"{result[0]:.2f}" if result[1] is None else f"{result[0]:.2f} +- {result[1]:.2f}"
+
+
+def _apart(first: tuple[float, float | None], other: tuple[float, float | None]) -> str:
+    """How far one is below the other, and whether that is more than the seeds make."""
+    below = f"{first[0] - other[0]:.2f} below"
+    if first[1] is None or other[1] is None:
+        return f"{below} (of one seed)"
+    within = first[0] - other[0] <= max(first[1], other[1])
+    return f"{below}, within a standard deviation" if within else below
 
 
 def _place(name: str) -> tuple[int, ...]:
@@ -85,13 +133,11 @@ def _place(name: str) -> tuple[int, ...]:
 
 
 def _row(key: tuple[str, str, str], found: list[Mapping[str, Any]], paper: float | None) -> str:
-    accuracy = [score(cell)["simulated"] for cell in found]
-    spread = f" +- {np.std(accuracy, ddof=1):.2f}" if len(accuracy) > 1 else ""
     macs, published = found[0]["macs"], "" if paper is None else paper
     both = f" / {np.mean([cell['miou_of_all_classes'] for cell in found]):.2f}" if "miou" in found[0] else ""
     rate = float(np.median([cell["images_per_s"] for cell in found]))
     seconds = float(np.median([cell["seconds"]["student"] for cell in found]))
     return (
-        f"| {' | '.join(key)} | {np.mean(accuracy):.2f}{spread} ({len(accuracy)}){both} | {published} |"
+        f"| {' | '.join(key)} | {_said(_result(found))} ({len(found)}){both} | {published} |"
         f" {found[0]['parameters']:,} | {macs['digital']:,} + {macs['elementwise']:,} | {rate:,.0f} | {seconds:.0f} |"
     )
