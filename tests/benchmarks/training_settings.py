@@ -36,14 +36,18 @@ BUDGETS = {
     "mnist-mono": Budget(images=10_000, epochs=3),
     "mnist-lens": Budget(images=10_000, epochs=3),
     "mnist-random": Budget(images=10_000, epochs=3),
-    "cifar10-poly": Budget(images=10_000, epochs=5),
-    "cifar10-lens": Budget(images=10_000, epochs=5),
-    "cifar10-random": Budget(images=10_000, epochs=5),
+    "cifar10-poly": Budget(images=45_000, epochs=4),
+    "cifar10-lens": Budget(images=45_000, epochs=4),
+    "cifar10-random": Budget(images=45_000, epochs=4),
     "carvana-poly": Budget(images=800, epochs=4),
     "carvana-lens": Budget(images=800, epochs=4),
     "carvana-random": Budget(images=800, epochs=4),
 }
-"""Designs that are searched on: what is bold enough for trained optics kills a student behind random ones."""
+"""Designs that are searched on: what is bold enough for trained optics kills a student behind random ones.
+
+Trials on CIFAR-10 see all images. Of 10,000, bold rates win that lose with all of them: `kd` came to 56.1 against the
+shipped settings' 54.4, and then, as long as the table's cells, to 74.9 against 76.9.
+"""
 SEARCHED_ON = {"mnist-lens-whole": "mnist-lens", "cifar10-poly-48": "cifar10-poly"}
 """Of designs that are like another, that one. Those in neither are trained as they are shipped: a trial takes long."""
 

@@ -49,7 +49,7 @@ def table(cells: Mapping[str, Mapping[str, Any]]) -> str:
     for name, cell in sorted(cells.items(), key=lambda item: _place(item[0])):
         task, design, method, _, *few = name.split("/")
         rows.setdefault((task, design, method, few[0] if few else "all"), []).append(cell)
-    lines = ["## Training in simulation", ""]
+    lines = ["## Training in simulation", "", EXPLAINED, ""]
     for task in dict.fromkeys(key[0] for key in rows):
         ours = {key: found for key, found in rows.items() if key[0] == task}
         must, try_for = MUST[task]
@@ -61,7 +61,7 @@ def table(cells: Mapping[str, Mapping[str, Any]]) -> str:
             "",
             f"`python -m tests.benchmarks.training {task} --work DIR`, {dates[0]} to {dates[-1]}; a row of it with"
             " `--designs`, `--methods`, `--seeds` and `--labels`. Must: the best method on trained optics reaches"
-            f" {must}, try for: {try_for}.{known} {EXPLAINED}",
+            f" {must}, try for: {try_for}.{known}",
             "",
             "| design | method | labels | result | paper | parameters | digital operations | images/s | s |",
             "|---|---|---|---|---|---|---|---|---|",
