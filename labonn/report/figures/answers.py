@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from labonn.report.figures.canvas import INK, NORMAL, SMALL, sheet, tidy
 from labonn.report.style import BLUE, GREY, VERMILLION
 
+MOST_WRITTEN_OUT = 99_999  # what a field has room for
+
 
 def confusions(counts: NDArray[np.int64], classes: Sequence[str]) -> Figure:
     """Draw which class was taken for which: rows are what is right, columns the answers; what is right is left white.
@@ -17,18 +19,21 @@ def confusions(counts: NDArray[np.int64], classes: Sequence[str]) -> Figure:
     Parameters
     ----------
     counts
-        (C, C), images of each class and answer.
+        (C, C), images of each class and answer; of pixels, which are many, each row is written in per cent.
     classes
         Their names.
     """
-    side = 1.2 + 0.34 * len(classes)
+    many = counts.max() > MOST_WRITTEN_OUT
+    of_label = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
+    side = 1.2 + (0.8 if many else 0.34) * len(classes)
     figure = sheet(side, side)
     axes = figure.subplots()
     wrong = np.where(np.eye(len(classes), dtype=bool), 0, counts)
     axes.imshow(wrong, cmap="Blues", vmin=0, vmax=max(1, int(wrong.max())))
     for row, column in zip(*np.nonzero(counts), strict=True):
         colour = "white" if wrong[row, column] > 0.6 * wrong.max() else INK
-        axes.text(column, row, str(counts[row, column]), ha="center", va="center", size=SMALL, color=colour)
+        written = f"{of_label[row, column]:.1f} %" if many else str(counts[row, column])
+        axes.text(column, row, written, ha="center", va="center", size=SMALL, color=colour)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(range(len(classes)), list(classes), size=SMALL)
     axes.tick_params(length=0)

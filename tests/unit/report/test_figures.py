@@ -162,3 +162,11 @@ def test_figures_of_answers_are_drawn(tmp_path):
     swept = accuracy_over([1.0, 10.0], [90.0, 98.0], [(85.0, 94.0), (95.0, 99.5)], name="exposure (ms)", used=10.0)
     for number, figure in enumerate((confusions(taken_for, ("a", "b")), chart, swept)):
         figure.savefig(tmp_path / f"{number}.png")
+
+
+def test_confusions_of_pixels_are_written_in_per_cent_of_their_label():
+    from labonn.report.figures import confusions
+
+    pixels = np.array([[2_429_037, 14_322], [0, 686_873]])
+    texts = {text.get_text() for text in confusions(pixels, ("background", "car")).axes[0].texts}
+    assert texts == {"99.4 %", "0.6 %", "100.0 %"}
