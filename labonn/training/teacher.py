@@ -73,6 +73,7 @@ def train_teacher(
             {"teacher": teacher},
             epoch_steps=max(1, len(train) // batch),
         )
+    convert_conv2d_weight_memory_format(teacher, torch.contiguous_format)  # as it is when it is read again
     return teacher.eval()
 
 
