@@ -20,7 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from labonn.cli.answer import Answer
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
+from labonn.errors import ConfigError
 from labonn.records.disk import write_atomically
 from tests.benchmarks.results import RESULTS, write_section
 from tests.benchmarks.training_settings import DESIGNS, METHODS, best_settings, methods_of, with_settings
@@ -66,19 +68,27 @@ def measure(work: Path, cell: Cell, device: str) -> dict[str, Any]:
     from labonn.cli.training import train_command
 
     settings = best_settings(cell.design, cell.method)
-    answer = train_command(
-        with_settings(cell.design, settings),
-        work / "lab",
-        method=cell.method,
-        seed=cell.seed,
-        teacher_seed=0,
-        out=None,
-        device=device,
-        precision="32-true",
-        labelled=cell.labelled,
-        only_teacher=False,
-        fresh=False,
-    )
+
+    def train(*, fresh: bool) -> Answer:
+        return train_command(
+            with_settings(cell.design, settings),
+            work / "lab",
+            method=cell.method,
+            seed=cell.seed,
+            teacher_seed=0,
+            out=None,
+            device=device,
+            precision="32-true",
+            labelled=cell.labelled,
+            only_teacher=False,
+            fresh=fresh,
+        )
+
+    try:
+        answer = train(fresh=False)
+    except ConfigError as error:  # one that was killed, with other settings
+        print(f"{error}: it is begun anew")
+        answer = train(fresh=True)
     kept = ("parameters", "macs", "images_per_s", "seconds", "final_loss", "model", "teacher", "design_sha256")
     judged = ("accuracy", "miou", "miou_of_all_classes")
     made = {key: answer.content[key] for key in (*kept, *judged) if key in answer.content}
