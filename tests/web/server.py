@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -72,15 +73,51 @@ def served(lab: Path, *arguments: str, environment: dict[str, str] | None = None
             process.stderr.close()
 
 
+_FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+  <dir>/usr/share/fonts</dir>
+  <cachedir>{cache}</cachedir>
+  <rescan><int>0</int></rescan>
+  <alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+</fontconfig>
+"""
+_WRITTEN = "data:text/html,<h1>Written</h1><p>in <b>some</b> <code>fonts</code> <input value=x><button>y</button>"
+_TRIES = 3
+
+
 @contextmanager
 def chromium(**options: Any) -> Iterator[Any]:
-    """Open a browser."""
-    from playwright.sync_api import sync_playwright
+    """Open a browser.
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"], **options
-        )
+    Threads of Chromium race for fontconfig when they first write something, and now and then it dies of that (a SIGSEGV
+    in libfontconfig 2.14 that its dump shows; Electron mends the same race in its pull request 53314). So it gets a
+    configuration of few rules that is never read again, and is let write before anybody depends on it.
+    """
+    from playwright.sync_api import Error, sync_playwright
+
+    with (
+        tempfile.TemporaryDirectory(prefix="fonts-", ignore_cleanup_errors=True) as folder,
+        sync_playwright() as opened,
+    ):
+        fonts = Path(folder) / "fonts.conf"
+        fonts.write_text(_FONTS.format(cache=folder), encoding="utf-8")
+        for tried in range(1, _TRIES + 1):
+            browser = opened.chromium.launch(
+                executable_path=CHROMIUM,
+                args=["--no-sandbox", "--disable-gpu"],
+                env={**os.environ, "FONTCONFIG_FILE": str(fonts)},
+                **options,
+            )
+            try:
+                page = browser.new_page()
+                page.goto(_WRITTEN)
+                page.screenshot()
+                page.close()
+                break
+            except Error:
+                if browser.is_connected() or tried == _TRIES:
+                    raise
         try:
             yield browser
         finally:
