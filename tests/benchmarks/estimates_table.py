@@ -9,9 +9,8 @@ import numpy as np
 from scipy.stats import binomtest, rankdata
 
 from labonn.report import figures
-from labonn.training.estimate import Correction, Known, Predictors
+from labonn.training.estimate import Correction, Known, predictors_of
 from labonn.training.estimate.correction import Term
-from labonn.training.estimate.curve import LearningCurve
 from tests.benchmarks.results import RESULTS
 
 CELLS = RESULTS.parent / "results" / "estimates.jsonl"
@@ -58,14 +57,6 @@ def known_of(cells: Sequence[Mapping[str, Any]]) -> dict[str, Known]:
         name: Known(predictors_of(own[0]["predictors"]), float(np.mean([one["accuracy"] for one in own])))
         for name, own in found.items()
     }
-
-
-def predictors_of(content: Mapping[str, Any]) -> Predictors:
-    """As they were, from a line of JSON."""
-    own = dict(content)
-    curve = own.pop("curve")
-    whole = LearningCurve(tuple(curve["images"]), tuple(curve["errors"]), curve["scale"], curve["exponent"])
-    return Predictors(curve=whole, **(own | {"ntk_each": tuple(own["ntk_each"])}))
 
 
 def judged(known: Sequence[Known], terms: Sequence[Term]) -> list[tuple[float, float, float, float]]:

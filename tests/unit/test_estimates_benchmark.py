@@ -23,7 +23,7 @@ def test_two_dozen_designs_a_task_some_of_equal_parameter_count(task):
     assert [design.name for design in drawn_designs(task)] == [design.name for design in drawn_designs(task)]
 
 
-CURVE = fit_curve([10, 20], [0.2, 0.1])
+CURVE = fit_curve([10, 20], [0.2, 0.1], 0.9)
 
 
 def known(count=24):

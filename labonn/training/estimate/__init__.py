@@ -3,7 +3,7 @@
 from labonn.training.estimate.correction import Correction, Interval, Known
 from labonn.training.estimate.earlier import earlier_designs
 from labonn.training.estimate.estimating import Estimate, estimate_design
-from labonn.training.estimate.predictors import Predictors, Settings, predict
+from labonn.training.estimate.predictors import Predictors, Settings, predict, predictors_of
 
 __all__ = [
     "Correction",
@@ -15,4 +15,5 @@ __all__ = [
     "earlier_designs",
     "estimate_design",
     "predict",
+    "predictors_of",
 ]

@@ -17,10 +17,9 @@ from labonn.errors import RecordError
 from labonn.records.disk import json_bytes, write_atomically
 from labonn.records.models import model_cards
 from labonn.training.estimate.correction import Known
-from labonn.training.estimate.curve import LearningCurve
-from labonn.training.estimate.predictors import Predictors, Settings, predict
+from labonn.training.estimate.predictors import Predictors, Settings, predict, predictors_of
 
-SCHEMA = 1
+SCHEMA = 2  # what an older version kept is computed anew
 
 
 def earlier_designs(
@@ -85,7 +84,7 @@ def kept_predictors(lab_dir: Path, design: Design, data: DataSet, settings: Sett
 
 
 def _file(lab_dir: Path, design: Design, data: DataSet, settings: Settings) -> Path:
-    origin = [design_hash(design), data.name, len(data.train), float(data.train.images[:64].sum())]
+    origin = [SCHEMA, design_hash(design), data.name, len(data.train), float(data.train.images[:64].sum())]
     digest = hashlib.sha256(json.dumps([*origin, settings.model_dump(mode="json")]).encode()).hexdigest()
     return lab_dir / "estimates" / f"{digest[:24]}.json"
 
@@ -96,10 +95,7 @@ def _read(file: Path) -> Predictors:
         if content.pop("schema") != SCHEMA:
             raise ValueError("another schema")
         content.pop("design")
-        curve = content.pop("curve")
-        whole = LearningCurve(tuple(curve["images"]), tuple(curve["errors"]), curve["scale"], curve["exponent"])
-        content["ntk_each"] = tuple(content["ntk_each"])
-        return Predictors(curve=whole, **content)
+        return predictors_of(content)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RecordError(f"{file}: is damaged ({error}): remove it, and it is computed again") from error
 

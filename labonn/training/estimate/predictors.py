@@ -1,7 +1,7 @@
 """Everything that is known of a design before it is trained and may foretell its accuracy."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -89,6 +89,14 @@ class Predictors:
     seconds: dict[str, float] = field(compare=False)
 
 
+def predictors_of(content: Mapping[str, Any]) -> Predictors:
+    """As they were, from a JSON object that was written of them; TypeError or KeyError if it was not."""
+    own = dict(content)
+    curve = own.pop("curve")
+    whole = LearningCurve(**(curve | {name: tuple(curve[name]) for name in ("images", "errors")}))
+    return Predictors(curve=whole, **(own | {"ntk_each": tuple(own["ntk_each"])}))
+
+
 def predict(design: Design, data: DataSet, settings: Settings) -> Predictors:
     """Compute them; a few seconds for a thousand images.
 
@@ -120,7 +128,8 @@ def predict(design: Design, data: DataSet, settings: Settings) -> Predictors:
     drawn = gram(drawn_features(design, images, seed=settings.seed, noisy=True))
     random_kernels = accuracy_after(learning_curve(drawn, targets)[0], whole)
     own_s = time.process_time() - began_s
-    mean = fit_curve(curves[0].images, np.mean([curve.errors for curve in curves], axis=0).tolist())
+    errors = np.mean([curve.errors for curve in curves], axis=0).tolist()
+    mean = fit_curve(curves[0].images, errors, curves[0].guessed)
     others: dict[str, float | None] = dict.fromkeys(("infinite_width", "infinite_kernels", "lens"))
     if settings.references:
         others |= _references(design, shown, settings.seed, whole)
@@ -151,7 +160,7 @@ def learning_curve(kernel: NDArray[np.float64], targets: NDArray[np.float64]) ->
     counts = [len(kernel) // part for part in (8, 4, 2, 1)]
     fitted = [fit_kernel_ridge(kernel[:n, :n], targets[:n], penalties=PENALTIES) for n in counts]
     errors = [1 - float(ridge.left_out_accuracy or 0.0) for ridge in fitted]
-    return fit_curve(counts, errors), fitted[-1]
+    return fit_curve(counts, errors, 1 - 1 / targets.shape[1]), fitted[-1]
 
 
 def accuracy_after(curve: LearningCurve, images: float) -> float:

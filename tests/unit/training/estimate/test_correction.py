@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from labonn.training.estimate import Correction, Known, Predictors
 from labonn.training.estimate.curve import fit_curve
 
-CURVE = fit_curve([10, 20], [0.2, 0.1])
+CURVE = fit_curve([10, 20], [0.2, 0.1], 0.9)
 
 
 def predictors(ntk, parameters=50_000):

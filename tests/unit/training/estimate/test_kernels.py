@@ -126,16 +126,30 @@ def test_kare_is_its_formula():
     assert kare(ridge, targets) == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_power_law_is_found_and_chance_is_not_taken_for_one():
+def test_a_power_law_of_the_odds_is_found_and_chance_is_not_taken_for_one():
     counts = [125, 250, 500, 1000]
-    curve = fit_curve(counts, [0.8 * n**-0.4 for n in counts])
-    assert (curve.scale, curve.exponent) == pytest.approx((0.8, 0.4))
-    assert curve.error_at(10_000) == pytest.approx(0.8 * 10_000**-0.4)
+    curve = fit_curve(counts, [0.9 * odds / (1 + odds) for odds in (2.0 * n**-0.4 for n in counts)], 0.9)
+    assert (curve.scale, curve.exponent) == pytest.approx((2.0, 0.4))
+    assert curve.error_at(10**6) == pytest.approx(0.9 * 2.0 * (10**6) ** -0.4, rel=0.01), (
+        "far from chance, of the error"
+    )
     assert told_apart(1000, 10**9) == pytest.approx(1000, rel=1e-5)  # of a large model all images, of a small one few
     assert told_apart(10**9, 300) == pytest.approx(300, rel=1e-5)
-    rising = fit_curve(counts, [0.1, 0.11, 0.12, 0.13])
+    rising = fit_curve(counts, [0.1, 0.11, 0.12, 0.13], 0.9)
     assert rising.exponent == 0
     assert rising.error_at(10**9) == pytest.approx(rising.error_at(10))
-    assert fit_curve(counts, [0.0] * 4).error_at(1000) > 0
+    assert fit_curve(counts, [0.0] * 4, 0.9).error_at(1000) > 0
+    guessing = fit_curve(counts, [0.91, 0.9, 0.89, 0.9], 0.9)
+    assert guessing.error_at(10_000) == pytest.approx(0.9, abs=0.02)
+
+
+def test_a_curve_that_has_hardly_left_chance_falls_as_one_that_left_it_long_ago():
+    early, late = ([0.9 / (1 + n / far) for n in (125, 250, 500, 1000)] for far in (4000, 40))
+    for errors, far in ((early, 4000), (late, 40)):
+        curve = fit_curve([125, 250, 500, 1000], errors, 0.9)
+        assert curve.error_at(64_000) == pytest.approx(0.9 / (1 + 64_000 / far), rel=0.01)
+
+
+def test_no_curve_of_one_point():
     with pytest.raises(ValueError, match="two points"):
-        fit_curve([10], [0.1])
+        fit_curve([10], [0.1], 0.9)
