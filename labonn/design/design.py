@@ -118,6 +118,11 @@ class Teacher(Frozen):
     epochs: PositiveInt = 10
     batch: PositiveInt = 64
     learning_rate: PositiveFloat = Field(2e-3, description="the highest of its cycle")
+    kernel_readouts: PositiveInt | None = Field(
+        None,
+        description="how many random combinations of the logits have their kernel matched, for teachers whose kernel of"
+        " all of them takes too long; all logits if not given, 2 where each pixel has some",
+    )
     weight_decay: NonNegativeFloat = Field(0.0, description="decoupled; 0 for plain Adam")
     flips: bool = Field(False, description="mirror half of the images, and shift each by itself, not the whole batch")
 
@@ -141,6 +146,11 @@ class Training(Frozen):
     hint_share: float = Field(0.25, ge=0, lt=1, description="part of the steps of fitnet in which only the hint counts")
     kernel_of: Literal["logits", "softmax"] = Field(
         "logits", description="whose kernel is matched; a backend of a single layer needs softmax"
+    )
+    kernel_readouts: PositiveInt | None = Field(
+        None,
+        description="how many random combinations of the logits have their kernel matched, for teachers whose kernel of"
+        " all of them takes too long; all logits if not given, 2 where each pixel has some",
     )
     weight_decay: NonNegativeFloat = Field(0.0, description="decoupled, of the backend; 0 for plain Adam")
     flips: bool = Field(False, description="mirror half of the images of each batch")

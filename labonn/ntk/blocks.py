@@ -56,7 +56,8 @@ def ntk_blocks(
 
     tried = settled(x[:_TRIED_SAMPLES])
     each = max(1, _WORKSPACE * tried.nbytes() // tried.samples)
-    side = max(1, memory_bytes // (2 * each))
+    alone = x2 is None and each * x.shape[0] <= memory_bytes  # one block with itself
+    side = x.shape[0] if alone else max(1, memory_bytes // (2 * each))
     others = x if x2 is None else x2
     for rows in _slices(x.shape[0], side):
         left = settled(x[rows])

@@ -19,7 +19,7 @@ from labonn.training.overlap import overlap_loss
 from labonn.training.relations import relational_loss
 
 TEMPERATURE = 4.0
-READOUTS = 2  # combinations of an image's logits, where each pixel has some
+READOUTS = 2  # combinations of an image's logits where each pixel has some, if nothing else is asked for
 
 
 @dataclass(frozen=True)
@@ -97,20 +97,26 @@ def probabilities(logits: Tensor) -> Tensor:
 OUTPUTS: dict[str, Outputs | None] = {"logits": None, "softmax": probabilities}
 
 
-@cache
-def kernel_outputs(kernel_of: str, each_pixel: tuple[int, int, int] | None = None) -> Outputs | None:
+def kernel_outputs(training: Training, logits: tuple[int, ...]) -> Outputs | None:
     """A function of the logits whose kernel is matched; None for the logits themselves.
 
     Parameters
     ----------
-    kernel_of
-        ``logits`` or ``softmax``.
-    each_pixel
-        Where each pixel has logits, (C, H, W): their kernel would take as many gradients as there are of them, so it is
-        that of a few random combinations, always the same for teacher and student.
+    training
+        Its `kernel_of` and `kernel_readouts`.
+    logits
+        Shape of those of an image: (C,), or (C, H, W) where each pixel has some, whose kernel would take as many
+        gradients as there are of them. The random combinations that stand for them are always the same, for teacher and
+        student.
     """
+    count = training.kernel_readouts or (READOUTS if len(logits) > 1 else None)
+    return _outputs(training.kernel_of, None if count is None else (prod(logits), count))
+
+
+@cache
+def _outputs(kernel_of: str, combined: tuple[int, int] | None) -> Outputs | None:
     outputs = OUTPUTS[kernel_of]
-    return outputs if each_pixel is None else Readouts(prod(each_pixel), READOUTS, of=outputs)
+    return outputs if combined is None else Readouts(*combined, of=outputs)
 
 
 def loss_weights(training: Training, method: str | None = None) -> LossWeights:

@@ -18,18 +18,16 @@ class Distillation(nn.Module):
         Of the parts of the loss.
     training
         Of which outputs a kernel is taken.
-    each_pixel
-        (C, H, W) of the logits, where each pixel has some.
+    logits
+        Shape of an image's: (C,), or (C, H, W) where each pixel has some; needed where a kernel is matched.
 
     Source: `distillation_loss` and `relational_loss` name theirs.
     """
 
-    def __init__(
-        self, weights: LossWeights, training: Training, each_pixel: tuple[int, int, int] | None = None
-    ) -> None:
+    def __init__(self, weights: LossWeights, training: Training, logits: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.weights = weights
-        self.outputs = kernel_outputs(training.kernel_of, each_pixel)
+        self.outputs = kernel_outputs(training, logits)
 
     def check(self, backend: nn.Module, maps: Tensor) -> None:
         """Refuse to train on a kernel that training cannot change.

@@ -266,8 +266,8 @@ def images_at_once(design: Design) -> int:
 
 def kernel_outputs_of(design: Design) -> Outputs | None:
     """Of which outputs its kernels are."""
-    each_pixel = (design.classes, *design.image_shape) if design.measure == "miou" else None
-    return kernel_outputs(design.training.kernel_of, each_pixel)
+    pixels = design.image_shape if design.measure == "miou" else ()
+    return kernel_outputs(design.training, (design.classes, *pixels))
 
 
 def _described(

@@ -119,9 +119,8 @@ def train_student(
         channels, height, width = train.images.shape[1:]
         student = Student(design, (channels, height, width), classes).to(course.device)
         images = torch.from_numpy(train.images).to(course.device)
-        masks = train.labels.shape[1:]
-        each_pixel = (classes, masks[0], masks[1]) if masks else None
-        taught_by = _method(design, method, student, images[: design.training.batch], teaching, each_pixel)
+        logits = (classes, *train.labels.shape[1:])
+        taught_by = _method(design, method, student, images[: design.training.batch], teaching, logits)
         taught_by = taught_by.to(course.device)
         watch(student)
         lessons = Lessons(design, student, taught_by, images, teaching, course.share(design.training.batch))
@@ -151,12 +150,12 @@ def _method(
     student: Student,
     images: Tensor,
     teaching: Teaching,
-    each_pixel: tuple[int, int, int] | None,
+    logits: tuple[int, ...],
 ) -> Distillation:
     """Build the method on an example batch, and make sure that it can train this student."""
     weights = loss_weights(design.training, name)
     if not weights.hint:
-        method = Distillation(weights, design.training, each_pixel)
+        method = Distillation(weights, design.training, logits)
         if weights.ntkd:
             method.check(student.backend, student.frontend(images))
         return method

@@ -19,6 +19,7 @@ from labonn.errors import ConfigError
 from labonn.ntk import KernelRidge, centred_alignment, fit_kernel_ridge, one_hot
 from labonn.training.estimate.curve import LearningCurve, fit_curve, told_apart
 from labonn.training.estimate.references import LIMIT_KERNELS, drawn_features, gram, infinitely_wide
+from labonn.training.estimate.single_layer import images_asked, single_layer_curve
 from labonn.training.estimate.student_kernel import student_kernel
 
 LEAST_IMAGES = 64
@@ -52,7 +53,7 @@ class Predictors:
     infinite_width
         With infinitely many drawn kernels and an infinitely wide backend: blind to their numbers.
     random_kernels
-        Of a single layer on as many drawn kernels as the design has, with its sensor's noise.
+        Of a single layer on as many drawn kernels as the design has, with its sensor's noise; mean over draws.
     infinite_kernels
         Of a single layer on infinitely many drawn kernels, without noise.
     lens
@@ -125,8 +126,8 @@ def predict(design: Design, data: DataSet, settings: Settings) -> Predictors:
         risks.append(kare(ridge, targets))
     known = told_apart(whole, parameters(design))
     each = tuple(accuracy_after(curve, known) for curve in curves)
-    drawn = gram(drawn_features(design, images, seed=settings.seed, noisy=True))
-    random_kernels = accuracy_after(learning_curve(drawn, targets)[0], whole)
+    several = drawn_images(data.train, images_asked(whole), settings.seed)
+    single = [single_layer_curve(design, several, seed=settings.seed + n) for n in range(settings.initialisations)]
     own_s = time.process_time() - began_s
     errors = np.mean([curve.errors for curve in curves], axis=0).tolist()
     mean = fit_curve(curves[0].images, errors, curves[0].guessed)
@@ -135,7 +136,7 @@ def predict(design: Design, data: DataSet, settings: Settings) -> Predictors:
         others |= _references(design, shown, settings.seed, whole)
     return Predictors(
         ntk=float(np.mean(each)),
-        random_kernels=random_kernels,
+        random_kernels=float(np.mean([accuracy_after(curve, whole) for curve in single])),
         ntk_of_all=float(np.mean([accuracy_after(curve, whole) for curve in curves])),
         ntk_each=each,
         alignment=float(np.mean(alignments)),

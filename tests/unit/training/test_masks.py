@@ -59,7 +59,7 @@ def train(method, teacher, design=DESIGN, labels=None):
     teaching = Teaching(
         None if method == "none" else teacher,
         torch.from_numpy(split.images), known, batch=8, cache=None,
-        outputs=kernel_outputs(design.training.kernel_of, (2, 16, 16)), live=design.training.live,
+        outputs=kernel_outputs(design.training, (2, 16, 16)), live=design.training.live,
     )  # fmt: skip
     return train_student(design, split, 2, teaching, seed=0, method=method)
 
@@ -161,7 +161,7 @@ def test_a_hint_is_given_for_each_pixel():
 
 def test_one_set_of_readouts_is_used_by_teacher_and_student():
     method = Distillation(LossWeights(ntkd=1.0), Training(), (2, 16, 16))
-    assert method.outputs is kernel_outputs("logits", (2, 16, 16))
+    assert method.outputs is kernel_outputs(Training(), (2, 16, 16))
     teacher = make_teacher(DESIGN.teacher, (3, 16, 16), 2).eval()
     images = torch.from_numpy(squares(4, seed=0).images)
     with torch.no_grad():

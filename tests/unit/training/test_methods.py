@@ -11,7 +11,7 @@ from labonn.errors import TrainingError
 from labonn.networks import hidden_and_logits
 from labonn.training import Lesson, LossWeights, distillation_loss
 from labonn.training.labels import UNLABELLED, some_labels
-from labonn.training.lessons import loss_weights, probabilities
+from labonn.training.lessons import kernel_outputs, loss_weights, probabilities
 from labonn.training.methods import Distillation, Hints
 from labonn.training.relations import relational_loss
 
@@ -131,7 +131,7 @@ def test_the_kernel_of_a_single_layer_is_that_of_its_softmax_or_refused():
     network, features = backend(hidden=0), draw(4, 9, seed=7)
     target = features @ features.T
     training = Training(kernel_of="softmax")
-    method = Distillation(LossWeights(task=0.0, ntkd=1.0), training)
+    method = Distillation(LossWeights(task=0.0, ntkd=1.0), training, (10,))
     values = dict(network.named_parameters())
     jacobians = jacrev(lambda named: probabilities(functional_call(network, named, (MAPS,))))(values)
     flat = torch.cat([jacobian.flatten(2) for jacobian in jacobians.values()], dim=2).flatten(1)
@@ -142,7 +142,16 @@ def test_the_kernel_of_a_single_layer_is_that_of_its_softmax_or_refused():
     assert found.item() == pytest.approx(expected.item(), rel=1e-9)
     method.check(network, MAPS)
     with pytest.raises(TrainingError, match="take the kernel of the softmax outputs"):
-        Distillation(LossWeights(ntkd=1.0), Training()).check(network, MAPS)
+        Distillation(LossWeights(ntkd=1.0), Training(), (10,)).check(network, MAPS)
+
+
+def test_the_kernel_of_a_few_readouts_stands_for_that_of_all_logits():
+    logits = draw(4, 10)
+    assert kernel_outputs(Training(), (10,)) is None
+    readouts = kernel_outputs(Training(kernel_readouts=3), (10,))
+    assert readouts(logits).shape == (4, 3)
+    assert kernel_outputs(Training(kernel_readouts=3), (10,)) is readouts, "the same for teacher and student"
+    assert kernel_outputs(Training(kernel_readouts=3, kernel_of="softmax"), (10,)) is not readouts
 
 
 @pytest.mark.parametrize(
