@@ -118,11 +118,6 @@ class Teacher(Frozen):
     epochs: PositiveInt = 10
     batch: PositiveInt = 64
     learning_rate: PositiveFloat = Field(2e-3, description="the highest of its cycle")
-    kernel_readouts: PositiveInt | None = Field(
-        None,
-        description="how many random combinations of the logits have their kernel matched, for teachers whose kernel of"
-        " all of them takes too long; all logits if not given, 2 where each pixel has some",
-    )
     weight_decay: NonNegativeFloat = Field(0.0, description="decoupled; 0 for plain Adam")
     flips: bool = Field(False, description="mirror half of the images, and shift each by itself, not the whole batch")
 
