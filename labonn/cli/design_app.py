@@ -39,7 +39,7 @@ def check_design(
 @design_app.command()
 def estimate(
     design: DesignName,
-    images: Annotated[int, typer.Option(min=64, help="Training images of the kernel regressions.")] = 1000,
+    images: Annotated[int, typer.Option(min=64, help="Training images of the kernel regressions.")] = 800,
     initialisations: Annotated[int, typer.Option(min=1, help="Beginnings that are averaged.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="For everything random.")] = 0,
     earlier: Annotated[

@@ -15,6 +15,7 @@ OTHERS = {
     "ntk_of_all": "the same, as if its parameters could learn from every image",
     "infinite_width": "infinite-width NTK on infinitely many kernels",
     "random_kernels": "random kernels, as many, single layer",
+    "short": "a training that has just begun, as it came out",
     "infinite_kernels": "random kernels, infinitely many, single layer",
     "lens": "the same backend behind a lens",
 }

@@ -129,12 +129,12 @@ def _figures(found: "Estimate", training_s: float) -> dict[str, Any]:
             "told_apart": round(told_apart(predictors.training_images, predictors.parameters)),
         },
         "seconds": {
-            "ntk": round(predictors.seconds["ntk"], 2),
+            "design": round(predictors.seconds["own"], 2),
             "references": round(predictors.seconds["references"], 2),
             "earlier": round(found.seconds["earlier"], 2),
             "training_at_least": round(training_s, 1),
         },
-        "part_of_training": round(predictors.seconds["ntk"] / training_s, 4),
+        "part_of_training": round(predictors.seconds["own"] / training_s, 4),
     }
 
 

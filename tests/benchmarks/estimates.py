@@ -134,7 +134,7 @@ def foretell_again(cells: Path, task: str, data: DataSet, images: int) -> None:
             predictors = predict(known[line["design"]], data, Settings(images=images, seed=line["seed"]))
             line["predictors"] = asdict(predictors)
             print(f"{line['design']}: foretold {predictors.ntk:.2f}, trained {line['accuracy']:.2f}", flush=True)
-    write_atomically(cells, "".join(json.dumps(line) + "\n" for line in lines).encode())
+            write_atomically(cells, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def random_kernels(task: str, kernels: int, data: DataSet, images: int, tested: int) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--only", type=int, nargs="+", help="places of the designs in their list")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, help="of each training; the shipped design's by default")
-    parser.add_argument("--images", type=int, default=1000, help="of the regressions")
+    parser.add_argument("--images", type=int, default=800, help="of the kernel regressions")
     parser.add_argument("--first", type=int, help="train on the first so many images only; to try the command")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell later than that")
     parser.add_argument("--random", action="store_true", help="five designs made up by chance instead")

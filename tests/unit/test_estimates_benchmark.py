@@ -33,7 +33,7 @@ def known(count=24):
         ntk = float(chance.uniform(60, 98))
         size = int(10 ** chance.uniform(3, 5))
         predictors = Predictors(
-            ntk, ntk, (ntk,), 97.0, ntk - 1, 97.5, 80.0, 0.4, 0.2, size, 64, CURVE, 100, {"ntk": 1.0}
+            ntk, ntk, (ntk,), 97.0, ntk - 1, ntk - 20, 97.5, 80.0, 0.4, 0.2, size, 64, CURVE, 100, {"own": 1.0}
         )
         found.append(Known(predictors, min(99.9, ntk + 1 + float(chance.standard_normal()))))
     return found

@@ -12,7 +12,6 @@ from labonn.training.estimate.earlier import earlier_designs, kept_predictors
 from labonn.training.estimate.predictors import Predictors, Settings
 
 CONFIDENCE = 0.9
-FEW_EARLIER = 4  # of fewer, another term would be learnt from noise
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,6 @@ def estimate_design(
     own_s = time.perf_counter() - began_s
     alone = settings.model_copy(update={"references": False})
     known = earlier_designs(lab_dir, design, data, alone, most=most_earlier, say=say)
-    correction = Correction(known, ("ntk", "drawn", "parameters") if len(known) >= FEW_EARLIER else ("ntk", "drawn"))
+    correction = Correction(known)
     seconds = {"design": own_s, "earlier": time.perf_counter() - began_s - own_s}
     return Estimate(correction.predict(predictors, CONFIDENCE), predictors, len(known), seconds)

@@ -7,13 +7,25 @@ import pytest
 from scipy.stats import binomtest
 
 from labonn.training.estimate import Correction, Known, Predictors
+from labonn.training.estimate.correction import ABOVE
 from labonn.training.estimate.curve import fit_curve
 
 CURVE = fit_curve([10, 20], [0.2, 0.1], 0.9)
 
 
+def single(ntk):
+    """Accuracy of a single layer where the regression says this, as is believed."""
+    return accuracy(odds(ntk) + ABOVE["drawn"])
+
+
+def begun(ntk):
+    return accuracy(odds(ntk) + ABOVE["short"])
+
+
 def predictors(ntk, parameters=50_000):
-    return Predictors(ntk, ntk, (ntk,), None, ntk, None, None, 0.4, 0.2, parameters, 120, CURVE, 100, {})
+    return Predictors(
+        ntk, ntk, (ntk,), None, single(ntk), begun(ntk), None, None, 0.4, 0.2, parameters, 120, CURVE, 100, {}
+    )
 
 
 def odds(accuracy):
@@ -51,6 +63,13 @@ def test_measurements_move_and_narrow_it_however_few():
     assert said.value == pytest.approx(accuracy(odds(95) + 0.5), abs=0.4)
     one = Correction([Known(predictors(95.0), 92.0)]).predict(predictors(95.0))
     assert 92.0 < one.value < 95.0
+
+
+def test_a_training_that_failed_does_not_speak_for_the_others():
+    known = drawn(20, np.random.default_rng(3))
+    failed = Known(predictors(85.0), 11.0)
+    said = [Correction(some).predict(predictors(95.0)).value for some in (known, [*known, failed])]
+    assert said[1] == pytest.approx(said[0], abs=0.5)
 
 
 def test_ninety_per_cent_are_ninety_per_cent():

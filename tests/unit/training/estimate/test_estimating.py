@@ -1,5 +1,7 @@
 """An estimate as a laboratory makes it: kept, corrected by what was trained there, refused where there is none."""
 
+from math import exp
+
 import pytest
 
 from labonn.data import DataSet, digits
@@ -8,6 +10,7 @@ from labonn.errors import ConfigError, RecordError
 from labonn.records import save_model
 from labonn.training.estimate import Settings, earlier_designs, estimate_design, predict
 from labonn.training.estimate import earlier as earlier_module
+from labonn.training.estimate.correction import ABOVE
 
 SETTINGS = Settings(images=120, initialisations=1)
 
@@ -50,7 +53,8 @@ def test_more_kernels_and_less_noise_are_told_apart(data):
 def test_it_is_kept_and_corrected_by_what_the_laboratory_trained(data, tmp_path, monkeypatch):
     first = estimate_design(tmp_path, design(4), data, SETTINGS)
     assert first.earlier == 0
-    both = sorted((first.predictors.ntk, first.predictors.random_kernels))
+    single = first.predictors.random_kernels
+    both = sorted((first.predictors.ntk, 100 / (1 + (100 - single) / single * exp(-ABOVE["drawn"]))))
     assert both[0] < first.accuracy.value < both[1]
     keep(tmp_path, design(4), 12.0)  # of itself nothing is learnt
     keep(tmp_path, design(2), 55.0)
