@@ -12,7 +12,7 @@ from labonn.training.estimate.curve import LearningCurve, fit_curve
 from labonn.training.estimate.references import drawn_features
 
 MOST_IMAGES = 5000
-MOST_UNKNOWNS = 4096  # of more features, no more images than these are asked
+MOST_UNKNOWNS = 2048  # of more features, no more images than these are asked
 HELD_OUT = 1250
 PENALTIES = tuple(10.0**exponent for exponent in range(-6, 1))
 
