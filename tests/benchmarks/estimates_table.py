@@ -149,10 +149,12 @@ def _drawn(known: Sequence[Known], cells: Sequence[Mapping[str, Any]]) -> list[s
         "| design | foretold | 90 % | trained |",
         "|---|---|---|---|",
     ]
-    for name, one in known_of(cells).items():
-        said = correction.predict(one.predictors)
+    said_of = {name: (one, correction.predict(one.predictors)) for name, one in known_of(cells).items()}
+    for name, (one, said) in said_of.items():
         lines.append(f"| {name} | {said.value:.1f} | {said.low:.1f} to {said.high:.1f} | {one.accuracy:.1f} |")
-    return [*lines, ""]
+    inside = sum(said.low <= one.accuracy <= said.high for one, said in said_of.values())
+    missed = float(np.mean([abs(said.value - one.accuracy) for one, said in said_of.values()]))
+    return [*lines, "", f"{inside} of {len(said_of)} inside their interval; {missed:.1f} points off on average.", ""]
 
 
 def draw(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
