@@ -113,7 +113,8 @@ def _task(task: str, own: Sequence[Mapping[str, Any]], known: Sequence[Known]) -
     lines = [
         f"### {task}",
         "",
-        f"`python -m tests.benchmarks.estimates {task}`, {dates[0]} to {dates[-1]}, {len(known)} designs,"
+        f"`python -m tests.benchmarks.estimates {task} --epochs {own[0]['epochs']}`, {dates[0]} to"
+        f" {dates[-1]}, {len(known)} designs,"
         f" {own[0]['epochs']} epochs of {own[0]['train']:,} images, seeds {sorted({one['seed'] for one in own})}, no"
         f" teacher; trained accuracies from {min(trained):.1f} to {max(trained):.1f} %. Each is foretold by a"
         f" correction that was fitted on the other {FOLDS - 1} of {FOLDS} parts. Cost, as part of the training's"
@@ -144,7 +145,7 @@ def _task(task: str, own: Sequence[Mapping[str, Any]], known: Sequence[Known]) -
 def _drawn(known: Sequence[Known], cells: Sequence[Mapping[str, Any]]) -> list[str]:
     correction = Correction(known, CANDIDATES[SHIPPED])
     lines = [
-        "Made up by chance, foretold, then trained:",
+        "Made up by chance, foretold, then trained (the same with `--random`):",
         "",
         "| design | foretold | 90 % | trained |",
         "|---|---|---|---|",
