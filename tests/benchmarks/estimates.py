@@ -144,16 +144,16 @@ def random_kernels(task: str, kernels: int, data: DataSet, images: int, tested: 
     both = torch.from_numpy(np.concatenate([train.images, test.images]))
     design = made(task, min(kernels, DRAWN_TOGETHER), 7, 4, (), 5)
     design = design.model_copy(update={"optic": design.optic.model_copy(update={"kind": "random"})})
-    product = torch.zeros(len(both), len(both), dtype=torch.float64)
+    product = torch.zeros(len(both), len(train), dtype=torch.float64)
     for first in range(0, kernels, DRAWN_TOGETHER):
         some = min(DRAWN_TOGETHER, kernels - first)
         features = drawn_features(design, both, some, seed=first)
-        product += (features @ features.T).double()
+        product += (features @ features[: len(train)].T).double()
     kernel = product.numpy()
-    kernel = kernel / np.mean(np.diagonal(kernel)) + 1.0
     count = len(train)
-    ridge = fit_kernel_ridge(kernel[:count, :count], one_hot(train.labels, design.classes))
-    right = ridge.predict(kernel[count:, :count]).argmax(1) == test.labels
+    kernel = kernel / np.mean(np.diagonal(kernel)) + 1.0
+    ridge = fit_kernel_ridge(kernel[:count], one_hot(train.labels, design.classes))
+    right = ridge.predict(kernel[count:]).argmax(1) == test.labels
     return {
         "task": task, "kernels": kernels, "images": count, "tested": len(test), "accuracy": 100 * float(right.mean()),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",

@@ -112,6 +112,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell later than that")
     parser.add_argument("--again", action="store_true", help="make cells that are there again, and compare")
     arguments = parser.parse_args()
+    if unknown := set(arguments.designs or ()) - set(DESIGNS[arguments.task]):
+        parser.error(f"--designs {unknown.pop()}: {arguments.task} has {', '.join(DESIGNS[arguments.task])}")
     os.environ.update(WAIT_WITHOUT_SPINNING)
     began_s = time.monotonic()
     cells = read_cells()
