@@ -32,7 +32,8 @@ class Order:
     Attributes
     ----------
     parts
-        (T, channels, taps, taps), non-negative: what each sub-aperture shall show.
+        (T, channels, taps, taps), non-negative: what each sub-aperture shall make of a point. Light convolves and a
+        network correlates, so it is the kernel turned by 180 degrees.
     model
         The id of the model that they are of.
     """
@@ -62,7 +63,7 @@ def order_of_model(folder: Path) -> Order:
         raise SimulationError(
             f"{folder}: kernels of {parts.shape}; masks need (tiles, colours, taps, taps), none negative"
         )
-    return Order(parts, model)
+    return Order(parts[..., ::-1, ::-1].copy(), model)
 
 
 def mount(bench: Path, folder: Path, masks: Path, model: str) -> Path:

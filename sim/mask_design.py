@@ -1,11 +1,13 @@
 r"""`python -m sim.mask_design BENCH --model MODEL --out DIR`: make the fixed optic of a trained model.
 
 One surface gives each colour a PSF of its own: its phase is 2 pi w(x) l0 / l, w in waves at the nominal wavelength l0.
-Gradient descent on w makes the power in the cells of every kernel, of all colours together, proportional to it:
+Gradient descent on w makes what the camera reads at every tap of a kernel, of all colours together, proportional to it:
 
-    loss = |c / sum c - k|^2 / |k|^2 - 0.1 log sum_K c,    c = cells of |A u A^T|^2 (Fraunhofer)
+    loss = |c / sum c - k|^2 / |k|^2 - 0.2 log sum_K c,    c = B |A u A^T|^2 B^T (Fraunhofer)
 
-with K the cells of the kernel itself, and c those of a margin around it as well, in which no light is wanted.
+with K the taps of the kernel itself, and c those of a margin around it as well, in which no light is wanted. B is what
+square pixels do: those of the scene and those of the camera are a tap wide, so that a tap reads the light around it
+under a triangle two taps wide.
 
 `DIR` is then a bench of its own: a copy of BENCH with these masks, a serial number, and the model's name in [optic].
 `python -m sim.mask_design WORLD --tap-um TAP` draws kernels instead, and puts the masks where the world file names
@@ -15,6 +17,7 @@ errors of their fabrication, is another matter.
 
 import argparse
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +33,7 @@ Array = NDArray[np.float64]
 _PER_TAP, _MARGIN = 4, 2
 _LEVELS_PER_WAVE = 16
 _MOST_WAVES = 12.0
-EFFICIENCY = 0.1  # weight of the light's logarithm
+EFFICIENCY = 0.2  # weight of the light's logarithm
 _STEPS_OF_PATCHES = 4  # waves that the patches of a start may differ by, and one
 
 
@@ -88,10 +91,10 @@ def design_masks(
     inside = torch.zeros(tiles)
     for _ in range(steps):
         colours = zip(transforms, ratios, strict=True)
-        cells = torch.stack([_cells(waves, each, ratio, taps + 2 * _MARGIN) for each, ratio in colours], dim=1)
-        light = cells.sum(dim=(1, 2, 3), keepdim=True)
-        inside = cells[:, :, kernel, kernel].sum(dim=(1, 2, 3))
-        miss = ((cells / light - wanted) ** 2).sum(dim=(1, 2, 3)) / (wanted**2).sum(dim=(1, 2, 3))
+        read_at = torch.stack([_read(waves, each, ratio, taps + 2 * _MARGIN) for each, ratio in colours], dim=1)
+        light = read_at.sum(dim=(1, 2, 3), keepdim=True)
+        inside = read_at[:, :, kernel, kernel].sum(dim=(1, 2, 3))
+        miss = ((read_at / light - wanted) ** 2).sum(dim=(1, 2, 3)) / (wanted**2).sum(dim=(1, 2, 3))
         loss = (miss - efficiency * inside.log()).sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -102,11 +105,20 @@ def design_masks(
     return found, inside.detach().numpy() / (len(lines_nm) * side**4)
 
 
-def _cells(waves: torch.Tensor, transform: torch.Tensor, ratio: float, window: int) -> torch.Tensor:
+def _read(waves: torch.Tensor, transform: torch.Tensor, ratio: float, window: int) -> torch.Tensor:
+    """What is read at each tap of a window, (T, window, window), of a scene of one pixel."""
     field = torch.polar(torch.ones_like(waves), 2 * np.pi * ratio * waves)
     focused = transform @ field @ transform.T
-    power = focused.real**2 + focused.imag**2
-    return power.reshape(len(waves), window, _PER_TAP, window, _PER_TAP).sum(dim=(2, 4))
+    pixels = _pixels(window)
+    return pixels @ (focused.real**2 + focused.imag**2) @ pixels.T
+
+
+@lru_cache(maxsize=4)
+def _pixels(window: int) -> torch.Tensor:
+    """How much of the light at each sample a tap reads, (window, window * _PER_TAP): a triangle two taps wide."""
+    at_tap = (np.arange(window * _PER_TAP) + 0.5) / _PER_TAP - 0.5
+    away = np.abs(at_tap - np.arange(window)[:, None])
+    return torch.tensor(np.maximum(0.0, 1.0 - away), dtype=torch.float32)
 
 
 def _transform(world: WorldFile, wavelength_nm: float, taps: int, tap_um: float) -> torch.Tensor:

@@ -77,8 +77,11 @@ class Frontend(nn.Module):
         return taps * (pair_mean.repeat_interleave(2, dim=0) / sums)
 
     def psfs(self) -> Tensor:
-        """What light does: the kernels, in each colour of unit sum or dark; in the shape of `kernels`."""
-        kernels = self.kernels()
+        """What light makes of a point: kernels turned by 180 degrees, in each colour of unit sum or dark.
+
+        Light convolves and the network correlates, hence the turn. In the shape of `kernels`.
+        """
+        kernels = self.kernels().flip(-2, -1)
         return kernels / kernels.sum(dim=(-2, -1), keepdim=True).clamp_min(1e-12)
 
     def ideal_tiles(self, images: Tensor) -> Tensor:

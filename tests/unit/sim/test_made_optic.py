@@ -3,6 +3,8 @@
 import h5py
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
 from labonn.instruments import read_bench
 from sim.errors import SimulationError
@@ -42,11 +44,15 @@ def test_the_new_bench_has_the_new_masks_and_says_for_which_model_they_were_made
         mount(POLY, folder, masks, "model-1")
 
 
-def test_kernels_of_a_model_are_taken_as_they_are(tmp_path):
+def test_light_convolves_so_the_kernels_of_a_model_are_turned(tmp_path):
     kernels = np.random.default_rng(0).random((4, 3, 5, 5))
     order = order_of_model(model_folder(tmp_path, kernels))
     assert order.model == "the-model"
-    assert np.array_equal(order.parts, kernels)
+    picture = np.zeros((1, 1, 9, 9), np.float32)
+    picture[0, 0, 4, 4] = 1
+    for part, kernel in zip(order.parts, kernels, strict=True):
+        correlated = functional.conv2d(torch.tensor(picture), torch.tensor(kernel[:1, None], dtype=torch.float32))
+        assert np.allclose(correlated[0, 0], part[0])  # what the network makes of a point
     assert order_of_model(model_folder(tmp_path, kernels[:, 0], "grey")).parts.shape == (4, 1, 5, 5)
     with pytest.raises(SimulationError, match="none negative"):
         order_of_model(model_folder(tmp_path, -kernels, "signed"))
