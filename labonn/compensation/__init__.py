@@ -8,7 +8,7 @@ from labonn.compensation.drift import Drift, Outlook
 from labonn.compensation.expectation import Expectation
 from labonn.compensation.gate import Answers, Decision, Gate, Verdict, decide
 from labonn.compensation.material import Captured, Lecture, Material
-from labonn.compensation.methods import CANDIDATES, Method, check_methods, steps_of
+from labonn.compensation.methods import CANDIDATES, Method, check_methods
 from labonn.compensation.movement import require_still
 from labonn.compensation.rematch import rematch
 from labonn.compensation.twin import Twin
@@ -45,6 +45,5 @@ __all__ = [
     "fit_twin",
     "rematch",
     "require_still",
-    "steps_of",
     "twin_of",
 ]

@@ -1,12 +1,14 @@
 """What a backend is re-matched on: features of captured maps, and of those that the optical twin predicts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from labonn.compensation.methods import RECIPES, Recipe, recipe_of
+from labonn.compensation.ridge_map import can_fold_in
 from labonn.compensation.twin_colour import AnyTwin
 from labonn.networks import Student
 from labonn.training import Teaching
@@ -41,6 +43,7 @@ class Lecture:
     teaching: Teaching
     student: Student
     overlap: float = 0.0  # weight of the overlap in the task's loss, where each pixel has a class
+    augmented: bool = False  # whether the student was trained on flipped or moved images, too
 
     @property
     def of_pixels(self) -> bool:
@@ -73,8 +76,17 @@ class Material:
     ) -> None:
         self.captured, self.lecture = captured, lecture
         self._twin, self._seed = twin, seed
-        self._fixed, _ = split_backend(backend)
+        self._fixed, layers = split_backend(backend)
+        self._solvable = lecture.augmented and can_fold_in(layers)
         self._predicted: Tensor | None = None
+
+    def recipe(self, method: str) -> Recipe:
+        """The recipe of a method, for this backend and these images."""
+        return recipe_of(method, of_pixels=self.lecture.of_pixels, solved=self._solvable)
+
+    def steps_of(self, method: str) -> int:
+        """How many steps a method takes; none where it only solves for its backend."""
+        return self.recipe(method).steps if method in RECIPES else 0
 
     @cached_property
     @torch.no_grad()
@@ -130,6 +142,18 @@ class Material:
         predicted[self.captured.indices] = self.features.to(predicted.dtype)
         self._predicted = predicted
         return self._predicted
+
+    @torch.no_grad()
+    def beside_simulated(self, *, twin: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        """Features of the captures, or of what the twin predicts, and those that the student expected of the images.
+
+        Both (n, F), in parts.
+        """
+        features = self.predicted if twin else self.features
+        indices = torch.arange(len(features)) if twin else self.captured.indices
+        frontend = self.lecture.student.frontend.eval()
+        for places in torch.split(torch.arange(len(features)), CHUNK_IMAGES):
+            yield features[places].float(), self._read(frontend(self.lecture.images[indices[places]]))
 
     def _read(self, maps: Tensor) -> Tensor:
         features: Tensor = self._fixed(maps)

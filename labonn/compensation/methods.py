@@ -27,6 +27,9 @@ class Recipe:
         Of Adam; the rate is the highest of its cycle.
     kernel_every
         Kernels are matched in every so many steps, and weigh as much more then.
+    solved
+        Whether to begin with the student as trained, whose first layer is solved for so that it makes of what it reads
+        now what it made of the simulated maps; or with the backend in use.
     """
 
     twin: bool
@@ -34,6 +37,7 @@ class Recipe:
     steps: int
     learning_rate: float
     kernel_every: int = 1
+    solved: bool = False
 
 
 # On a handful of captures a long training only memorises them; on the twin's maps, of the whole training set, it pays.
@@ -53,11 +57,20 @@ RECIPES: Mapping[str, Recipe] = {
 _STEPS_OF_PIXELS = {True: 600, False: 60}
 _RATE_OF_PIXELS = 1e-3
 _KERNEL_EVERY_OF_PIXELS = 4
+# A student that was trained on flipped and moved images forgets in a long training on images as they are what it had
+# learnt from the others. Its first layer is solved for, and little is left to train.
+_STEPS_OF_SOLVED, _RATE_OF_SOLVED = 1000, 1e-4
 
 
-def recipe_of(method: str, *, of_pixels: bool = False) -> Recipe:
-    """The recipe of a method, for images with a class, or of whose pixels each has one."""
+def recipe_of(method: str, *, of_pixels: bool = False, solved: bool = False) -> Recipe:
+    """The recipe of a method, for images with a class, or of whose pixels each has one.
+
+    `solved` asks for that of students whose first layer is better solved for than trained, where a method has one: on
+    many images.
+    """
     recipe = RECIPES[method]
+    if solved and (recipe.twin or method == "ceiling"):
+        return replace(recipe, solved=True, steps=_STEPS_OF_SOLVED, learning_rate=_RATE_OF_SOLVED)
     if not of_pixels:
         return recipe
     steps = 2 * _STEPS_OF_PIXELS[True] if method == "ceiling" else _STEPS_OF_PIXELS[recipe.twin]
@@ -79,8 +92,3 @@ def check_methods(methods: str) -> tuple[str, ...]:
         if name not in known:
             raise ConfigError(f"there is no compensation method {name!r}: known are {', '.join(known)}, or all")
     return chosen
-
-
-def steps_of(method: str, *, of_pixels: bool = False) -> int:
-    """How many steps a method takes; none where it solves for its backend."""
-    return recipe_of(method, of_pixels=of_pixels).steps if method in RECIPES else 0

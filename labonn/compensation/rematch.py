@@ -8,8 +8,8 @@ from itertools import count
 from torch import Tensor, nn
 
 from labonn.compensation.material import Material, split_backend
-from labonn.compensation.methods import Recipe, recipe_of
-from labonn.compensation.ridge_map import fit_ridge_map, fold_in
+from labonn.compensation.methods import Recipe
+from labonn.compensation.ridge_map import fit_ridge_map, fold_in, solve_first_layer
 from labonn.ntk import require_trainable_kernel
 from labonn.training import distillation_loss
 from labonn.training.fitting import fit, seeded
@@ -32,7 +32,9 @@ def rematch(
     method
         One of ``Method``. ``e2e``, ``kd`` and ``ntkd`` train on the captures alone; ``map`` solves for a linear map
         from captured to simulated features, which becomes part of the first layer; ``twin+...`` train on what the twin
-        predicts for the whole training set, and on the captures themselves.
+        predicts for the whole training set, and on the captures themselves. They begin with the backend in use; or,
+        where the student was trained on flipped or moved images and its backend begins fully connected, with the
+        student as trained, its first layer solved for (`Recipe.solved`).
     material
         Captures, twin, and what the teacher says.
     seed
@@ -48,10 +50,14 @@ def rematch(
         simulated = copy.deepcopy(material.lecture.student.backend)
         fold_in(fit_ridge_map(material.features, material.simulated), split_backend(simulated)[1])
         return simulated.eval()
-    matched = copy.deepcopy(backend)
-    if method != "none":
-        recipe = recipe_of(method, of_pixels=material.lecture.of_pixels)
-        _train(split_backend(matched)[1], recipe, material, seed, on_step)
+    if method == "none":
+        return copy.deepcopy(backend).eval()
+    recipe = material.recipe(method)
+    matched = copy.deepcopy(material.lecture.student.backend if recipe.solved else backend)
+    layers = split_backend(matched)[1]
+    if recipe.solved:
+        solve_first_layer(layers, material.beside_simulated(twin=recipe.twin))
+    _train(layers, recipe, material, seed, on_step)
     return matched.eval()
 
 

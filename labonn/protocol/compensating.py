@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.compensation import CANDIDATES, AnyTwin, Captured, Lecture, Material, Method, rematch, steps_of, twin_of
+from labonn.compensation import CANDIDATES, AnyTwin, Captured, Lecture, Material, Method, rematch, twin_of
 from labonn.compensation.material import split_backend
 from labonn.compensation.ridge_map import can_fold_in
 from labonn.protocol.progress import Step
@@ -102,7 +102,7 @@ def compensate(
             material.predict(step.advance)
     for method in wanted:
         if method not in backends:
-            with show(f"re-matching: {method}", steps_of(method, of_pixels=lecture.of_pixels)) as step:
+            with show(f"re-matching: {method}", material.steps_of(method)) as step:
                 backends[method] = rematch(backend, method, material, seed=seed, on_step=step.advance)
     return Compensated(twin, captured, backends, candidates, None if trusted else _warning(explained, len(shown)))
 

@@ -75,7 +75,8 @@ class Deployment:
         teaching = Teaching(
             self.teacher, images, labels, batch=self.design.training.batch, cache=cache, outputs=outputs
         )
-        return Lecture(images, teaching, self.student, self.design.training.overlap_weight)
+        training = self.design.training
+        return Lecture(images, teaching, self.student, training.overlap_weight, augmented=training.augments)
 
     def training_images(self) -> Tensor:
         """The training set's images, (N, C, H, W)."""
