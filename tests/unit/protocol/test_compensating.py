@@ -137,7 +137,8 @@ def test_a_twin_that_explains_little_is_not_relied_on_and_more_captures_are_aske
     monkeypatch.setattr(module, "rematch", lambda backend, method, *_, **__: asked.append(method) or backend)
     frontend = SimpleNamespace(kernels=lambda: torch.rand(4, 3, 3), maps_of=signed_maps)
     student = SimpleNamespace(frontend=frontend)
-    lecture = SimpleNamespace(images=torch.rand(20, 1, SIDE, SIDE), student=student, of_pixels=False)
+    images = torch.rand(20, 1, SIDE, SIDE)
+    lecture = SimpleNamespace(images=images, student=student, of_pixels=False, augmented=False)
     shown, tiles = np.arange(12), torch.rand(12, 4, SIDE, SIDE)
     found = compensate(steps, nn.Sequential(nn.Flatten()), lecture, shown, tiles, ("e2e",), seed=0)
     assert found.candidates == FALLBACK
