@@ -11,6 +11,7 @@ from labonn.report.figures.canvas import INK, NORMAL, SMALL, sheet, tidy
 from labonn.report.style import BLUE, GREY, VERMILLION
 
 MOST_WRITTEN_OUT = 99_999  # what a field has room for
+LONGEST_LEVEL = 4  # letters of a class's name that is written beside others
 
 
 def confusions(counts: NDArray[np.int64], classes: Sequence[str]) -> Figure:
@@ -37,6 +38,8 @@ def confusions(counts: NDArray[np.int64], classes: Sequence[str]) -> Figure:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(range(len(classes)), list(classes), size=SMALL)
     axes.tick_params(length=0)
+    if max(map(len, classes)) > LONGEST_LEVEL:
+        axes.tick_params(axis="x", labelrotation=90)
     axes.set_xlabel("answer", size=NORMAL)
     axes.set_ylabel("label", size=NORMAL)
     return figure

@@ -13,18 +13,16 @@ COLUMNS = 8
 
 
 def embedding(points: NDArray[Any], labels: NDArray[np.int64], classes: Sequence[str]) -> Figure:
-    """Draw images as points, (N, 2), each class in a colour of its own and with its name at its middle."""
-    figure = sheet(5.6, 5.2)
+    """Draw images as points, (N, 2), each class in a colour of its own, and their names beside them."""
+    figure = sheet(6.4, 5.2)
     axes = figure.subplots()
     tidy(axes)
     colours = {"cmap": "tab10", "vmin": 0, "vmax": 9} if len(classes) <= 10 else {"cmap": "turbo"}
-    axes.scatter(points[:, 0], points[:, 1], c=labels, s=3, alpha=0.5, **colours)
-    for label, name in enumerate(classes):
-        own = points[labels == label]
-        if len(own):
-            x, y = np.median(own, axis=0)
-            box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.75}
-            axes.text(x, y, name, ha="center", va="center", size=SMALL, color=INK, bbox=box)
+    drawn = axes.scatter(points[:, 0], points[:, 1], c=labels, s=3, alpha=0.5, **colours)
+    there = np.unique(labels)
+    handles = drawn.legend_elements(num=list(there), alpha=1.0)[0]
+    names = [classes[label] for label in there]
+    axes.legend(handles, names, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=SMALL)
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")
     return figure
