@@ -204,7 +204,8 @@ def _make_in_place(options: argparse.Namespace) -> int:
         kernels = drawn_kernels(pairs, channels, options.taps, options.seed)
     else:
         kernels = np.asarray(np.load(options.kernels)["kernels"], np.float64)
-    waves, shares = design_masks(world, halves(kernels), options.tap_um, options.steps, options.seed)
+    parts = halves(kernels)[..., ::-1, ::-1].copy()  # light convolves
+    waves, shares = design_masks(world, parts, options.tap_um, options.steps, options.seed)
     write_masks(path, waves, _LEVELS_PER_WAVE)
     np.savez_compressed(path.with_suffix("").with_suffix(".kernels.npz"), kernels=kernels)
     print(f"{path}: {_said(waves, shares)}")
