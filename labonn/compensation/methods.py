@@ -59,7 +59,7 @@ _RATE_OF_PIXELS = 1e-3
 _KERNEL_EVERY_OF_PIXELS = 4
 # A student that was trained on flipped and moved images forgets in a long training on images as they are what it had
 # learnt from the others. Its first layer is solved for, and little is left to train.
-_STEPS_OF_SOLVED, _RATE_OF_SOLVED = 1000, 1e-4
+_STEPS_OF_SOLVED, _RATE_OF_SOLVED = 1000, 3e-4
 
 
 def recipe_of(method: str, *, of_pixels: bool = False, solved: bool = False) -> Recipe:
