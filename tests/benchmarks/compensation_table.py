@@ -50,8 +50,8 @@ def table(task: Task, cells: Cells) -> str:
             f"`python -m tests.benchmarks.compensation {task.name} --work DIR`, {last}; all {task.test:,} test images"
             " as captured in virtual time; seeds of world and training alike; mean +- standard deviation, in brackets"
             f" over how many seeds. {TOLD[task.measure]} The ceiling is a backend trained with KD on as many labelled"
-            " captures as are said. Twin methods use no labels of captures; e2e, kd and ntkd do. No fit saw a test"
-            " image. `-random` is the same bench with an optic for drawn kernels.",
+            " captures as are said, by the recipe of twin+kd. Twin methods use no labels of captures; e2e, kd and ntkd"
+            " do. No fit saw a test image. `-random` is the same bench with an optic for drawn kernels.",
             "",
         ]
         for bench in dict.fromkeys(name.split("/")[0] for name in cells):
@@ -170,6 +170,8 @@ def _bench(bench: str, cells: Cells) -> list[str]:
     ]
     for method, name in NAMES.items():
         columns = [_column(cells, bench, method, count) for count in counts]
+        if not any(columns):
+            continue
         lines.append(f"| {name} | {' | '.join(_said(column) for column in columns)} |")
         lines.append(f"| | {' | '.join(_returned(column, none, simulated) for column in columns)} |")
     return [*lines, ""]
