@@ -144,15 +144,18 @@ class Material:
         return self._predicted
 
     @torch.no_grad()
-    def beside_simulated(self, *, twin: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def beside_simulated(
+        self, *, twin: bool, on_part: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Features of the captures, or of what the twin predicts, and those that the student expected of the images.
 
-        Both (n, F), in parts.
+        Both (n, F), in parts; `on_part` is called before each.
         """
         features = self.predicted if twin else self.features
         indices = torch.arange(len(features)) if twin else self.captured.indices
         frontend = self.lecture.student.frontend.eval()
         for places in torch.split(torch.arange(len(features)), CHUNK_IMAGES):
+            on_part()
             yield features[places].float(), self._read(frontend(self.lecture.images[indices[places]]))
 
     def _read(self, maps: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ def rematch(
     *,
     seed: int,
     on_step: Callable[[], None] = lambda: None,
+    on_part: Callable[[], None] = lambda: None,
 ) -> nn.Module:
     """Fine-tune a copy of the backend by one method.
 
@@ -41,6 +42,8 @@ def rematch(
         For everything random.
     on_step
         Called after each step.
+    on_part
+        Called with each part of the images that a layer is solved for.
 
     Returns
     -------
@@ -56,7 +59,7 @@ def rematch(
     matched = copy.deepcopy(material.lecture.student.backend if recipe.solved else backend)
     layers = split_backend(matched)[1]
     if recipe.solved:
-        solve_first_layer(layers, material.beside_simulated(twin=recipe.twin))
+        solve_first_layer(layers, material.beside_simulated(twin=recipe.twin, on_part=on_part))
     _train(layers, recipe, material, seed, on_step)
     return matched.eval()
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -103,7 +104,8 @@ def compensate(
     for method in wanted:
         if method not in backends:
             with show(f"re-matching: {method}", material.steps_of(method)) as step:
-                backends[method] = rematch(backend, method, material, seed=seed, on_step=step.advance)
+                solving = partial(step.say, "solving for the first layer")
+                backends[method] = rematch(backend, method, material, seed=seed, on_step=step.advance, on_part=solving)
     return Compensated(twin, captured, backends, candidates, None if trusted else _warning(explained, len(shown)))
 
 
