@@ -56,7 +56,7 @@ RECIPES: Mapping[str, Recipe] = {
 # for carvana-poly, and 0.95 s with its kernel.
 _STEPS_OF_PIXELS = {True: 600, False: 60}
 _RATE_OF_PIXELS = 1e-3
-_KERNEL_EVERY_OF_PIXELS = 4
+_KERNEL_EVERY = 4  # of images with masks, and of large backends that are solved for
 # A student that was trained on flipped and moved images forgets in a long training on images as they are what it had
 # learnt from the others. Its first layer is solved for, and little is left to train.
 _STEPS_OF_SOLVED, _RATE_OF_SOLVED = 1000, 3e-4
@@ -70,12 +70,13 @@ def recipe_of(method: str, *, of_pixels: bool = False, solved: bool = False) -> 
     """
     recipe = RECIPES[method]
     if solved and (recipe.twin or method == "ceiling"):
-        return replace(recipe, solved=True, steps=_STEPS_OF_SOLVED, learning_rate=_RATE_OF_SOLVED)
+        short = replace(recipe, steps=_STEPS_OF_SOLVED, learning_rate=_RATE_OF_SOLVED)
+        return replace(short, solved=True, kernel_every=_KERNEL_EVERY)
     if not of_pixels:
         return recipe
     steps = 2 * _STEPS_OF_PIXELS[True] if method == "ceiling" else _STEPS_OF_PIXELS[recipe.twin]
     rate = min(recipe.learning_rate, _RATE_OF_PIXELS)
-    return replace(recipe, steps=steps, learning_rate=rate, kernel_every=_KERNEL_EVERY_OF_PIXELS)
+    return replace(recipe, steps=steps, learning_rate=rate, kernel_every=_KERNEL_EVERY)
 
 
 def check_methods(methods: str) -> tuple[str, ...]:
