@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from labonn.compensation.methods import RECIPES, Recipe, recipe_of
-from labonn.compensation.ridge_map import can_fold_in
+from labonn.compensation.ridge_map import can_solve
 from labonn.compensation.twin_colour import AnyTwin
 from labonn.networks import Student
 from labonn.training import Teaching
@@ -77,7 +77,7 @@ class Material:
         self.captured, self.lecture = captured, lecture
         self._twin, self._seed = twin, seed
         self._fixed, layers = split_backend(backend)
-        self._solvable = lecture.augmented and can_fold_in(layers)
+        self._solvable = lecture.augmented and can_solve(layers)
         self._predicted: Tensor | None = None
 
     def recipe(self, method: str) -> Recipe:

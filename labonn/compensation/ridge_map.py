@@ -10,6 +10,7 @@ from labonn.errors import TrainingError
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # tried, relative to the mean eigenvalue of the features' Gram
 RIDGE = 1e-3  # of a layer that is solved for on many images, likewise
+MOST_FEATURES = 8192  # of a layer that is solved for: their Gram matrix takes 0.5 GB
 _FOLDS = 4
 
 
@@ -50,6 +51,12 @@ def can_fold_in(layers: nn.Sequential) -> bool:
     return isinstance(layers[0], nn.Linear)
 
 
+def can_solve(layers: nn.Sequential) -> bool:
+    """Whether a backend's first layer is one to be solved for: fully connected, of no more than MOST_FEATURES."""
+    first = layers[0]
+    return isinstance(first, nn.Linear) and first.in_features <= MOST_FEATURES
+
+
 def fold_in(ridge_map: RidgeMap, layers: nn.Sequential) -> None:
     """Let a backend's first layer read captured features: W (X M + m) + b = (W M^T) X + (W m + b).
 
@@ -70,8 +77,8 @@ def solve_first_layer(layers: nn.Sequential, pairs: Iterable[tuple[Tensor, Tenso
     r"""Let a backend's first layer make of new features what it made of the old ones, as nearly as a line can.
 
     With x the new features and y = W f + b what the layer made of the old ones, less their means, over all images:
-    W' = (sum y x^T) (sum x x^T + lambda)^-1, with lambda a thousandth of the mean eigenvalue: a third of that or three
-    times it changed nothing where there are many more images than features.
+    W' = (sum y x^T) (sum x x^T + lambda)^-1, with lambda a thousandth of the mean eigenvalue: a tenth of that
+    changed nothing where there are ten times as many images as features.
 
     Parameters
     ----------

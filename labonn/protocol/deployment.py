@@ -201,7 +201,7 @@ class Deployment:
             lab.figure(
                 "point spread functions",
                 figures.kernels(signed, self.psf_target),
-                "What the optic was made for: what is subtracted, and below it the two halves.",
+                "What is subtracted, and below it the two halves that the optic was made for, turned by 180 degrees.",
             )
         lab.figure(
             "a frame and its tiles",

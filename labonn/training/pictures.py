@@ -70,7 +70,7 @@ def pictures_of(
         _picture(
             "kernels",
             "Kernels and PSFs",
-            "What is subtracted, and below it the point spread functions of the two halves.",
+            "What is subtracted, and below it the point spread functions of the two halves, turned by 180 degrees.",
             figures.kernels(signed, psfs),
         ),
         _picture(

@@ -13,7 +13,7 @@ from torch import nn
 from labonn.compensation import Captured, Lecture, Material, answers_of, check_methods, fit_twin, rematch
 from labonn.compensation.material import split_backend
 from labonn.compensation.methods import RECIPES, recipe_of
-from labonn.compensation.ridge_map import fit_ridge_map, fold_in, solve_first_layer
+from labonn.compensation.ridge_map import MOST_FEATURES, can_solve, fit_ridge_map, fold_in, solve_first_layer
 from labonn.errors import ConfigError, TrainingError
 from labonn.ntk import Readouts
 from labonn.optics import signed_maps
@@ -247,6 +247,9 @@ def test_a_layer_that_is_solved_for_makes_of_new_features_what_it_made_of_the_ol
     solve_first_layer(layers, zip(torch.split(new, 150), torch.split(old, 150), strict=True))
     np.testing.assert_allclose(layers(new).detach(), before, atol=0.02)
     assert torch.equal(layers[2].weight, last)
+    assert can_solve(layers)
+    assert not can_solve(nn.Sequential(nn.Linear(MOST_FEATURES + 1, 1, device="meta")))
+    assert not can_solve(nn.Sequential(nn.Conv2d(1, 1, 1)))
 
 
 def test_students_of_flipped_or_moved_images_begin_as_trained_with_a_first_layer_that_is_solved_for():
