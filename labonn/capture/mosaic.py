@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.ndimage import convolve
 
-from labonn.capture.tap_cells import tap_cells
+from labonn.capture.tap_cells import check_on_sensor, pixel_shares
+from labonn.instruments import COLOURS
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -64,22 +64,38 @@ class Mosaic:
         near = convolve(mask, kernel, mode="constant")
         return np.asarray(convolve(frame * mask, kernel, mode="constant") / near, np.float32)
 
-    def cells(
-        self, affine: Doubles, image_shape: tuple[int, int], frame_shape: tuple[int, ...], colour: str
-    ) -> sparse.csr_array:
-        """Share of each pixel of one colour in the mean over each tap's cell; otherwise as `tap_cells`.
+    def pixel_shares(
+        self, affine: Doubles, image_shape: tuple[int, int], frame_shape: tuple[int, ...], unmixing: Doubles
+    ) -> tuple[NDArray[np.intp], Doubles]:
+        """Which pixels have a share in each tap of each colour, unmixed; otherwise as `tap_cells.pixel_shares`.
 
         A pixel stands for the 2 x 2 about it, so that a cell's middle is where it should be, however its edges lie.
+
+        Parameters
+        ----------
+        affine
+            Of one tile's colours, (C, 2, 3).
+        image_shape, frame_shape
+            As there.
+        unmixing
+            How much of the mean of each filter's pixels makes a colour, (C, F).
         """
-        places = self.places(colour)
-        rows, columns, shares = [], [], []
-        for down, right in places:
-            shape = (len(range(down, frame_shape[0], 2)), len(range(right, frame_shape[1], 2)))
-            found = tap_cells(on_grid(affine, (down, right)), image_shape, shape).tocoo()
-            at_row, at_column = np.divmod(found.col.astype(np.int64), shape[1])
-            rows.append(found.row)
-            columns.append((2 * at_row + down) * frame_shape[1] + 2 * at_column + right)
-            shares.append(found.data / len(places))
-        size = (len(affine) * image_shape[0] * image_shape[1], frame_shape[0] * frame_shape[1])
-        entries = (np.concatenate(shares), (np.concatenate(rows), np.concatenate(columns)))
-        return sparse.csr_array(sparse.coo_array(entries, shape=size))
+        pixels, shares = [], []
+        for (down, right), colour in zip(PLACES, self.filters, strict=True):
+            shape = self._grid((down, right), frame_shape)
+            found, share = pixel_shares(on_grid(affine, (down, right)), image_shape, shape)
+            at_row, at_column = np.divmod(found, shape[1])
+            pixels.append((2 * at_row + down) * frame_shape[1] + 2 * at_column + right)
+            of_filter = unmixing[:, COLOURS.index(colour)] / self.filters.count(colour)
+            shares.append(share * of_filter[:, None, None])
+        return np.concatenate(pixels, axis=-1), np.concatenate(shares, axis=-1)
+
+    def check_on_sensor(self, affine: Doubles, image_shape: tuple[int, int], frame_shape: tuple[int, ...]) -> None:
+        """Refuse cells (T, 2, 3) that lack pixels of some filter, as `tap_cells.check_on_sensor` does."""
+        for place in PLACES:
+            check_on_sensor(on_grid(affine, place), image_shape, self._grid(place, frame_shape))
+
+    @staticmethod
+    def _grid(place: tuple[int, int], frame_shape: tuple[int, ...]) -> tuple[int, int]:
+        """Shape of every second pixel from a place on."""
+        return len(range(place[0], frame_shape[0], 2)), len(range(place[1], frame_shape[1], 2))

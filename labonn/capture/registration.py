@@ -6,7 +6,7 @@ from scipy import sparse
 
 from labonn.capture.calibration import Calibration
 from labonn.capture.mosaic import Mosaic
-from labonn.capture.tap_cells import tap_cells
+from labonn.capture.tap_cells import check_on_sensor, pixel_shares
 from labonn.errors import CalibrationError
 from labonn.instruments import COLOURS
 
@@ -51,14 +51,7 @@ class Registration:
                 " check that the phase pattern on the SLM is the one of this model"
             )
         self.calibration = calibration
-        cells = _cells(calibration)
-        per_tile = calibration.image_shape[0] * calibration.image_shape[1]
-        unit = np.repeat(1 / calibration.gain, per_tile)
-        weights = sparse.diags_array(unit) @ cells @ sparse.diags_array(1 / calibration.flat.ravel().astype(np.float64))
-        offset = weights @ calibration.dark.ravel().astype(np.float64)
-        offset += np.repeat(calibration.background / calibration.gain, per_tile)
-        self._weights = sparse.csr_array(weights, dtype=np.float32)
-        self._offset = offset.astype(np.float32)
+        self._weights, self._offset = _weights_and_offset(calibration)
 
     def tiles(self, frame: NDArray[np.uint16] | Floats) -> Floats:
         """Optical maps of one frame, in the student's units.
@@ -85,20 +78,41 @@ def named(place: tuple[int, ...]) -> str:
     return f"tile {place[0]}" if len(place) == 1 else f"tile {place[0]}, colour {COLOURS[place[1]]}"
 
 
-def _cells(calibration: Calibration) -> sparse.csr_array:
-    """Share of each pixel in each cell, (T h w, H W), in colour (T C h w, H W)."""
-    affine, image_shape, frame_shape = calibration.affine, calibration.image_shape, calibration.dark.shape
-    if not calibration.colours:
-        return tap_cells(affine, image_shape, frame_shape)
-    colours = []
-    for colour, shares in enumerate(calibration.unmixing):
-        own = affine[:, colour]
-        if not calibration.filters:
-            colours.append(tap_cells(own, image_shape, frame_shape))
-            continue
-        mosaic = Mosaic(calibration.filters)
-        of_filters = (mosaic.cells(own, image_shape, frame_shape, one) for one in COLOURS)
-        colours.append(sum(share * cells for share, cells in zip(shares, of_filters, strict=True)))
-    by_colour = np.arange(affine.shape[0] * affine.shape[1] * image_shape[0] * image_shape[1])
-    by_tile = by_colour.reshape(affine.shape[1], affine.shape[0], -1).swapaxes(0, 1).ravel()
-    return sparse.csr_array(sparse.vstack(colours, format="csr"))[by_tile]
+def _weights_and_offset(calibration: Calibration) -> tuple[sparse.csr_array, Floats]:
+    """W, (T [C] h w, H W), and o, (T [C] h w)."""
+    _check_on_sensor(calibration)
+    dark, flat = (plane.ravel().astype(np.float64) for plane in (calibration.dark, calibration.flat))
+    data, indices, counts, offsets = [], [], [], []
+    for tile, gain in enumerate(calibration.gain):  # by tile, whose entries a processor keeps near
+        pixels, shares = _pixel_shares(calibration, tile)
+        used = shares != 0
+        count, places = used.sum(axis=-1), pixels[used]
+        per_unit = (shares / gain[..., None, None])[used] / flat[places]
+        backgrounds = np.broadcast_to((calibration.background[tile] / gain)[..., None], count.shape)
+        begins = np.cumsum(count) - count.ravel()
+        offsets.append(np.add.reduceat(per_unit * dark[places], begins) + backgrounds.ravel())
+        data.append(per_unit.astype(np.float32))
+        indices.append(places.astype(np.int32))
+        counts.append(count.ravel())
+    begins = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    kind = np.int32 if begins[-1] <= np.iinfo(np.int32).max else np.int64  # scipy wants both kinds alike
+    parts = np.concatenate(data), np.concatenate(indices).astype(kind, copy=False), begins.astype(kind)
+    weights = sparse.csr_array(parts, shape=(len(begins) - 1, dark.size))
+    return weights, np.concatenate(offsets).astype(np.float32)
+
+
+def _pixel_shares(calibration: Calibration, tile: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Which pixels make each cell of a tile, and how much of each: ([C or 1,] h w, K)."""
+    places, image_shape, frame_shape = calibration.affine[tile], calibration.image_shape, calibration.dark.shape
+    if calibration.filters:
+        return Mosaic(calibration.filters).pixel_shares(places, image_shape, frame_shape, calibration.unmixing)
+    return pixel_shares(places.reshape(-1, 2, 3), image_shape, frame_shape)
+
+
+def _check_on_sensor(calibration: Calibration) -> None:
+    image_shape, frame_shape = calibration.image_shape, calibration.dark.shape
+    for places in [calibration.affine] if calibration.affine.ndim == 3 else calibration.affine.swapaxes(0, 1):
+        if calibration.filters:
+            Mosaic(calibration.filters).check_on_sensor(places, image_shape, frame_shape)
+        else:
+            check_on_sensor(places, image_shape, frame_shape)

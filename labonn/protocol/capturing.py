@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labonn.capture import Calibration, CaptureCounts, CapturedImage, Registration, capture
+from labonn.capture import Calibration, CaptureCounts, CapturedImage, capture
 from labonn.records.disk import sha256_of
 from labonn.records.earlier import TAKEN
 from labonn.records.runs import CapturedWith
@@ -63,7 +63,7 @@ def capture_group(
         missing = np.flatnonzero(~known)
         if missing.size:
             shown = images[missing] if known.any() else images
-            for shot in capture(lab.bench, shown, Registration(calibration), keep_frames=True, counts=counts):
+            for shot in capture(lab.bench, shown, lab.registration(calibration), keep_frames=True, counts=counts):
                 index = int(missing[shot.index])
                 tiles[index] = shot.tiles
                 record_shot(lab, group, index, images[index], shot, every_frame=keep_frames)

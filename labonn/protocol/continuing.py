@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labonn.capture import Calibration, CaptureCounts, Registration, capture
+from labonn.capture import Calibration, CaptureCounts, capture
 from labonn.capture.sameness import Sameness, compare
 from labonn.errors import CalibrationError, InstrumentError, InterlockTripped, RecordError
 from labonn.protocol.capturing import record_shot
@@ -149,7 +149,7 @@ class Continuation:
         before = self._some_captures()
         # A display has settled to 99 %: what was shown before a frame is in it, and is shown again, too.
         pictures = np.stack([before["shown_before"], before["shown"]], axis=1).reshape(-1, *calibration.picture_shape)
-        registration, again = Registration(calibration), []
+        registration, again = lab.registration(calibration), []
         with lab.step("seeing whether the bench is the same", total=2 * len(pictures)) as step:
             if pattern_rad is not None:
                 lab.bench.slm.show(pattern_rad)

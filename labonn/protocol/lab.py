@@ -19,7 +19,7 @@ from labonn.records.runs import FRAMES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from labonn.capture import Calibration
+    from labonn.capture import Calibration, Registration
     from labonn.instruments import Bench, BenchConfig
     from labonn.protocol.continuing import Continuation
     from labonn.records.earlier import EarlierRun
@@ -57,6 +57,7 @@ class Lab:
         """The release that this run has made, if it has."""
         self.calibrations: list[tuple[Calibration, Path]] = []
         """Those that captures were made with, and their files in the run's folder."""
+        self._registration: Registration | None = None
         self._screen = screen
         self._earlier = earlier
         self._continuation: Continuation | None = None
@@ -109,6 +110,20 @@ class Lab:
 
             self._continuation = Continuation(self._earlier)
         return self._continuation
+
+    def registration(self, calibration: "Calibration") -> "Registration":
+        """What cuts frames into tiles; kept for the next captures by the same calibration: in colour it takes seconds.
+
+        Raises
+        ------
+        CalibrationError
+            As `labonn.capture.Registration` does.
+        """
+        if self._registration is None or self._registration.calibration is not calibration:
+            from labonn.capture import Registration
+
+            self._registration = Registration(calibration)
+        return self._registration
 
     def say(self, text: str) -> None:
         """Tell the operator, and the log."""

@@ -8,7 +8,6 @@ from scipy.ndimage import gaussian_filter
 
 from labonn.capture import Registration
 from labonn.capture.mosaic import Mosaic
-from labonn.capture.tap_cells import tap_cells
 
 from .test_registration import affine_of, calibration
 
@@ -59,11 +58,12 @@ def test_the_mean_of_a_plane_over_a_cell_s_pixels_of_one_colour_is_its_value_at_
     affine = affine_of(per_tap, 0.5, (y, x))
     rows, columns = np.mgrid[0:90, 0:100]
     plane = 100 + slope[0] * rows + slope[1] * columns
-    cells = Mosaic(filters).cells(affine, (8, 8), SHAPE, colour)
-    only_it = np.where(Mosaic(filters).mask(colour, SHAPE), plane, np.nan).ravel()
-    found = (cells @ np.nan_to_num(only_it)).reshape(8, 8)
-    np.testing.assert_allclose(cells.sum(axis=1), 1)
-    assert not (cells.sum(axis=0) > 0)[np.isnan(only_it)].any(), "pixels of other colours have no share"
+    of_it = np.array([["RGB".index(colour) == filter_ for filter_ in range(3)]], np.float64)
+    pixels, shares = Mosaic(filters).pixel_shares(affine, (8, 8), SHAPE, of_it)
+    found = (shares * plane.ravel()[pixels]).sum(axis=-1).reshape(8, 8)
+    np.testing.assert_allclose(shares.sum(axis=-1), 1)
+    others = ~Mosaic(filters).mask(colour, SHAPE).ravel()
+    assert not others[pixels[shares > 0]].any(), "pixels of other colours have no share"
     tap = np.arange(8) - 3.5
     at = np.einsum("ij,jkl->ikl", affine[0], np.stack([*np.meshgrid(tap, tap, indexing="ij"), np.ones((8, 8))]))
     # As for grey cells, with pixels of twice the side.
@@ -74,7 +74,10 @@ def test_the_mean_of_a_plane_over_a_cell_s_pixels_of_one_colour_is_its_value_at_
 def test_a_mosaic_of_an_odd_frame_has_all_its_pixels() -> None:
     masks = [Mosaic("GRBG").mask(colour, (7, 9)) for colour in "RGB"]
     assert (sum(mask.astype(int) for mask in masks) == 1).all()
-    assert tap_cells(affine_of(2.0, 0.0, (3, 4)), (2, 2), (7, 9)).shape == (4, 63)
+    affine = affine_of(2.0, 0.0, (3, 4))
+    pixels, shares = Mosaic("GRBG").pixel_shares(affine, (2, 2), (7, 9), np.ones((1, 3)))
+    assert pixels.shape == shares.shape
+    assert 0 <= pixels.min() <= pixels.max() < 63
 
 
 def test_tiles_in_colour_are_unmixed_each_at_its_own_place() -> None:

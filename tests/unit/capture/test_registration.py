@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labonn.capture import Calibration, Registration
-from labonn.capture.tap_cells import tap_cells
+from labonn.capture.tap_cells import check_on_sensor, pixel_shares
 from labonn.errors import CalibrationError
 
 
@@ -44,7 +44,8 @@ def test_the_mean_of_a_plane_over_a_cell_is_its_value_at_the_cell_s_centre(
     affine = affine_of(per_tap, angle_deg, (y, x))
     rows, columns = np.mgrid[0:90, 0:100]
     plane = 100 + slope[0] * rows + slope[1] * columns
-    found = (tap_cells(affine, (8, 8), plane.shape) @ plane.ravel()).reshape(8, 8)
+    pixels, shares = pixel_shares(affine, (8, 8), plane.shape)
+    found = (shares * plane.ravel()[pixels]).sum(axis=-1).reshape(8, 8)
     tap = np.arange(8) - 3.5
     at = np.einsum("ij,jkl->ikl", affine[0], np.stack([*np.meshgrid(tap, tap, indexing="ij"), np.ones((8, 8))]))
     # Area weights are exact for a constant along each pixel; within one, a plane differs from its value in the middle.
@@ -53,9 +54,9 @@ def test_the_mean_of_a_plane_over_a_cell_is_its_value_at_the_cell_s_centre(
 
 
 def test_shares_sum_to_one_and_each_pixel_s_area_is_shared_out() -> None:
-    cells = tap_cells(affine_of(7.5, 0.0, (44.3, 49.9)), (8, 8), (90, 100))
-    np.testing.assert_allclose(cells.sum(axis=1), 1)
-    covered = cells.sum(axis=0).reshape(90, 100) * 7.5**2
+    pixels, shares = pixel_shares(affine_of(7.5, 0.0, (44.3, 49.9)), (8, 8), (90, 100))
+    np.testing.assert_allclose(shares.sum(axis=-1), 1)
+    covered = np.bincount(pixels.ravel(), shares.ravel(), 9000).reshape(90, 100) * 7.5**2
     np.testing.assert_allclose(covered[20:68, 26:74], 1, err_msg="neighbouring cells meet without gap or overlap")
     assert covered.sum() == pytest.approx((8 * 7.5) ** 2)
 
@@ -76,7 +77,9 @@ def test_undoes_dark_flat_gain_and_background() -> None:
 def test_a_tile_outside_the_sensor_is_named() -> None:
     inside, outside = affine_of(7.5, 0.0, (40, 50)), affine_of(7.5, 0.0, (40, 75))
     with pytest.raises(CalibrationError, match="tile 1 lies partly outside"):
-        tap_cells(np.concatenate([inside, outside]), (8, 8), (90, 100))
+        check_on_sensor(np.concatenate([inside, outside]), (8, 8), (90, 100))
+    with pytest.raises(CalibrationError, match="tile 0 lies partly outside"):
+        Registration(calibration(affine=outside))
 
 
 def test_a_frame_of_another_camera_is_refused() -> None:
