@@ -31,14 +31,15 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     """Calibrate, capture, refit the twin, re-match the backend, pass the gate, release."""
     methods = check_methods(parameters.methods)
     release, network, backend = in_use(lab)
+    with lab.step("preparing the teacher's answers") as step:
+        lecture = network.lecture(cache_of(lab), step.say)
+        lecture.teaching.kernel()  # kept since the deployment
     calibration = network.calibrate(lab)
 
     # Captures for the fit, without labels; twin+ntkd and twin+kd are fitted side by side.
     train = network.data.train
     shown = pick(train, parameters.captures, parameters.seed)
     tiles = network.capture(lab, "fit", train.images[shown], calibration)
-    with lab.step("preparing the teacher's answers"):
-        lecture = network.lecture(cache_of(lab))
     fitted = compensate(lab.step, backend, lecture, shown, tiles, methods, seed=parameters.seed)
 
     # Captures for the gate, with labels, which no fit has seen: as many as it needs to decide.

@@ -54,6 +54,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     lab.note("model", model)
     network, known = load_deployment(lab.folder, model), describe(lab, model)
     measure, test = design.measure, data.test.first(parameters.evaluation_images)
+    with lab.step("preparing the teacher's answers") as step:  # for the recalibrations to come, which find them kept
+        network.lecture(cache_of(lab), step.say).teaching.kernel()
 
     calibration = network.calibrate(lab)
     examples = network.capture(lab, "examples", test.images[:EXAMPLES], calibration)

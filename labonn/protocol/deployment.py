@@ -1,7 +1,7 @@
 """A trained network and the bench it stands on: how it is stored, found again, captured through and released."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,12 +68,15 @@ class Deployment:
         told = (self.psf_target,) if self.pattern_rad is None else (self.pattern_rad, self.psf_target)
         return optics_hash(*told)
 
-    def lecture(self, cache: Path) -> Lecture:
-        """The training set, and what the teacher says of it; its answers and its kernel are kept in the cache."""
+    def lecture(self, cache: Path, say: Callable[[str], None] = lambda text: None) -> Lecture:
+        """The training set, and what the teacher says of it; its answers and its kernel are kept in the cache.
+
+        The kernel is computed when it is first asked for, in colour for many minutes; `say` is told how far it is.
+        """
         images, labels = self.training_images(), torch.from_numpy(self.data.train.labels)
         outputs = kernel_outputs_of(self.design)
         teaching = Teaching(
-            self.teacher, images, labels, batch=self.design.training.batch, cache=cache, outputs=outputs
+            self.teacher, images, labels, batch=self.design.training.batch, cache=cache, say=say, outputs=outputs
         )
         training = self.design.training
         return Lecture(images, teaching, self.student, training.overlap_weight, augmented=training.augments)
