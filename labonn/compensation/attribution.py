@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from labonn.compensation.departures import Anatomy, FocusSeries, Place, dissect, line_of
+from labonn.compensation.departures import Anatomy, FocusSeries, Place, dissect, line_of, slopes
 from labonn.compensation.twin import Twin
 from labonn.compensation.twin_basis import TAPS, Part
 from labonn.compensation.twin_colour import AnyTwin, own_first, parts_of, put_together
@@ -27,7 +27,7 @@ CHROMATIC: tuple[Fault, ...] = get_args(Fault)[-4:]
 """What only colours can suffer."""
 FAULTS: tuple[Fault, ...] = get_args(Fault)[:-4]
 ADVICE: dict[Fault, str] = {
-    "misalignment": "the pictures are shifted: calibrate the geometry again, then re-align",
+    "misalignment": "the pictures are shifted, turned or stretched: calibrate the geometry again, then re-align",
     "defocus": "the pictures are blurred: re-focus; if that does not help, a surface scatters",
     "kernel error": "the kernels are not those of the design: measure the phase table; if that is right, re-fabricate",
     "vignetting": "tiles are unevenly bright: take the flat field again, then look for what stands in the light",
@@ -35,7 +35,7 @@ ADVICE: dict[Fault, str] = {
     "nonlinearity": "readings are not proportional to the image's values: correct the display's gamma or the exposure",
     "crosstalk": "light of a picture arrives where it does not belong: look for reflections, dust and scatter",
     "light level": "the light is not what it was at calibration, or differs from frame to frame: look at the source",
-    "chromatic shift": "colours lie apart: calibrate the geometry again; if they still do, it is the optic",
+    "chromatic shift": "colours lie apart or differ in size: calibrate the geometry; if they still do, it is the optic",
     "chromatic focus": "colours are not sharp together: focus on the one that counts most, or re-design the optic",
     "colour balance": "colours are not as bright as they were: look at the source's colours, then calibrate colour",
     "colour mixing": "a colour is seen in another: calibrate colour again, then look at filters and the source's lines",
@@ -190,15 +190,16 @@ def restore(
     mended = set(faults)
     basis = twin.basis
     common = common or common_of([anatomy])
-    kernels = anatomy.kernels(_place(anatomy.place, common.place, mended), wrong="kernel error" not in mended)
+    place = _place(anatomy.place, common.place, mended)
+    kernels = anatomy.kernels(place, wrong="kernel error" not in mended)
     weights = twin.weights.clone()
     weights[basis.places["kernel"]] = kernels.flatten(1).T
-    for part, (share, rest) in anatomy.fields.items():
-        field = torch.zeros_like(rest)
+    for part, changes in anatomy.fields.items():
+        field = torch.einsum("tja,tayx->tjyx", place.stretch_taps[part], slopes(kernels, TAPS[part]))
         if "vignetting" not in mended:
-            field = field + share[..., None, None] * centre(kernels, TAPS[part])[:, None]
+            field = field + changes.share[..., None, None] * centre(kernels, TAPS[part])[:, None]
         if "kernel error" not in mended:
-            field = field + rest * anatomy.scale[:, None, None, None]
+            field = field + changes.rest * anatomy.scale[:, None, None, None]
         weights[basis.places[part]] = field.flatten(1).T
     gone: list[Part] = [
         *(("background",) if "background" in mended else ()),
@@ -226,6 +227,10 @@ def _place(own: Place, common: Place, mended: set[Fault]) -> Place:
         left(own.shift_taps, common.shift_taps, "misalignment", "chromatic shift"),
         left(own.width_taps, common.width_taps, "defocus", "chromatic focus").clamp_min(0),
         left(own.defocus_waves, common.defocus_waves, "defocus", "chromatic focus"),
+        {
+            part: left(mine, common.stretch_taps[part], "misalignment", "chromatic shift")
+            for part, mine in own.stretch_taps.items()
+        },
     )
 
 

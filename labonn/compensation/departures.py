@@ -5,13 +5,14 @@ r"""How the optics depart from their design, in words that an operator can act o
 r_t is the kernel that the phase pattern gives in focus or out of it; where no pattern is known, the designed one. Each
 tile's scale, shift, width and defocus are those that explain the twin's kernel best, in the measure in which the
 captures know it, and error_t is what is left: what neither aligning nor focusing would mend. What changes over the
-field is taken apart into a change of brightness (vignetting) and the rest, which belongs to the error.
+field is taken apart into a change of brightness (vignetting), a movement (a picture that is too large, turned or
+distorted), and the rest, which belongs to the error.
 A calibration of the bench draws a line through captured over designed tiles, and so has already mended some of each of
 these. What it has left, or what has changed since, is what that line says of the twin: gains, their mean as the level,
 backgrounds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,7 @@ Doubles = NDArray[np.float64]
 SPECTRUM = 32  # side of the transform in which kernels are moved and blurred
 LARGEST_SHIFT_TAPS, LARGEST_WIDTH_TAPS = 4.0, 3.0
 FIELD_PARTS: tuple[Part, ...] = ("field", "field2")
+STEP_TAPS = 0.05  # over which kernels' slopes are taken
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,7 @@ class Anatomy:
     error
         (T, KERNEL_TAPS, KERNEL_TAPS) what is left, over the scale, where it stands.
     fields
-        For each part that changes over the field: its brightness (T, J), and the rest of its kernels (T, J, taps, taps)
-        over the scale.
+        Each part that changes over the field.
     """
 
     departures: Departures
@@ -133,7 +134,7 @@ class Anatomy:
     line: Tensor
     series: FocusSeries
     error: Tensor
-    fields: dict[Part, tuple[Tensor, Tensor]]
+    fields: Mapping[Part, "Field"]
 
     @property
     def level(self) -> float:
@@ -144,7 +145,8 @@ class Anatomy:
     def place(self) -> "Place":
         """Where the kernels stand, and how sharp they are."""
         d = self.departures
-        return Place(d.shift_taps, d.width_taps, d.defocus_waves)
+        stretch = {part: field.stretch_taps for part, field in self.fields.items()}
+        return Place(d.shift_taps, d.width_taps, d.defocus_waves, stretch)
 
     def kernels(self, place: "Place", *, wrong: bool = True) -> Tensor:
         """The kernels, (T, KERNEL_TAPS, KERNEL_TAPS), at another place, with or without their errors."""
@@ -160,6 +162,25 @@ class Anatomy:
 
 
 @dataclass(frozen=True)
+class Field:
+    """How kernels change over the field with each of its powers, of which there are J.
+
+    Attributes
+    ----------
+    share
+        (T, J) of the kernel itself: brightness.
+    stretch_taps
+        (T, J, 2) how far the kernel moves, down and right: what the picture is stretched or turned by.
+    rest
+        (T, J, taps, taps) what is neither, over the scale.
+    """
+
+    share: Tensor
+    stretch_taps: Tensor
+    rest: Tensor
+
+
+@dataclass(frozen=True)
 class Place:
     """Where T kernels stand, and how sharp they are.
 
@@ -169,11 +190,14 @@ class Place:
         (T, 2) down, right.
     width_taps, defocus_waves
         (T,) as of `Departures`.
+    stretch_taps
+        (T, J, 2) as of `Field`, for each part that changes over the field.
     """
 
     shift_taps: Tensor
     width_taps: Tensor
     defocus_waves: Tensor
+    stretch_taps: Mapping[Part, Tensor]
 
     @classmethod
     def mean(cls, places: Sequence["Place"]) -> "Place":
@@ -182,6 +206,11 @@ class Place:
             torch.stack([place.shift_taps for place in places]).mean(dim=0),
             torch.stack([place.width_taps for place in places]).mean(dim=0),
             torch.stack([place.defocus_waves for place in places]).mean(dim=0),
+            {  # a colour whose twin has no such part is not stretched
+                part: torch.stack([place.stretch_taps[part] for place in places if part in place.stretch_taps]).sum(0)
+                / len(places)
+                for part in dict.fromkeys(part for place in places for part in place.stretch_taps)
+            },
         )
 
 
@@ -212,7 +241,7 @@ def dissect(twin: Twin, designed: Tensor, images: Tensor, series: FocusSeries | 
     value, error = torch.tensor(np.array(found)).float(), torch.tensor(np.array(errors)).float()
     line = line_of(twin, designed, images)
     level = float(line[0].mean())
-    fields = {part: _brightness(twin, part, value[:, 0]) for part in FIELD_PARTS if part in twin.basis.parts}
+    fields = {part: _field(twin, part, value[:, 0]) for part in FIELD_PARTS if part in twin.basis.parts}
     departures = Departures(
         level=level,
         level_rms=twin.level_rms,
@@ -299,22 +328,35 @@ def _turn(down: float, right: float) -> NDArray[np.complex128]:
     return np.asarray(np.exp(2j * np.pi * (frequency[:, None] * down + frequency[None, :] * right)))
 
 
-def _brightness(twin: Twin, part: Part, gain: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of a part's kernels is the kernel itself, (T, J), and the rest of them over the gain."""
+def slopes(kernels: Tensor, taps: int) -> Tensor:
+    """How kernels (T, KERNEL_TAPS, KERNEL_TAPS) change as they move down and right, a tap: (T, 2, taps, taps)."""
+    ways = [
+        [
+            _moved(kernel, *step) - _moved(kernel, *(-along for along in step))
+            for step in ((STEP_TAPS, 0.0), (0.0, STEP_TAPS))
+        ]
+        for kernel in kernels.double().numpy()
+    ]
+    return centre(torch.from_numpy(np.array(ways) / (2 * STEP_TAPS)).to(kernels), taps)
+
+
+def _field(twin: Twin, part: Part, gain: Tensor) -> Field:
+    """What a part's kernels are of the kernel itself and of its slopes, by least squares, and what is left."""
     kernels = twin.basis.kernels(twin.weights, part)
-    own = centre(twin.kernels, TAPS[part])[:, None]
-    share = (kernels * own).sum(dim=(2, 3)) / own.square().sum(dim=(2, 3)).clamp_min(1e-12)
-    return share, (kernels - share[..., None, None] * own) / gain[:, None, None, None]
+    own = torch.cat([centre(twin.kernels, TAPS[part])[:, None], slopes(twin.kernels, TAPS[part])], dim=1)
+    found = torch.linalg.lstsq(own.flatten(2).mT, kernels.flatten(2).mT).solution.mT  # (T, J, 3)
+    left = kernels - torch.einsum("tjs,tsyx->tjyx", found, own)
+    return Field(found[..., 0], found[..., 1:], left / gain[:, None, None, None])
 
 
-def _corner_loss(twin: Twin, fields: dict[Part, tuple[Tensor, Tensor]]) -> Tensor:
+def _corner_loss(twin: Twin, fields: Mapping[Part, Field]) -> Tensor:
     """Brightness lost from the middle to the mean of the corners, (T,)."""
     middle, corner = torch.ones(twin.weights.shape[1]), torch.ones(twin.weights.shape[1])
     height, width = twin.basis.image_shape
-    for part, (share, _) in fields.items():
+    for part, field in fields.items():
         powers = twin.basis.powers(part)
-        middle = middle + share @ powers[:, height // 2, width // 2]
-        corner = corner + share @ powers[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(dim=1)
+        middle = middle + field.share @ powers[:, height // 2, width // 2]
+        corner = corner + field.share @ powers[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(dim=1)
     loss: Tensor = 1 - corner / middle.clamp_min(1e-3)
     return loss
 

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from labonn.compensation import ColourTwin, Twin, attribute, twin_of
-from labonn.compensation.attribution import CHROMATIC, FAULTS
+from labonn.compensation.attribution import CHROMATIC, FAULTS, Fault, common_of, restore
 from labonn.compensation.colour_checks import check_colours
+from labonn.compensation.departures import dissect
 from labonn.compensation.movement import movement
 from labonn.compensation.twin_basis import TAPS
+from labonn.compensation.twin_colour import own_first, parts_of
 from labonn.design import Optic, Sensor
 from labonn.errors import CalibrationError
 from labonn.optics import Frontend
@@ -144,6 +146,15 @@ def moved(tiles: torch.Tensor, down: tuple[float, float, float]) -> torch.Tensor
     return torch.stack(turned, dim=2)
 
 
+def stretched(tiles: torch.Tensor, by: tuple[float, float, float]) -> torch.Tensor:
+    """Tiles (N, T, C, H, W), each colour's picture made larger about its middle by a fraction."""
+    grids = [torch.nn.functional.affine_grid(torch.eye(2, 3)[None] / (1 + one), [1, 1, SIDE, SIDE], align_corners=True)
+             for one in by]  # fmt: skip
+    larger = [torch.nn.functional.grid_sample(tiles[:, :, c], grid.expand(len(tiles), -1, -1, -1), "bicubic",
+                                              align_corners=True) for c, grid in enumerate(grids)]  # fmt: skip
+    return torch.stack(larger, dim=2)
+
+
 WRONG = {
     "misalignment": lambda tiles: moved(tiles, (0.8, 0.8, 0.8)),
     "chromatic shift": lambda tiles: moved(tiles, (0.9, 0.0, -0.9)),
@@ -164,6 +175,31 @@ def test_what_colours_suffer_apart_is_told_from_what_they_suffer_together(fault:
     assert blame.culprit is not None
     assert blame.culprit.fault == fault, costs
     assert set(costs) == {*FAULTS, *CHROMATIC}
+
+
+def test_colours_of_another_size_are_shifted_and_their_kernels_are_right() -> None:
+    """All pictures are larger, and red's against blue's: at the edge, 5.5 taps from the middle, by half a tap."""
+    images, designed = pictures(24), frontend().kernels().detach()
+    tiles = stretched(frontend().ideal_tiles(images).detach(), (0.1, 0.05, 0.0))
+    twin = twin_of(frontend(), images, tiles, parts=(*PLAIN, "field"))
+    seen = [(part, designed[:, c], own_first(images, c)) for c, part in enumerate(parts_of(twin))]
+    anatomies = [dissect(*one) for one in seen]
+    common = common_of(anatomies)
+
+    def stretch(*mended: Fault) -> torch.Tensor:
+        """Of each colour, down and right for a picture's lower and right edge: (C, 2, 2), taps."""
+        left = [restore(part, anatomy, mended, mine, shown, common) for anatomy, (part, mine, shown)
+                in zip(anatomies, seen, strict=True)]  # fmt: skip
+        found = [dissect(part, mine, shown).place.stretch_taps for part, (_, mine, shown)
+                 in zip(left, seen, strict=True)]  # fmt: skip
+        return torch.stack([one["field"].mean(dim=0) if one else torch.zeros(2, 2) for one in found])
+
+    as_it_is = stretch()
+    expected = torch.tensor([0.55, 0.275, 0.0])[:, None, None] * torch.eye(2)
+    assert (as_it_is - expected).abs().max() < 0.1
+    assert (stretch("chromatic shift")[:2] - as_it_is.mean(dim=0)).abs().max() < 0.1
+    assert (stretch("misalignment")[:2] - (as_it_is - as_it_is.mean(dim=0))[:2]).abs().max() < 0.1
+    assert stretch("misalignment", "chromatic shift").abs().max() < 0.05
 
 
 def test_captures_of_another_design_are_named_with_their_colour() -> None:
