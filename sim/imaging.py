@@ -20,6 +20,7 @@ What changes from moment to moment, a K' that is the same all over the field and
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,25 @@ FIELD: tuple[tuple[float, float], ...] = ((0.0, 0.0), (-1.0, -1.0), (-1.0, 1.0),
 """Where in the field PSFs are computed, if they differ: 1 is the display's edge."""
 _CELLS = 128  # along a tile's square
 _KEPT_AVERAGED = 8
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One colour of the source, as it is displayed and as it is seen.
+
+    Attributes
+    ----------
+    radiance
+        As `Imager.radiance` gives it.
+    transfer
+        That of a pattern, or one for each of the field points.
+    change
+        What is added to the transfer, all over the field.
+    """
+
+    radiance: Floats
+    transfer: Transfer
+    change: Transfer | None = None
 
 
 class Imager:
@@ -108,33 +128,52 @@ class Imager:
         change: Transfer | None = None,
         shift_px: tuple[float, float] = (0.0, 0.0),
     ) -> Floats:
+        """Light on the sensor of one channel alone, without filters; see `light`."""
+        return self.light([Channel(radiance, transfer, change)], binning, shift_px=shift_px)
+
+    def light(
+        self,
+        channels: Sequence[Channel],
+        binning: int = 1,
+        *,
+        shift_px: tuple[float, float] = (0.0, 0.0),
+        shares: Floats | None = None,
+    ) -> Floats:
         """Light on the sensor, (H, W), or its means over squares of 1, 2 or 4 pixels; a fresh array.
 
         Parameters
         ----------
-        radiance
-            As `radiance` gives it.
-        transfer
-            That of a pattern, or one for each of the field points.
+        channels
+            The colours, whose light adds up.
         binning
             How many pixels, both axes, are averaged.
-        change
-            What is added to the transfer, all over the field.
         shift_px
             How far everything on the sensor has moved (down, right), in its own pixels.
+        shares
+            Of the channels' light that pixels see at even and odd rows and columns, (2, 2, C); all of it, if not said.
         """
-        step = min(binning, 2)
+        # a mosaic stands before the sensor's own pixels, so there is nothing to be gained by binning before it
+        step = min(binning, 2) if shares is None else 1
         spectra = self._spectra if step == 1 else self._halved
+        pairs = [self._pairs(channel, step) for channel in channels]
+        together = [pair for mine in pairs for pair in mine]
+        found = [spectra.through(mine, at) for at, mine in enumerate([together] if shares is None else pairs)]
+        if any(shift_px):
+            found = [spectra.shifted(spectrum, (shift_px[0] / step, shift_px[1] / step)) for spectrum in found]
+        seen = spectra.picture(found[0]) if shares is None else spectra.mosaic(found, shares)
+        return mean_of_squares(seen, binning // step)
+
+    def _pairs(self, channel: Channel, step: int) -> list[tuple[Floats, Transfer]]:
+        """What a channel's picture is the sum of: scenes, and the transforms of what they are convolved with."""
+        spectra = self._spectra if step == 1 else self._halved
+        transfer, change = channel.transfer, channel.change
         parts = (transfer if step == 1 else self._averaged(transfer)).reshape(-1, *spectra.spectrum_shape)
-        scene = self.scene(radiance, step)
+        scene = self.scene(channel.radiance, step)
         scenes = [scene] if len(parts) == 1 else self._field[:, ::step, ::step] * scene
         pairs = list(zip(scenes, parts, strict=True))
         if change is not None:
             pairs.append((scene, (change if step == 1 else self._averaged(change)).reshape(spectra.spectrum_shape)))
-        spectrum = spectra.through(pairs)
-        if any(shift_px):
-            spectrum = spectra.shifted(spectrum, (shift_px[0] / step, shift_px[1] / step))
-        return mean_of_squares(spectra.picture(spectrum), binning // step)
+        return pairs
 
     def _averaged(self, transfer: Transfer) -> Transfer:
         """The transfer for a binned camera, kept for the next picture through the same optics."""

@@ -18,13 +18,14 @@ from sim.errors import SimulationError
 from sim.faults import Faults
 from sim.flicker import flicker
 from sim.illumination import Illumination
+from sim.imaging import Channel
 from sim.lights import Lights, Seen, Situation
-from sim.mosaic import seen_through
+from sim.mosaic import shares
 from sim.optics import STILL, Moment, Optics, content_key
 from sim.response import Panel
 from sim.sensor import Frame, Sensor
 from sim.speckle import Speckles
-from sim.spectrum import Transfer, mean_of_squares
+from sim.spectrum import Transfer
 from sim.stage import Carrier
 from sim.warmth import Warmth
 from sim.world_file import WorldFile, explain
@@ -254,20 +255,19 @@ class World:
             pictures = {_FIXED_KEY: _FIXED, **self._pictures}
         imager = self.optics.imager
         display = [(weight, pictures[key]) for key, weight in weights.items()]
-        # a mosaic stands before the sensor's own pixels, so there is nothing to be gained by binning before it
-        bayer, binning = self.file.effects.bayer, situation.binning
+        bayer = self.file.effects.bayer
         radiances = [imager.radiance(display, channel) for channel in range(len(self.file.source.lines_nm))]
-        channels = []
-        for channel, radiance in enumerate(radiances):
-            transfer, change = self._transfer(dict(situation.slm), pictures, channel, situation.moment)
-            shift_px = situation.moment.moved.shift_px
-            grid = 1 if bayer.on else binning
-            channels.append(imager.image(radiance, transfer, grid, change=change, shift_px=shift_px))
-        light = seen_through(channels, bayer)
-        return Seen(
-            mean_of_squares(light, binning) if bayer.on else light,
-            float(np.mean([radiance.mean() for radiance in radiances])),
+        channels = [
+            Channel(radiance, *self._transfer(dict(situation.slm), pictures, channel, situation.moment))
+            for channel, radiance in enumerate(radiances)
+        ]
+        light = imager.light(
+            channels,
+            situation.binning,
+            shift_px=situation.moment.moved.shift_px,
+            shares=shares(bayer) if bayer.on else None,
         )
+        return Seen(light, float(np.mean([radiance.mean() for radiance in radiances])))
 
     def _transfer(
         self, weights: dict[str, float], pictures: dict[str, Pixels], channel: int, moment: Moment

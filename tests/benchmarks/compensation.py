@@ -67,9 +67,9 @@ def capture(work: Path, bench: str, seed: int, train: int, test: int | None = No
     folder = work / f"captures-{bench}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {"test": -(-test // task.chunk), "train": -(-train // task.chunk)}
-    if any(len(list(folder.glob(f"{part}-*.npz"))) < files for part, files in wanted.items()):
-        settings = {"model": model, "folder": str(folder), "seed": str(seed), "train": str(train), "test": str(test)}
-        settings |= {"chunk_images": str(task.chunk), "tiles_kept": str(task.tiles_kept)}
+    settings = {"model": model, "folder": str(folder), "seed": str(seed), "train": str(train), "test": str(test)}
+    settings |= {"chunk_images": str(task.chunk), "tiles_kept": str(task.tiles_kept)}
+    while any(len(list(folder.glob(f"{part}-*.npz"))) < files for part, files in wanted.items()):
         run_folder = run(str(SCRIPT), bench_file(work, bench, seed), lab, settings, seed)
         for file in run_folder.glob("frames.h5*"):
             file.unlink()  # what is measured on lies in the folder

@@ -20,6 +20,19 @@ def test_a_kernel_convolves_a_scene():
     assert seen == pytest.approx(fftconvolve(kernel, scene, mode="valid"), abs=1e-3)
 
 
+@pytest.mark.parametrize("shape", [SHAPE, (61, 47)])
+@pytest.mark.parametrize("cutoff", [0.2, 0.3, 0.45, 0.5, 0.9])
+def test_a_mosaic_is_what_each_pixel_sees_of_whole_pictures(cutoff, shape):
+    spectra = Spectra.below(cutoff, shape, REACH)
+    scenes = [picture(seed, 2 * REACH + 1, 2 * REACH + 1) for seed in range(3)]
+    transfers = [spectra.of_kernel(picture(9 + seed, *(side + 2 * REACH for side in shape))) for seed in range(3)]
+    seen = [spectra.through([pair]) for pair in zip(scenes, transfers, strict=True)]
+    shares = np.random.default_rng(20).uniform(size=(2, 2, 3)).astype(np.float32)
+    rows, columns = np.indices(shape)
+    wanted = np.einsum("chw,hwc->hw", [spectra.picture(one) for one in seen], shares[rows % 2, columns % 2])
+    assert spectra.mosaic(seen, shares) == pytest.approx(wanted, abs=1e-5 * float(np.abs(wanted).max()))
+
+
 def test_means_over_squares_without_their_pixels():
     """Of a point's picture below the larger pixels' Nyquist limit, wherever the point lies between the pixels."""
     spectra = Spectra.below(0.5, (96, 80), 8)

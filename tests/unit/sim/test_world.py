@@ -219,13 +219,13 @@ def test_a_settled_picture_is_rendered_once(monkeypatch):
     for number in range(2):
         simulated = lit(World("trial", file, 0, VirtualClock()))
         imager = simulated.optics.imager
-        image = imager.image
+        light = imager.light
 
-        def count(*given, image=image, **named):
+        def count(*given, light=light, **named):
             rendered.append(1)
-            return image(*given, **named)
+            return light(*given, **named)
 
-        monkeypatch.setattr(imager, "image", count)
+        monkeypatch.setattr(imager, "light", count)
         simulated.show("display", white(simulated))
         wait_ms(simulated, 500)
         frames = [simulated.camera.snap().frame for _ in range(3)]
