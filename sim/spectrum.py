@@ -155,7 +155,7 @@ class Spectra:
         return np.asarray(seen.numpy())
 
     def _inverse(self, packed: Tensor, height: int, columns: int) -> Tensor:
-        """First rows of the picture of a transform (columns 0, 1, ...; all rows), a period wide; for this thread alone."""
+        """First rows of a transform's picture, a period wide: (columns 0, 1, ...; all rows); for this thread alone."""
         kept, rows = packed.shape
         lines = torch.fft.ifft(packed, dim=1, out=self._room.array(f"lines {rows}", (kept, rows)))
         across = self._room.array(f"across {rows} {height}", (height, kept))
