@@ -12,10 +12,12 @@ from torch.nn import functional
 from labonn.compensation.twin_basis import KERNEL_TAPS, Basis, Part
 from labonn.compensation.twin_noise import Noise
 from labonn.compensation.twin_sensor import Sensor
+from labonn.compensation.twin_spectral import SpectralPredictor
 from labonn.optics import signed_maps
 
 CHUNK_IMAGES = 500
 LARGEST_MATRIX_PIXELS = 1024
+SPECTRAL_IMAGES = 64  # from so many on, kernels' transforms are worth being computed
 NOISE_TAPS = 7  # the light that a reading's noise follows is looked at with kernels cut to this
 
 
@@ -112,14 +114,18 @@ class Twin:
         return predict
 
     def _predictor(self, weights: Tensor, count: int) -> Callable[[Tensor], Tensor]:
-        """What predicts from light (n, 1, H, W); for many small pictures, one matrix from all pixels to all readings.
+        """What predicts from light (n, 1, H, W), made ready for many pictures: by one matrix, or by transforms.
 
-        That is more arithmetic than convolutions, and several times faster; where the processor multiplies numbers of
-        16 bits (bfloat16) faster still, it does: off by a thousandth of the maps, a twelfth of a capture's noise.
+        From all pixels to all readings, a matrix is more arithmetic than convolutions, and several times faster; where
+        the processor multiplies numbers of 16 bits (bfloat16) faster still, it does: off by a thousandth of the maps, a
+        twelfth of a capture's noise.
         """
+        if self.is_spectral(count):
+            spectral = SpectralPredictor([(self.basis, weights)])
+            return lambda light: spectral([light])
         height, width = self.basis.image_shape
         pixels, mix = height * width, "mix" in self.basis.parts
-        if count < pixels or pixels > LARGEST_MATRIX_PIXELS:
+        if count < pixels:
             return lambda light: self.basis.predict(light, weights)
         dark = self.basis.predict(torch.zeros(1, 1, height, width), weights)
         points = torch.eye(pixels).reshape(pixels, 1, height, width)
@@ -135,8 +141,17 @@ class Twin:
 
         return predicted
 
+    def is_spectral(self, count: int) -> bool:
+        """Whether so many pictures are predicted by transforms: many that are too large for a matrix."""
+        height, width = self.basis.image_shape
+        return count >= SPECTRAL_IMAGES and height * width > LARGEST_MATRIX_PIXELS
+
     def map_noise_of(self, images: Tensor) -> Tensor:
-        """Standard deviation of the noise of each reading of the signed maps of images, (N, K, H, W).
+        """Standard deviation of the noise of each reading of the signed maps of images, (N, K, H, W)."""
+        return self.map_variance_of(images).sqrt_()
+
+    def map_variance_of(self, images: Tensor) -> Tensor:
+        """Variance of the noise of each reading of the signed maps of images, (N, K, H, W).
 
         It follows the light of both halves, seen through one kernel for all tiles, their cut mean: cheap, and noise
         depends little on where exactly its light comes from.
@@ -150,7 +165,7 @@ class Twin:
         if len(slope) > 1:  # a plain lens has no second half
             slope, dark = (half[0::2] + half[1::2] for half in (slope, dark))
         slope, dark = slope[:, None, None], dark[:, None, None]
-        return torch.addcmul(dark, light, slope).sqrt_()
+        return torch.addcmul(dark, light, slope)
 
     def noisy(
         self,

@@ -17,8 +17,9 @@ from labonn.compensation.colour_checks import check_colours
 from labonn.compensation.twin import CHUNK_IMAGES, Twin, with_noise
 from labonn.compensation.twin_basis import ALL_PARTS, Basis, Part
 from labonn.compensation.twin_fit import fit_twin
+from labonn.compensation.twin_spectral import SpectralPredictor
 from labonn.errors import CalibrationError
-from labonn.optics import Frontend, joined
+from labonn.optics import Frontend, joined, signed_maps
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class ColourTwin:
 
     def mapping(self, count: int) -> Callable[[Tensor], Tensor]:
         """What predicts the signed maps of images, as `maps` does; made ready for so many of them, in any parts."""
+        if self.summed and all(twin.sensor.straight and twin.is_spectral(count) for twin in self.colours):
+            spectral = SpectralPredictor([(twin.basis, signed_maps(twin.weights)) for twin in self.colours])
+            return lambda images: spectral(
+                [twin.light(images_for(twin.basis, images, c)) for c, twin in enumerate(self.colours)]
+            )
         of_colours = [twin.mapping(count) for twin in self.colours]
 
         def predict(images: Tensor) -> Tensor:
@@ -95,8 +101,8 @@ class ColourTwin:
 
     def map_noise_of(self, images: Tensor) -> Tensor:
         """Standard deviation of the noise of each reading of the signed maps of images, (N, M, H, W)."""
-        each = [twin.map_noise_of(images[:, c : c + 1]) for c, twin in enumerate(self.colours)]
-        return torch.stack(each).square().sum(dim=0).sqrt() if self.summed else torch.cat(each, dim=1)
+        each = [twin.map_variance_of(images[:, c : c + 1]) for c, twin in enumerate(self.colours)]
+        return (sum(each[1:], each[0]) if self.summed else torch.cat(each, dim=1)).sqrt_()
 
     def sample(self, generator: torch.Generator | None = None) -> "ColourTwin":
         """Another twin that the captures allow as well."""

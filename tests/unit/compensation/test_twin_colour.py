@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from labonn.compensation import ColourTwin, Twin, attribute, twin_of
+from labonn.compensation import twin as twin_module
 from labonn.compensation.attribution import CHROMATIC, FAULTS, Fault, common_of, restore
 from labonn.compensation.colour_checks import check_colours
 from labonn.compensation.departures import dissect
 from labonn.compensation.movement import movement
+from labonn.compensation.twin import SPECTRAL_IMAGES
 from labonn.compensation.twin_basis import TAPS
 from labonn.compensation.twin_colour import own_first, parts_of
 from labonn.design import Optic, Sensor
@@ -200,6 +202,16 @@ def test_colours_of_another_size_are_shifted_and_their_kernels_are_right() -> No
     assert (stretch("chromatic shift")[:2] - as_it_is.mean(dim=0)).abs().max() < 0.1
     assert (stretch("misalignment")[:2] - (as_it_is - as_it_is.mean(dim=0))[:2]).abs().max() < 0.1
     assert stretch("misalignment", "chromatic shift").abs().max() < 0.05
+
+
+def test_many_large_pictures_are_predicted_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twin_module, "LARGEST_MATRIX_PIXELS", SIDE**2 - 1)
+    images = pictures(16)
+    found = twin_of(frontend(), images, world(images, noise=0.01))
+    for summed in (True, False):
+        twin = replace(found, summed=summed)
+        many, few = twin.mapping(SPECTRAL_IMAGES), twin.mapping(1)
+        torch.testing.assert_close(many(images), few(images), atol=1e-4, rtol=1e-4)
 
 
 def test_captures_of_another_design_are_named_with_their_colour() -> None:
