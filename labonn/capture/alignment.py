@@ -19,6 +19,7 @@ Doubles = NDArray[np.float64]
 MOST_TAPS = 4
 """How far maps are looked for."""
 _ROUNDS = 5
+_STEADY_TAPS = 1e-3
 
 
 def shifts_taps(captured: Floats, expected: Floats) -> Doubles:
@@ -43,14 +44,18 @@ def _shift_taps(captured: Doubles, expected: Doubles) -> Doubles:
     """Of one map of all images, (N, h, w) each."""
     shift = _whole_taps(captured, expected)
     inner = (slice(None), *(slice(MOST_TAPS, -MOST_TAPS) for _ in range(2)))
+    splines = ndimage.spline_filter1d(ndimage.spline_filter1d(expected, axis=1), axis=2)  # cubic
     for _ in range(_ROUNDS):
-        moved = ndimage.shift(expected, (0.0, *shift), order=3, mode="nearest")
+        moved = np.stack([ndimage.shift(one, shift, order=3, mode="mirror", prefilter=False) for one in splines])
         down, right = np.gradient(moved, axis=(1, 2))
         columns = [part[inner].ravel() for part in (moved, np.ones_like(moved), down, right)]
         (gain, _, *slopes), *_ = np.linalg.lstsq(np.stack(columns, axis=1), captured[inner].ravel(), rcond=None)
         if not gain > 0:
             break  # no copy of it at all: the fit of the gains says so, by name
-        shift = np.clip(shift - np.clip(np.array(slopes) / gain, -1, 1), -MOST_TAPS, MOST_TAPS)
+        step = np.clip(np.array(slopes) / gain, -1, 1)
+        shift = np.clip(shift - step, -MOST_TAPS, MOST_TAPS)
+        if np.abs(step).max() < _STEADY_TAPS:
+            break
     return shift
 
 
