@@ -7,6 +7,8 @@ has no kernel of its own (offset, background, halo, far light) is added as it is
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from scipy.fft import next_fast_len
@@ -38,8 +40,13 @@ class SpectralPredictor:
 
     def __call__(self, lights: Sequence[Tensor]) -> Tensor:
         """Read light, (N, 1 + others, H, W) for each colour, its own first: (N, T, H, W)."""
-        return torch.cat([self._read(some) for some in zip(*(torch.split(one, IMAGES) for one in lights), strict=True)])
+        # Of threads that share each operation, one that has to wait for its core holds up all: pictures are shared out.
+        count, single = torch.get_num_threads(), partial(torch.set_num_threads, 1)
+        parts = list(zip(*(torch.split(one, IMAGES) for one in lights), strict=True))
+        with ThreadPoolExecutor(count, thread_name_prefix="predicting", initializer=single) as pool:
+            return torch.cat(list(pool.map(self._read, parts)))
 
+    @torch.no_grad()
     def _read(self, lights: Sequence[Tensor]) -> Tensor:
         height, width = self._twins[0][0].image_shape
         pictures = torch.cat(
