@@ -4,7 +4,7 @@ In colour, what all colours suffer together is geometry: the optic or the camera
 the others is chromatic, and no alignment mends it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -42,6 +42,7 @@ ADVICE: dict[Fault, str] = {
 }
 OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level", "colour balance")
 IMAGES = 400  # the score is that of so many at most; in colour, of half
+IMAGES_OF_PIXELS = 50  # where each pixel has a class: an image says more, and takes longer
 LINE_IMAGES = 32
 _FEW = 2  # images more or less say nothing
 SEED = 0  # of the noise: the same for all
@@ -113,6 +114,7 @@ def attribute(
     labels: Tensor,
     *,
     series: FocusSeries | None = None,
+    on_score: Callable[[], None] = lambda: None,
 ) -> Attribution:
     """Restore each departure in the twin, in all its colours, and see how much better a backend reads it.
 
@@ -125,11 +127,15 @@ def attribute(
     backend
         The one that was trained for the optics as designed.
     images, labels
-        (N, C, H, W) and (N,), to measure the score on; the first 400 are used, in colour the first 200.
+        (N, C, H, W) and (N,), to measure the score on; the first 400 are used, in colour the first 200. With masks,
+        (N, H, W), the first 50.
     series
         The kernels that the optic's pattern gives out of focus; without it, defocus counts as kernel error.
+    on_score
+        Called each time that the backend has read all images.
     """
     most = IMAGES if designed.ndim == 3 else IMAGES // 2
+    most = most if labels.ndim == 1 else IMAGES_OF_PIXELS
     images, labels = images[:most], labels[:most]
     few = images[:LINE_IMAGES]
     kernels = (designed,) if designed.ndim == 3 else designed.unbind(dim=1)
@@ -142,7 +148,9 @@ def attribute(
             restore(part, anatomy, restored, mine, seen, common, calibrated=calibrated)
             for (part, mine, seen), anatomy in zip(colours, anatomies, strict=True)
         ]
-        return _score(put_together(twin, mended), backend, images, labels)
+        found = _score(put_together(twin, mended), backend, images, labels)
+        on_score()
+        return found
 
     as_it_is, as_designed = score(), score(*known)
     costs = []

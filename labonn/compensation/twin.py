@@ -17,7 +17,7 @@ from labonn.optics import signed_maps
 
 CHUNK_IMAGES = 500
 LARGEST_MATRIX_PIXELS = 1024
-SPECTRAL_IMAGES = 64  # from so many on, kernels' transforms are worth being computed
+SPECTRAL_IMAGES = 16  # from so many on, kernels' transforms are worth being computed
 NOISE_TAPS = 7  # the light that a reading's noise follows is looked at with kernels cut to this
 
 

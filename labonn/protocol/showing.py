@@ -45,7 +45,7 @@ def show_compensation(lab: "Lab", network: Deployment, calibration: Calibration,
         figures.feature_maps({name: maps[0].numpy() for name, maps in rows.items()}),
         "One image, as simulated, captured, and predicted by the twin.",
     )
-    with lab.step("attributing the loss"):
+    with lab.step("attributing the loss") as step:
         blame = attribute(
             fitted.twin,
             network.student.frontend.kernels().detach(),
@@ -53,6 +53,7 @@ def show_compensation(lab: "Lab", network: Deployment, calibration: Calibration,
             torch.from_numpy(network.data.validation.images),
             torch.from_numpy(network.data.validation.labels),
             series=focus_series(network, lab.bench_config, lab.bench.slm.pitch_um) if lab.bench.has_slm else None,
+            on_score=step.advance,
         )
     lab.figure(
         "the twin's residuals",
