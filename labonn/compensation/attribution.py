@@ -43,7 +43,7 @@ ADVICE: dict[Fault, str] = {
 OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level", "colour balance")
 IMAGES = 400  # the score is that of so many at most; in colour, of half
 IMAGES_OF_PIXELS = 50  # where each pixel has a class: an image says more, and takes longer
-LINE_IMAGES = 32
+LINE_IMAGES, LINE_IMAGES_OF_PIXELS = 32, 8
 _FEW = 2  # images more or less say nothing
 SEED = 0  # of the noise: the same for all
 
@@ -137,7 +137,7 @@ def attribute(
     most = IMAGES if designed.ndim == 3 else IMAGES // 2
     most = most if labels.ndim == 1 else IMAGES_OF_PIXELS
     images, labels = images[:most], labels[:most]
-    few = images[:LINE_IMAGES]
+    few = images[: LINE_IMAGES if labels.ndim == 1 else LINE_IMAGES_OF_PIXELS]
     kernels = (designed,) if designed.ndim == 3 else designed.unbind(dim=1)
     colours = [(part, kernels[c], own_first(few, c)) for c, part in enumerate(parts_of(twin))]
     anatomies = [dissect(part, mine, seen, series) for part, mine, seen in colours]
