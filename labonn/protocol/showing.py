@@ -12,10 +12,12 @@ from labonn.protocol.deployment import Deployment
 from labonn.protocol.focusing import focus_series
 from labonn.protocol.validating import Validation
 from labonn.report import figures
+from labonn.training import logits_of, scores_of
 
 if TYPE_CHECKING:
     from labonn.protocol.lab import Lab
 
+OVERLAYS = 4
 CAPTURING = ("calibrating", "capturing")
 FITTING = ("preparing", "refitting", "predicting", "re-matching")
 TRAINED_ON = {
@@ -85,6 +87,8 @@ def show_validation(lab: "Lab", network: Deployment, fitted: Compensated, valida
     """Put the methods side by side, and the gate's evidence, into the report."""
     decision = validation.decision
     lab.note("gate", decision.reason)
+    if network.data.train.labels.ndim > 1:
+        _show_masks(lab, network, fitted, decision.preferred)
     lab.table("Methods, on the validation captures", _methods(network.design.measure, fitted, validation))
     lab.table(
         "The gate's looks",
@@ -113,6 +117,24 @@ def show_validation(lab: "Lab", network: Deployment, fitted: Compensated, valida
         ),
         "Gain over the backend in use: its mean, and what it is at least, at each look. A candidate passes where its "
         "bound is above the dashed line, and its mean above zero.",
+    )
+
+
+def _show_masks(lab: "Lab", network: Deployment, fitted: Compensated, preferred: str) -> None:
+    """Put the masks of the first captures into the report, as the backend in use and the preferred one find them."""
+    data, chosen = network.data, fitted.captured.indices[:OVERLAYS].numpy()
+    images, masks = data.train.images[chosen], data.train.labels[chosen]
+    drawn, titles = [], []
+    for when, name in (("before", "none"), ("after", preferred)):
+        answers = logits_of(fitted.backends[name], fitted.captured.maps[: len(chosen)]).argmax(dim=1).numpy()
+        drawn.append(answers > 0)
+        titles += [f"{when}: {100 * score:.1f} %" for score in scores_of(answers, masks, len(data.classes))]
+    pictures = np.concatenate([images, images]), np.concatenate(drawn), np.concatenate([masks, masks]) > 0
+    lab.figure(
+        "masks",
+        figures.overlays(*pictures, titles),
+        f"Captures for the fit, before and after it ({preferred}). Green: found; red: missed; blue: not there. Overlap"
+        f" of the {data.classes[-1]}.",
     )
 
 
