@@ -163,7 +163,7 @@ class Basis:
         """The features of far light of one picture (1, 1, H, W), (f, H W): means over cells at all distances."""
         height, width = self.image_shape
         cells = self._cells(picture)[0, 0]
-        shifted = cells.unfold(0, height, self._cell_taps).unfold(1, width, self._cell_taps)
+        shifted = cells.unfold(0, height, self._cell_taps).unfold(1, width, self._cell_taps)[:CELLS, :CELLS]
         return shifted[self._far_cells].flatten(1)
 
     def _pictures(self, light: Tensor, part: Part) -> Tensor:
