@@ -94,8 +94,6 @@ def train(lab: Lab, parameters: Parameters, design: Design, data: DataSet) -> Tr
         )
     lab.figure("training", figures.training_curves({"student": trained.losses}), "The student's loss in simulation.")
     test = torch.from_numpy(data.test.images)
-    reached = {
-        "teacher": score_percent(teacher, test, data.test.labels),
-        "simulated": score_percent(trained.student, test, data.test.labels),
-    }
+    networks = {"teacher": teacher, "simulated": trained.student}
+    reached = {name: score_percent(network, test, data.test.labels) for name, network in networks.items()}
     return Trained(design, teacher, trained.student, reached)

@@ -65,7 +65,7 @@ def optics(monkeypatch, bench):
     stand_in = Optics()
     for place in ("capturing", "continuing"):
         monkeypatch.setattr(f"labonn.protocol.{place}.capture", stand_in.capture)
-        monkeypatch.setattr(f"labonn.protocol.{place}.Registration", lambda calibration: calibration)
+    monkeypatch.setattr("labonn.protocol.lab.Lab.registration", lambda lab, calibration: calibration)
     bench.camera = SimpleNamespace(shape=(SIDE, SIDE))
     bench.slm = SimpleNamespace(show=lambda pattern: bench.events.append("pattern"))
     return stand_in
