@@ -26,7 +26,8 @@ def test_a_mosaic_is_what_each_pixel_sees_of_whole_pictures(cutoff, shape):
     spectra = Spectra.below(cutoff, shape, REACH)
     scenes = [picture(seed, 2 * REACH + 1, 2 * REACH + 1) for seed in range(3)]
     transfers = [spectra.of_kernel(picture(9 + seed, *(side + 2 * REACH for side in shape))) for seed in range(3)]
-    seen = [spectra.through([pair]) for pair in zip(scenes, transfers, strict=True)]
+    seen = [spectra.through([pair], number) for number, pair in enumerate(zip(scenes, transfers, strict=True))]
+    assert not np.allclose(seen[0], seen[1]), "each has an array of its own"
     shares = np.random.default_rng(20).uniform(size=(2, 2, 3)).astype(np.float32)
     rows, columns = np.indices(shape)
     wanted = np.einsum("chw,hwc->hw", [spectra.picture(one) for one in seen], shares[rows % 2, columns % 2])
