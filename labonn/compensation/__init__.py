@@ -8,7 +8,7 @@ from labonn.compensation.drift import Drift, Outlook
 from labonn.compensation.expectation import Expectation
 from labonn.compensation.gate import Answers, Decision, Gate, Verdict, decide
 from labonn.compensation.material import Captured, Lecture, Material
-from labonn.compensation.methods import CANDIDATES, Method, check_methods
+from labonn.compensation.methods import CANDIDATES, CANDIDATES_OF_PIXELS, Method, check_methods
 from labonn.compensation.movement import require_still
 from labonn.compensation.rematch import rematch
 from labonn.compensation.twin import Twin
@@ -17,6 +17,7 @@ from labonn.compensation.twin_fit import fit_twin
 
 __all__ = [
     "CANDIDATES",
+    "CANDIDATES_OF_PIXELS",
     "Answers",
     "AnyTwin",
     "Attribution",

@@ -42,8 +42,8 @@ ADVICE: dict[Fault, str] = {
 }
 OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level", "colour balance")
 IMAGES = 400  # the score is that of so many at most; in colour, of half
-IMAGES_OF_PIXELS = 50  # where each pixel has a class: an image says more, and takes longer
-LINE_IMAGES, LINE_IMAGES_OF_PIXELS = 32, 8
+IMAGES_OF_PIXELS = 32  # where each pixel has a class: an image says more, and takes longer
+LINE_IMAGES, LINE_IMAGES_OF_PIXELS = 32, 4
 _FEW = 2  # images more or less say nothing
 SEED = 0  # of the noise: the same for all
 
@@ -128,7 +128,7 @@ def attribute(
         The one that was trained for the optics as designed.
     images, labels
         (N, C, H, W) and (N,), to measure the score on; the first 400 are used, in colour the first 200. With masks,
-        (N, H, W), the first 50.
+        (N, H, W), the first 32.
     series
         The kernels that the optic's pattern gives out of focus; without it, defocus counts as kernel error.
     on_score

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.fft import fft2, ifft2
 from scipy.optimize import least_squares
 from torch import Tensor
 from torch.nn import functional
@@ -32,6 +33,7 @@ SPECTRUM = 32  # side of the transform in which kernels are moved and blurred
 LARGEST_SHIFT_TAPS, LARGEST_WIDTH_TAPS = 4.0, 3.0
 FIELD_PARTS: tuple[Part, ...] = ("field", "field2")
 STEP_TAPS = 0.05  # over which kernels' slopes are taken
+_FREQUENCY = np.fft.fftfreq(SPECTRUM)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class Anatomy:
             kernel = _shape(_spectra(self.series, tile), self.series, where, float(place.defocus_waves[tile]))
             if wrong:
                 rest = error.double().numpy()
-                kernel = kernel + (_moved(rest, *by[tile]) if any(by[tile]) else rest)
+                kernel = kernel + (_moved(rest, by[tile]) if any(by[tile]) else rest)
             kernels.append(float(scale) * kernel)
         return torch.from_numpy(np.stack(kernels)).float()
 
@@ -299,7 +301,7 @@ def _explain(
 def _spectra(series: FocusSeries, tile: int) -> NDArray[np.complex128]:
     """Transforms of one tile's kernels at all focuses, (Z, SPECTRUM, SPECTRUM)."""
     wide = centre(series.kernels[:, tile].double()).numpy()
-    return np.asarray(np.fft.fft2(wide, (SPECTRUM, SPECTRUM)))
+    return np.asarray(fft2(wide, (SPECTRUM, SPECTRUM)))
 
 
 def _shape(spectra: NDArray[np.complex128], series: FocusSeries, place: Doubles, waves: float) -> Doubles:
@@ -310,34 +312,32 @@ def _shape(spectra: NDArray[np.complex128], series: FocusSeries, place: Doubles,
     if upper:
         share = (waves - known[upper - 1]) / (known[upper] - known[upper - 1])
         spectrum = (1 - share) * spectra[upper - 1] + share * spectra[upper]
-    frequency = np.fft.fftfreq(SPECTRUM)
     down, right, width = place
-    fade = np.exp(-2 * (np.pi * width) ** 2 * (frequency[:, None] ** 2 + frequency[None, :] ** 2))
-    return np.asarray(np.fft.ifft2(spectrum * _turn(down, right) * fade).real[:KERNEL_TAPS, :KERNEL_TAPS])
+    return _back(spectrum * _turn(down, right, width))
 
 
-def _moved(kernel: Doubles, down: float, right: float) -> Doubles:
-    """A kernel moved by parts of a tap, dark beyond."""
-    turn = _turn(down, right)
-    return np.asarray(np.fft.ifft2(np.fft.fft2(kernel, (SPECTRUM, SPECTRUM)) * turn).real[:KERNEL_TAPS, :KERNEL_TAPS])
+def _moved(kernels: Doubles, by_taps: Sequence[float]) -> Doubles:
+    """Kernels (..., taps, taps) moved down and right by parts of a tap, dark beyond."""
+    return _back(fft2(kernels, (SPECTRUM, SPECTRUM)) * _turn(*by_taps))
 
 
-def _turn(down: float, right: float) -> NDArray[np.complex128]:
-    """What moving the picture does to a kernel's spectrum: a kernel that is correlated moves the other way."""
-    frequency = np.fft.fftfreq(SPECTRUM)
-    return np.asarray(np.exp(2j * np.pi * (frequency[:, None] * down + frequency[None, :] * right)))
+def _turn(down: float, right: float, width: float = 0.0) -> NDArray[np.complex128]:
+    """What moving and blurring the picture do to a kernel's spectrum: one that is correlated moves the other way."""
+    fade = np.exp(-2 * (np.pi * width * _FREQUENCY) ** 2)
+    along = [fade * np.exp(2j * np.pi * by * _FREQUENCY) for by in (down, right)]
+    return np.asarray(along[0][:, None] * along[1])
+
+
+def _back(spectra: NDArray[np.complex128]) -> Doubles:
+    """Kernels (..., KERNEL_TAPS, KERNEL_TAPS) of spectra."""
+    return np.asarray(ifft2(spectra).real[..., :KERNEL_TAPS, :KERNEL_TAPS])
 
 
 def slopes(kernels: Tensor, taps: int) -> Tensor:
     """How kernels (T, KERNEL_TAPS, KERNEL_TAPS) change as they move down and right, a tap: (T, 2, taps, taps)."""
-    ways = [
-        [
-            _moved(kernel, *step) - _moved(kernel, *(-along for along in step))
-            for step in ((STEP_TAPS, 0.0), (0.0, STEP_TAPS))
-        ]
-        for kernel in kernels.double().numpy()
-    ]
-    return centre(torch.from_numpy(np.array(ways) / (2 * STEP_TAPS)).to(kernels), taps)
+    values, steps = kernels.double().numpy(), ((STEP_TAPS, 0.0), (0.0, STEP_TAPS))
+    ways = [_moved(values, step) - _moved(values, [-along for along in step]) for step in steps]
+    return centre(torch.from_numpy(np.stack(ways, axis=1) / (2 * STEP_TAPS)).to(kernels), taps)
 
 
 def _field(twin: Twin, part: Part, gain: Tensor) -> Field:
@@ -363,5 +363,5 @@ def _corner_loss(twin: Twin, fields: Mapping[Part, Field]) -> Tensor:
 
 def _pattern(twin: Twin) -> Tensor:
     """What the tiles show of a dark picture about their means, (T, H, W)."""
-    dark = twin.basis.predict(torch.zeros(1, 1, *twin.basis.image_shape), twin.weights)[0]
+    dark = twin.basis.of_no_light(twin.weights)
     return dark - dark.mean(dim=(1, 2), keepdim=True)

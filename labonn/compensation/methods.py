@@ -10,6 +10,8 @@ from labonn.training import LossWeights
 Method = Literal["none", "e2e", "kd", "ntkd", "map", "twin+ce", "twin+kd", "twin+ntkd"]
 CANDIDATES: tuple[Method, ...] = ("twin+ntkd", "twin+kd")
 """What a recalibration may release; the first on a tie."""
+CANDIDATES_OF_PIXELS: tuple[Method, ...] = ("twin+kd",)
+"""Where each pixel has a class: matching kernels as well takes two more minutes there, and is not better."""
 KD_WEIGHT = 0.7
 
 

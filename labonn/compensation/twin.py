@@ -127,7 +127,7 @@ class Twin:
         pixels, mix = height * width, "mix" in self.basis.parts
         if count < pixels:
             return lambda light: self.basis.predict(light, weights)
-        dark = self.basis.predict(torch.zeros(1, 1, height, width), weights)
+        dark = self.basis.of_no_light(weights)
         points = torch.eye(pixels).reshape(pixels, 1, height, width)
         matrix = torch.cat(
             [self.basis.predict(some, weights) - dark for some in torch.split(points, CHUNK_IMAGES)]
@@ -135,8 +135,8 @@ class Twin:
 
         def predicted(light: Tensor) -> Tensor:
             with _in_16_bits():
-                seen = torch.addmm(dark.flatten(1), light[:, :1].flatten(1), matrix)
-            seen = seen.reshape(-1, *dark.shape[1:])
+                seen = torch.addmm(dark.flatten(), light[:, :1].flatten(1), matrix)
+            seen = seen.reshape(-1, *dark.shape)
             return seen + self.basis.mixed(light, weights) if mix else seen
 
         return predicted
@@ -148,12 +148,13 @@ class Twin:
 
     def map_noise_of(self, images: Tensor) -> Tensor:
         """Standard deviation of the noise of each reading of the signed maps of images, (N, K, H, W)."""
-        return self.map_variance_of(images).sqrt_()
+        light, slope, dark = self.noise_of_light(images)
+        return torch.addcmul(dark[:, None, None], light, slope[:, None, None]).sqrt_()
 
-    def map_variance_of(self, images: Tensor) -> Tensor:
-        """Variance of the noise of each reading of the signed maps of images, (N, K, H, W).
+    def noise_of_light(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Light (N, 1, H, W) that the variance of signed maps' noise follows; its slope and what it begins at, (K,).
 
-        It follows the light of both halves, seen through one kernel for all tiles, their cut mean: cheap, and noise
+        It is the light of both halves, seen through one kernel for all tiles, their cut mean: cheap, and noise
         depends little on where exactly its light comes from.
         """
         margin = (KERNEL_TAPS - NOISE_TAPS) // 2
@@ -164,8 +165,7 @@ class Twin:
         slope, dark = self.noise.slope * gathered, self.noise.dark
         if len(slope) > 1:  # a plain lens has no second half
             slope, dark = (half[0::2] + half[1::2] for half in (slope, dark))
-        slope, dark = slope[:, None, None], dark[:, None, None]
-        return torch.addcmul(dark, light, slope)
+        return light, slope, dark
 
     def noisy(
         self,

@@ -12,7 +12,7 @@ Every weight is linear, and every tile of one optic has the same functions: one 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from typing import Literal
@@ -108,9 +108,9 @@ class Basis:
                 total += functional.conv2d(own * self.powers(part).to(light), kernels, padding=TAPS[part] // 2)
             elif part == "far":
                 for at, picture in enumerate(own):  # many times as fast as a convolution of dilated kernels
-                    torch.addmm(total[at].flatten(1), mine.T, self._far(picture[None]), out=total[at].flatten(1))
+                    torch.addmm(total[at].flatten(1), mine.T, self.far(picture[None]), out=total[at].flatten(1))
             else:
-                total += torch.einsum("ft,nfhw->nthw", mine, self._pictures(own, part))
+                total += torch.einsum("ft,nfhw->nthw", mine, self.pictures(own, part))
         return total
 
     def mixed(self, light: Tensor, weights: Tensor) -> Tensor:
@@ -121,10 +121,20 @@ class Basis:
         """The kernels of a part in the weights (F, T): (T, J, taps, taps)."""
         return weights[self.places[part]].T.reshape(weights.shape[1], -1, TAPS[part], TAPS[part])
 
-    def without_kernels(self, light: Tensor, weights: Tensor) -> Tensor:
-        """What `predict` gives but for the kernels of the own colour."""
-        few = tuple(part for part in self.parts if part == "mix" or part not in TAPS)
-        return replace(self, parts=few).predict(light, torch.cat([weights[self.places[part]] for part in few]))
+    def of_no_light(self, weights: Tensor) -> Tensor:
+        """What `predict` gives of a dark picture, (T, H, W)."""
+        total: Tensor = self.predict(torch.zeros(1, 1, *self.image_shape), weights)[0]
+        return total
+
+    def pictures(self, light: Tensor, part: Part) -> Tensor:
+        """The features of a part without kernels, of light (N, 1, H, W): (N or 1, f, H, W)."""
+        if part == "offset":
+            return light.new_ones(1, 1, *self.image_shape)
+        if part == "background":
+            down, right = (self._waves(length).to(light) for length in self.image_shape)
+            return torch.einsum("ah,bw->abhw", down, right).flatten(0, 1)[None, 1:]
+        mean = light.mean(dim=(2, 3), keepdim=True).expand(len(light), 1, *self.image_shape)
+        return torch.cat([*(self._spread(light, width) for width in HALO_TAPS), mean], dim=1)
 
     def without(self, weights: Tensor, *parts: Part) -> Tensor:
         """The weights with some parts set to nothing."""
@@ -156,25 +166,18 @@ class Basis:
             powers = self.powers(part).to(picture)
             return functional.unfold(picture * powers[None], TAPS[part], padding=TAPS[part] // 2)[0]
         if part == "far":
-            return self._far(picture)
-        return self._pictures(picture, part).expand(1, -1, -1, -1)[0].flatten(1)
+            return self.far(picture)
+        return self.pictures(picture, part).expand(1, -1, -1, -1)[0].flatten(1)
 
-    def _far(self, picture: Tensor) -> Tensor:
-        """The features of far light of one picture (1, 1, H, W), (f, H W): means over cells at all distances."""
-        height, width = self.image_shape
+    def far(self, picture: Tensor, step: int = 1) -> Tensor:
+        """The features of far light of one picture (1, 1, H, W), (f, H W): means over cells at all distances.
+
+        With a step, at every so manieth place down and right, from the first until there is none before the edge.
+        """
+        height, width = (1 + step * -(-(length - 1) // step) for length in self.image_shape)
         cells = self._cells(picture)[0, 0]
         shifted = cells.unfold(0, height, self._cell_taps).unfold(1, width, self._cell_taps)[:CELLS, :CELLS]
-        return shifted[self._far_cells].flatten(1)
-
-    def _pictures(self, light: Tensor, part: Part) -> Tensor:
-        """The features of a part without kernels, (N or 1, f, H, W)."""
-        if part == "offset":
-            return light.new_ones(1, 1, *self.image_shape)
-        if part == "background":
-            down, right = (self._waves(length).to(light) for length in self.image_shape)
-            return torch.einsum("ah,bw->abhw", down, right).flatten(0, 1)[None, 1:]
-        mean = light.mean(dim=(2, 3), keepdim=True).expand(len(light), 1, *self.image_shape)
-        return torch.cat([*(self._spread(light, width) for width in HALO_TAPS), mean], dim=1)
+        return shifted[..., ::step, ::step][self._far_cells].flatten(1)
 
     def _spread(self, light: Tensor, width_taps: float) -> Tensor:
         """The picture blurred by a Gaussian."""
@@ -203,7 +206,7 @@ class Basis:
 
     def _cells(self, light: Tensor) -> Tensor:
         """The mean over a cell that begins at each place, dark beyond the picture."""
-        side = CELLS // 2 * self._cell_taps
-        padded = functional.pad(light, (side, side, side, side))
-        down = functional.avg_pool2d(padded, (self._cell_taps, 1), stride=1)
-        return functional.avg_pool2d(down, (1, self._cell_taps), stride=1)
+        taps, side = self._cell_taps, CELLS // 2 * self._cell_taps
+        sums = functional.pad(light, (side + 1, side, side + 1, side)).double().cumsum(dim=2).cumsum(dim=3)
+        down = sums[:, :, taps:] - sums[:, :, :-taps]
+        return ((down[..., taps:] - down[..., :-taps]) / taps**2).to(light)

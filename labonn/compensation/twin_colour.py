@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from labonn.compensation.colour_checks import check_colours
 from labonn.compensation.twin import CHUNK_IMAGES, Twin, with_noise
@@ -101,8 +102,14 @@ class ColourTwin:
 
     def map_noise_of(self, images: Tensor) -> Tensor:
         """Standard deviation of the noise of each reading of the signed maps of images, (N, M, H, W)."""
-        each = [twin.map_variance_of(images[:, c : c + 1]) for c, twin in enumerate(self.colours)]
-        return (sum(each[1:], each[0]) if self.summed else torch.cat(each, dim=1)).sqrt_()
+        alone = [images[:, c : c + 1] for c in range(len(self.colours))]
+        if not self.summed:
+            return torch.cat([twin.map_noise_of(own) for twin, own in zip(self.colours, alone, strict=True)], dim=1)
+        light, slope, dark = zip(
+            *(twin.noise_of_light(own) for twin, own in zip(self.colours, alone, strict=True)), strict=True
+        )
+        rise = torch.stack(slope, dim=1)[..., None, None]
+        return functional.conv2d(torch.cat(light, dim=1), rise, torch.stack(dark).sum(dim=0)).sqrt_()
 
     def sample(self, generator: torch.Generator | None = None) -> "ColourTwin":
         """Another twin that the captures allow as well."""

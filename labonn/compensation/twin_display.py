@@ -18,6 +18,7 @@ NARROW_STEPS = (0.2, 0.05)
 LARGEST_LOG_GAMMA = 1.2  # a gamma beyond 3.3 or 0.3 is no display's
 ROUNDS = 4
 FEW_CAPTURES = 20  # gamma is one number: these are enough to find it
+FEW_PIXELS = 1024  # of a capture, while only the display is looked for
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def plain(count: int) -> Display:
 def fit_kernels(light: Tensor, tiles: Tensor, designed: Tensor, fold: Tensor) -> Fitted:
     """Fit kernels and offsets, and predict each fold (N,) of the captures from the others."""
     basis = quick_basis(tiles)
-    folds = fold_moments(basis, light, tiles, fold)
+    folds = fold_moments(basis, light, tiles, fold, FEW_PIXELS)
     whole = folds.whole
     precision = prior_precision(basis, whole, QUICK_RIDGES)
     expected = expect(whole, basis, designed)
@@ -79,10 +80,10 @@ def fit_kernels(light: Tensor, tiles: Tensor, designed: Tensor, fold: Tensor) ->
     return Fitted(error, folds, precision, expected)
 
 
-def fold_moments(basis: Basis, light: Tensor, tiles: Tensor, fold: Tensor) -> Folds:
+def fold_moments(basis: Basis, light: Tensor, tiles: Tensor, fold: Tensor, most_pixels: int = MOST_PIXELS) -> Folds:
     """The moments of each fold."""
     parts = [fold == k for k in sorted(set(fold.tolist()))]
-    return Folds(tuple(Moments.of(basis.rows(light[part]), tiles[part]) for part in parts))
+    return Folds(tuple(Moments.of(basis.rows(light[part]), tiles[part], most_pixels) for part in parts))
 
 
 def fit_display(
@@ -108,7 +109,7 @@ def fit_display(
         return fit_kernels(light, tiles[part], designed, fold[part])
 
     ones = torch.ones(len(images))
-    readings = tiles.shape[1] * len(tiles[few]) * min(tiles[0, 0].numel(), MOST_PIXELS)
+    readings = tiles.shape[1] * len(tiles[few]) * min(tiles[0, 0].numel(), FEW_PIXELS)
     steps: tuple[float, ...] = (WIDE_STEP, *NARROW_STEPS)
     log_gamma, level, se = log(start.gamma), start.level, 0.0
     for _ in range(ROUNDS):

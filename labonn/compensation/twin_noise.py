@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from labonn.compensation.twin_regression import some_readings
+
 BINS = 24
 
 
@@ -32,9 +34,9 @@ class Noise:
 def fit_noise(predicted: Tensor, residual: Tensor) -> Noise:
     """Fit the line to the mean square of the residual in equal parts of the predicted light; both (N, T, H, W)."""
     dark, slope = [], []
-    for light, left in zip(predicted.transpose(0, 1), residual.transpose(0, 1), strict=True):
-        order = light.flatten().clamp_min(0).sort()
-        squares = left.flatten()[order.indices].double().square()
+    for light, left in zip(some_readings(predicted), some_readings(residual), strict=True):
+        order = light.clamp_min(0).sort()
+        squares = left[order.indices].double().square()
         parts = torch.tensor_split(torch.arange(len(squares)), min(BINS, len(squares)))
         x = torch.stack([order.values[part].double().mean() for part in parts])
         y = torch.stack([squares[part].mean() for part in parts])

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 MOST_PIXELS = 2048  # of a capture: more say hardly more of some hundred features
+MOST_READINGS = 20_000  # of a tile, in all captures: more say hardly more of a curve
 JITTER = 1e-6  # of the diagonal: what features that the captures do not tell apart need, in single precision
 
 
@@ -42,10 +43,10 @@ class Moments:
     readings: int
 
     @classmethod
-    def of(cls, rows: Iterable[Tensor], tiles: Tensor) -> "Moments":
+    def of(cls, rows: Iterable[Tensor], tiles: Tensor, most_pixels: int = MOST_PIXELS) -> "Moments":
         """Sum over captures: features (F, H W) one capture after the other, tiles (N, T, H, W); streamed.
 
-        Of pictures of more than `MOST_PIXELS`, so many are read, drawn anew for each capture.
+        Of pictures of more than `most_pixels`, so many are read, drawn anew for each capture.
         """
         gram = target = None
         power = torch.zeros(tiles.shape[1], dtype=torch.float64)
@@ -54,15 +55,15 @@ class Moments:
             if gram is None:
                 gram = torch.zeros(len(features), len(features), dtype=torch.float64)
                 target = torch.zeros(len(features), tiles.shape[1], dtype=torch.float64)
-            if pixels > MOST_PIXELS:
-                read = torch.randperm(pixels, generator=generator)[:MOST_PIXELS]
+            if pixels > most_pixels:
+                read = torch.randperm(pixels, generator=generator)[:most_pixels]
                 features, tile = features[:, read], tile[:, read]
             gram += (features @ features.T).double()
             target += (features @ tile.T).double()
             power += tile.double().square().sum(dim=1)
         if gram is None or target is None:
             raise ValueError("moments of no captures")
-        return cls(gram, target, power, len(tiles), len(tiles) * min(pixels, MOST_PIXELS))
+        return cls(gram, target, power, len(tiles), len(tiles) * min(pixels, most_pixels))
 
     def __add__(self, other: "Moments") -> "Moments":
         """Both captures together."""
@@ -132,3 +133,9 @@ class Folds:
         """Sum of squared residuals of all captures, each predicted from the others, (T,)."""
         errors = [p.error(w) for p, w in zip(self.parts, self.held_out(precision, prior), strict=True)]
         return torch.stack(errors).sum(dim=0)
+
+
+def some_readings(tiles: Tensor) -> Tensor:
+    """Evenly chosen readings of tiles (N, T, H, W), tile by tile, (T, n): `MOST_READINGS` or a few more, at most."""
+    readings = tiles.transpose(0, 1).flatten(1)
+    return readings[:, :: max(1, readings.shape[1] // MOST_READINGS)]

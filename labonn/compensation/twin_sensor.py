@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from labonn.compensation.twin_regression import some_readings
+
 KNOTS = 65
 BEYOND = 1.5  # of the brightest fitted light: there the curve goes on as a straight line
 LEAST_SLOPE = 0.05  # a sensor never answers more light with less
@@ -67,9 +69,8 @@ def straight(tiles: int) -> Sensor:
 
 def fit_sensor(light: Tensor, readings: Tensor) -> Sensor:
     """Fit each tile's curve to light that was predicted (N, T, H, W) and what was read, by least squares."""
-    count = light.shape[1]
-    x, y = (values.double().transpose(0, 1).reshape(count, -1) for values in (light, readings))
-    top = torch.quantile(x[:, :: max(1, x.shape[1] // 20_000)], 0.999, dim=1).clamp_min(1e-6)
+    x, y = (some_readings(values).double() for values in (light, readings))
+    top = torch.quantile(x, 0.999, dim=1).clamp_min(1e-6)
     scaled = (x / top[:, None]).clamp(0, 1)
     powers = torch.stack([torch.ones_like(x), x / top[:, None], scaled**2, scaled**3], dim=2)
     solution = torch.linalg.lstsq(powers, (y / top[:, None])[..., None]).solution[..., 0]

@@ -11,7 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labonn.compensation import CANDIDATES, AnyTwin, Captured, Lecture, Material, Method, rematch, twin_of
+from labonn.compensation import (
+    CANDIDATES,
+    CANDIDATES_OF_PIXELS,
+    AnyTwin,
+    Captured,
+    Lecture,
+    Material,
+    Method,
+    rematch,
+    twin_of,
+)
 from labonn.compensation.material import split_backend
 from labonn.compensation.ridge_map import can_fold_in
 from labonn.protocol.progress import Step
@@ -91,7 +101,8 @@ def compensate(
         twin = twin_of(frontend, lecture.images[indices], tiles)
     explained = float(twin.held_out_r2.median())
     trusted = explained >= TRUSTED_R2
-    candidates = CANDIDATES if trusted else FALLBACK
+    reliable = CANDIDATES_OF_PIXELS if lecture.of_pixels else CANDIDATES
+    candidates = reliable if trusted else FALLBACK
     captured = Captured(indices, frontend.maps_of(tiles))
     backends = {"none": backend}
     material = Material(backend, captured, twin, lecture, seed=seed)

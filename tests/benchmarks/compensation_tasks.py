@@ -15,7 +15,7 @@ from labonn.instruments import read_bench
 from labonn.protocol import run_protocol
 from labonn.records import newest_model
 from sim.mask_design import main as make_optic
-from tests.benchmarks import random_worlds
+from tests.benchmarks import lens_benches, random_worlds
 
 RANDOM_SEED = 100  # beyond the seeds of the others' worlds
 DEPLOYED_ON = "100"  # test images that a deployment is looked at with
@@ -36,7 +36,7 @@ class Task:
     designs
         Bench -> design.
     shipped
-        Bench -> the shipped bench that it is made from.
+        Bench -> the shipped bench that it is made from; for a lens, without that bench's optic.
     worlds
         Benches of random worlds -> the bench whose network stands there, and the number of the world.
     seeds, ceiling, test
@@ -81,8 +81,8 @@ TASKS = {
             "cifar10",
             "CIFAR-10",
             "accuracy",
-            {"poly": "cifar10-poly", "poly-random": "cifar10-random"},
-            {"poly": "poly", "poly-random": "poly"},
+            {"poly": "cifar10-poly", "poly-random": "cifar10-random", "poly-lens": "cifar10-lens"},
+            dict.fromkeys(("poly", "poly-random", "poly-lens"), "poly"),
             {f"poly-world-{number}": ("poly", number) for number in (1, 2)},
             seeds=(0, 1, 2),
             ceiling=20_000,
@@ -92,8 +92,12 @@ TASKS = {
             "carvana",
             "Carvana",
             "miou",
-            {"segmentation": "carvana-poly", "segmentation-random": "carvana-random"},
-            {"segmentation": "segmentation", "segmentation-random": "segmentation"},
+            {
+                "segmentation": "carvana-poly",
+                "segmentation-random": "carvana-random",
+                "segmentation-lens": "carvana-lens",
+            },
+            dict.fromkeys(("segmentation", "segmentation-random", "segmentation-lens"), "segmentation"),
             {f"segmentation-world-{number}": ("segmentation", number) for number in (1, 2)},
             seeds=(0, 1, 2),
             ceiling=4064,
@@ -151,7 +155,9 @@ def bench_file(work: Path, bench: str, seed: int) -> Path:
     standing, number = task.worlds.get(bench, (bench, 0))
     folder = work / f"bench-{standing}-{seed}"
     file = folder / shipped_bench(task.shipped[standing]).name
-    if not file.exists():
+    if standing.endswith("-lens"):
+        lens_benches.write(shipped_bench(task.shipped[standing]), folder, f"{standing}-{seed}")
+    elif not file.exists():
         networks = work / f"{task.name}-{seed}" / f"trained-{standing}"
         shutil.rmtree(folder, ignore_errors=True)
         arguments = [str(shipped_bench(task.shipped[standing])), "--model", str(networks), "--out", str(folder)]

@@ -59,7 +59,7 @@ def write(folder: Path, number: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(shipped / "hostile.cfg", folder / f"{name}.cfg")
     world = (shipped / "mono.world.toml").read_text(encoding="utf-8").partition("[effects.")[0]
-    world += _tables(draw(number))
+    world += tables_of(draw(number))
     (folder / f"{name}.world.toml").write_text(world, encoding="utf-8")
     bench = (shipped / "hostile.bench.toml").read_text(encoding="utf-8")
     assert bench.count("rolling_ms = 7.6") == 1
@@ -80,7 +80,7 @@ def write_behind(bench: Path, folder: Path, name: str, number: int) -> Path:
         world = folder / content["world"]["file"]
         chance, text = np.random.default_rng([2026, 11, number]), world.read_text(encoding="utf-8")
         effects = {effect: _mild(effect, table, chance) for effect, table in tomllib.loads(text)["effects"].items()}
-        world.write_text(text.partition("[effects.")[0] + _tables(effects), encoding="utf-8")
+        world.write_text(text.partition("[effects.")[0] + tables_of(effects), encoding="utf-8")
         renamed = file.read_text(encoding="utf-8").replace(f'name = "{content["name"]}"', f'name = "{name}"', 1)
         file.write_text(renamed, encoding="utf-8")
     return file
@@ -98,7 +98,7 @@ def _mild(effect: str, table: dict[str, Any], chance: np.random.Generator) -> di
     return {key: value if key in kept else _scaled(value, float(chance.uniform(*MILD))) for key, value in table.items()}
 
 
-def _tables(effects: dict[str, dict[str, Any]]) -> str:
+def tables_of(effects: dict[str, dict[str, Any]]) -> str:
     """Effects as tables of a world's file."""
     return "\n".join(
         f"[effects.{effect}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items())
