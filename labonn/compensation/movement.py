@@ -12,6 +12,7 @@ from labonn.compensation.twin_colour import AnyTwin
 from labonn.errors import CalibrationError
 
 ROUNDS = 3
+PART_VALUES = 4_000_000  # of maps that are moved at once: memory
 TOLERATED_TAPS = 0.25
 
 
@@ -40,13 +41,16 @@ def movement(twin: AnyTwin, images: Tensor, tiles: Tensor) -> Movement:
     """Measure it on images (N, C, H, W) and what was captured of them, (N, T, [C,] H, W); a few are enough."""
     predicted, tiles = (maps.flatten(1, -3) for maps in (twin.tiles(images), tiles))
     moved = torch.zeros(tiles.shape[1], 2)
+    images_of_a_part = max(1, PART_VALUES // tiles[0].numel())
+    parts = list(zip(*(torch.split(maps, images_of_a_part) for maps in (predicted, tiles)), strict=True))
     for _ in range(ROUNDS):
-        shifted = _shifted(predicted, moved)
-        slopes = torch.stack(torch.gradient(shifted, dim=(2, 3)))  # (2, N, T, H, W)
-        inner = slopes[..., 1:-1, 1:-1]
-        left = (shifted - tiles)[..., 1:-1, 1:-1]
-        system = torch.einsum("anthw,bnthw->tab", inner, inner)
-        wanted = torch.einsum("anthw,nthw->ta", inner, left)
+        system, wanted = torch.zeros(len(moved), 2, 2), torch.zeros(len(moved), 2)
+        for expected, seen in parts:
+            shifted = _shifted(expected, moved)
+            slopes = torch.stack(torch.gradient(shifted, dim=(2, 3)))  # (2, N, T, H, W)
+            inner, left = slopes[..., 1:-1, 1:-1], (shifted - seen)[..., 1:-1, 1:-1]
+            system += torch.einsum("anthw,bnthw->tab", inner, inner)
+            wanted += torch.einsum("anthw,nthw->ta", inner, left)
         system = system + 1e-6 * system.diagonal(dim1=1, dim2=2).mean() * torch.eye(2)
         moved = moved + torch.linalg.solve(system, wanted).clamp(-1, 1)
     return Movement(moved, moved.median(dim=0).values)

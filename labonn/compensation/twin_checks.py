@@ -7,12 +7,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from labonn.compensation.twin_basis import KERNEL_TAPS
+from labonn.compensation.twin_prior import centre
 from labonn.errors import CalibrationError
 
 FEWEST_CAPTURES = 4
 LEAST_R2 = 0.1  # a twin that predicts less of the left-out captures predicts nothing
 DARK_FRAME = 0.1  # of what the other frames show of their images: less is no light
 FLAT_TOP = 0.2  # of a tile's readings that are within 1 % of its brightest: more are saturated
+LENS_TAPS = 5  # of what is compared with a plain lens, whose design has one tap
 LEAST_LIKENESS = 0.4  # median correlation of fitted with designed kernels: less is another optic
 
 
@@ -85,9 +87,8 @@ def check_likeness(kernels: Tensor, designed: Tensor) -> None:
     CalibrationError
         If most are not like theirs.
     """
-    margin = (kernels.shape[-1] - designed.shape[-1]) // 2
-    inner = slice(margin, margin + designed.shape[-1])
-    likeness = _correlations(kernels[:, inner, inner], designed)
+    taps = designed.shape[-1] if designed.shape[-1] > 1 else LENS_TAPS
+    likeness = _correlations(centre(kernels, taps), centre(designed, taps))
     if not likeness.diagonal().median() > LEAST_LIKENESS:
         raise CalibrationError(
             "the captured maps are those of other kernels than the design's (median correlation "

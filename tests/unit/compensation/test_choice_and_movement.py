@@ -95,6 +95,14 @@ def test_maps_that_moved_say_how_far(twin, down, right):
     assert found.distance_taps == pytest.approx(np.hypot(down, right), abs=0.07)
 
 
+def test_maps_are_looked_at_in_parts_that_fit_into_memory(twin, monkeypatch):
+    images = pictures(4, seed=40)
+    tiles = captured(images, 0.6, -0.4)
+    at_once = movement(twin, images, tiles).tiles_taps
+    monkeypatch.setattr("labonn.compensation.movement.PART_VALUES", 1)
+    torch.testing.assert_close(movement(twin, images, tiles).tiles_taps, at_once, atol=1e-3, rtol=0)
+
+
 def test_a_bumped_camera_is_refused_with_its_movement(twin):
     images = pictures(4, seed=40)
     with pytest.raises(CalibrationError, match=r"\+0\.[67].* taps down and -0\.[45].* right .* bumped"):

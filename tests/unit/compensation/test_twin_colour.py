@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional
 
 from labonn.compensation import ColourTwin, Twin, attribute, twin_of
 from labonn.compensation import twin as twin_module
@@ -240,3 +241,26 @@ def test_a_dead_colour_and_swapped_colours_are_named() -> None:
     with pytest.raises(CalibrationError, match=r"follow colours 3, 2, 1 of the images: their order is swapped"):
         twin_of(frontend(), grey.flip(1), tiles, parts=PLAIN)
     check_colours(frontend(), grey, tiles)
+
+
+def test_a_plain_lens_has_a_twin_and_other_optics_are_not_taken_for_one() -> None:
+    optic = Optic(
+        kind="lens",
+        aperture_mm=(1.0, 1.0),
+        kernel_mm=1.0,
+        spacing_mm=0.0,
+        taps=1,
+        kernels=1,
+        wavelengths_nm=(620.0, 532.0, 460.0),
+        colours="separate",
+    )
+    lens, images = Frontend(optic, Sensor()), pictures(12)
+    blur = torch.tensor([0.25, 0.5, 0.25])
+    sharp = lens.ideal_tiles(images).detach()
+    blurred = functional.conv2d(sharp.flatten(0, 2)[:, None], (blur[:, None] * blur)[None, None], padding=1)
+    tiles = blurred.reshape(sharp.shape) + 0.01 * torch.randn(sharp.shape, generator=torch.Generator().manual_seed(3))
+    twin = twin_of(lens, images, tiles, parts=PLAIN)
+    assert float(twin.held_out_r2.min()) > 0.9
+    assert twin.maps(images).shape == lens.maps_of(tiles).shape
+    with pytest.raises(CalibrationError):
+        twin_of(lens, images, tiles.flip(-1), parts=PLAIN)
