@@ -15,7 +15,10 @@ from labonn.training import Teaching
 
 IMAGES_A_TWIN = 8000  # enough that a twin is worth being made into one matrix
 CHUNK_IMAGES = 500
-CHUNK_PIXELS = 500 * 1024  # of an image; of larger ones there are fewer in a chunk
+CHUNK_OF_LARGE = (
+    16  # of images of more than so many pixels: what several threads predict at once, and memory is used again
+)
+SMALL_PIXELS = 1024
 LARGEST_BYTES = 2_000_000_000  # of features in 32 bits; more are kept in 16, far below the noise of a capture
 
 
@@ -124,7 +127,7 @@ class Material:
         generator = torch.Generator().manual_seed(self._seed)
         predicted, done = torch.empty(0), 0
         normals: Tensor | None = None
-        chunk_images = min(CHUNK_IMAGES, max(1, CHUNK_PIXELS // self.lecture.images[0, 0].numel()))
+        chunk_images = CHUNK_IMAGES if self.lecture.images[0, 0].numel() <= SMALL_PIXELS else CHUNK_OF_LARGE
         for images in torch.split(self.lecture.images, IMAGES_A_TWIN):
             predict = self._twin.sample(generator).mapping(len(images))
             for chunk in torch.split(images, chunk_images):

@@ -64,7 +64,7 @@ class SpectralPredictor:
             own = [(basis, light[at : at + 1, :1]) for basis, light in zip(self._bases, lights, strict=True)]
             if self._halo is not None:
                 halos = torch.cat([basis.pictures(light, "halo")[0] for basis, light in own if "halo" in basis.parts])
-                read.flatten(1).addmm_(self._halo, halos.flatten(1))
+                read.view(len(read), -1).addmm_(self._halo, halos.flatten(1))
             if self._far is not None:
                 far = torch.cat([basis.far(light, _FAR_STEP) for basis, light in own if "far" in basis.parts])
                 read += self._between(self._far @ far)
