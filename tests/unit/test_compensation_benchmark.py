@@ -1,0 +1,34 @@
+"""What the benchmark of compensation stands on: its benches with a plain lens, and its tables."""
+
+import pytest
+
+from labonn.instruments import read_bench
+from sim.world_file import read_bench as read_simulated
+from tests.benchmarks import lens_benches
+from tests.benchmarks.compensation_table import table
+from tests.benchmarks.compensation_tasks import TASKS
+from tests.unit.sim.worlds import BENCHES
+
+
+@pytest.mark.parametrize(("shipped", "shape"), [("poly", (276, 276)), ("segmentation", (228, 212))])
+def test_a_lens_stands_in_the_world_of_the_optic_and_has_as_much_sensor_as_one_tile(tmp_path, shipped, shape):
+    file = lens_benches.write(BENCHES / f"{shipped}.bench.toml", tmp_path, "mine")
+    bench, world = read_bench(file), read_simulated(file)[1]
+    assert (bench.name, bench.optic.serial_number, bench.geometry.camera_px) == ("mine", "SIM-MINE", shape)
+    assert (world.lenslets.count, world.optic.masks, world.camera.shape) == (1, None, shape)
+    assert not world.effects.fabrication.on
+    with_optic = read_simulated(BENCHES / f"{shipped}.bench.toml")[1]
+    assert world.effects.aberrations == with_optic.effects.aberrations
+    assert lens_benches.write(BENCHES / f"{shipped}.bench.toml", tmp_path, "mine") == file
+
+
+def test_the_tables_say_by_how_much_a_world_drops_and_what_an_optic_is_worth():
+    found = {"simulated/0": 79.0, "none/0": 53.0, "twin+kd/32": 76.4, "ceiling/20000": 76.0}
+    cells = {f"poly/{seed}/{name}": {"accuracy": value + seed} for seed in (0, 1) for name, value in found.items()}
+    cells |= {"poly-lens/0/simulated/0": {"accuracy": 56.0}, "poly-world-1/0/twin+kd/32": {"accuracy": 76.0}}
+    cells["poly-world-1/0/ceiling/20000"] = {"accuracy": 76.5}
+    said = table(TASKS["cifar10"], {name: cell | {"date": "2026-11-28"} for name, cell in cells.items()})
+    assert "a drop of 26.00 +- 0.00 (2), seed by seed 26.0, 26.0; asked for: 25 to 30" in said
+    assert "| trained kernels | 79.50 +- 0.71 (2) | 53.50 +- 0.71 (2) | 76.50 +- 0.71 (2) | 76.90 +- 0.71 (2) |" in said
+    assert "| a plain lens | 56.00 (1) |  |  |  |" in said
+    assert "| poly-world-1 | none |  |  | 76.50 | 0.50 |  |" in said
