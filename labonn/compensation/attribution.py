@@ -127,8 +127,8 @@ def attribute(
     backend
         The one that was trained for the optics as designed.
     images, labels
-        (N, C, H, W) and (N,), to measure the score on; the first 400 are used, in colour the first 200. With masks,
-        (N, H, W), the first 32.
+        (N, C, H, W) and (N,), to measure the score on; 400 of them are used, in colour 200, evenly chosen. With masks,
+        (N, H, W), 32.
     series
         The kernels that the optic's pattern gives out of focus; without it, defocus counts as kernel error.
     on_score
@@ -136,7 +136,8 @@ def attribute(
     """
     most = IMAGES if designed.ndim == 3 else IMAGES // 2
     most = most if labels.ndim == 1 else IMAGES_OF_PIXELS
-    images, labels = images[:most], labels[:most]
+    spread = torch.arange(0, len(images), max(1, len(images) // most))[:most]  # neighbours may be one car's
+    images, labels = images[spread], labels[spread]
     few = images[: LINE_IMAGES if labels.ndim == 1 else LINE_IMAGES_OF_PIXELS]
     kernels = (designed,) if designed.ndim == 3 else designed.unbind(dim=1)
     colours = [(part, kernels[c], own_first(few, c)) for c, part in enumerate(parts_of(twin))]
