@@ -7,6 +7,8 @@ method, captures) is a fit and an evaluation on them. Finished cells are kept in
 the most important come first. Options cut it into pieces:
 
     python -m tests.benchmarks.compensation --work DIR --bench mono --seeds 0 --methods twin+kd twin+ntkd --captures 32
+
+One is remade with `--again`, and compared with what is kept; `--ceiling 32` then captures no more than it needs.
 """
 
 import argparse
@@ -195,6 +197,7 @@ def main() -> None:
     parser.add_argument("--ceiling", type=int, help="training images to capture, in all")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell later than that")
     parser.add_argument("--only-capture", action="store_true", help="train and capture, and measure nothing")
+    parser.add_argument("--again", action="store_true", help="measure cells that are there again, and compare")
     trial = parser.add_argument_group("a trial, whose cells are kept in the work folder and go into no document")
     trial.add_argument("--design", help="a design file to train in place of the task's")
     trial.add_argument("--test", type=int, help="test images to capture")
@@ -217,7 +220,9 @@ def main() -> None:
     for bench, seed, method, count in dict.fromkeys(cells_in_order(task, ceiling)):
         chosen = bench in benches and seed in seeds and method in arguments.methods
         name = f"{bench}/{seed}/{method}/{count}"
-        if not chosen or name in cells or (method in METHODS and count not in arguments.captures):
+        if not chosen or (method in METHODS and count not in arguments.captures):
+            continue
+        if name in cells and not arguments.again:
             continue
         if time.monotonic() - begin_s > 60 * arguments.minutes or count > ceiling:
             continue
@@ -225,7 +230,11 @@ def main() -> None:
         capture(work, bench, seed, ceiling, arguments.test)
         if arguments.only_capture:
             continue
-        cells[name] = measure(work, bench, seed, method, count)
+        measured = measure(work, bench, seed, method, count)
+        if name in cells:
+            print(f"{name}: {measured[task.measure]:.2f}, was {cells[name][task.measure]:.2f}", flush=True)
+            continue
+        cells[name] = measured
         print(name, cells[name], flush=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")

@@ -32,3 +32,12 @@ def test_the_tables_say_by_how_much_a_world_drops_and_what_an_optic_is_worth():
     assert "| trained kernels | 79.50 +- 0.71 (2) | 53.50 +- 0.71 (2) | 76.50 +- 0.71 (2) | 76.90 +- 0.71 (2) |" in said
     assert "| a plain lens | 56.00 (1) |  |  |  |" in said
     assert "| poly-world-1 | none |  |  | 76.50 | 0.50 |  |" in said
+
+
+def test_where_a_world_takes_nothing_no_part_of_it_is_said_to_have_returned():
+    found = {"simulated/0": 56.4, "none/0": 56.8, "ceiling/20000": 56.9, "twin+kd/32": 56.7}
+    cells = {f"poly-lens/0/{name}": {"accuracy": value, "date": "2026-11-28"} for name, value in found.items()}
+    said = table(TASKS["cifar10"], cells)
+    assert "By captures, accuracy (%):" in said
+    assert "| twin+kd | 56.70 (1) |" in said
+    assert "returned" not in said
