@@ -26,7 +26,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     release, network, backend = in_use(lab)
     calibration = network.calibrate(lab) if parameters.calibrate else network.as_used(lab, release)
 
-    test, classes = network.data.test.first(parameters.test_images), network.data.classes
+    test, classes = network.data.test.spread(parameters.test_images), network.data.classes
     tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)
     answers = logits_of(backend, network.maps_of(tiles)).argmax(dim=1).numpy()
 

@@ -53,7 +53,7 @@ def run(lab: Lab, parameters: Parameters) -> Result:
         model = realise(lab, trained, steps=parameters.pattern_steps, seed=parameters.seed)
     lab.note("model", model)
     network, known = load_deployment(lab.folder, model), describe(lab, model)
-    measure, test = design.measure, data.test.first(parameters.evaluation_images)
+    measure, test = design.measure, data.test.spread(parameters.evaluation_images)
     with lab.step("preparing the teacher's answers") as step:  # for the recalibrations to come, which find them kept
         network.lecture(cache_of(lab), step.say).teaching.kernel()
 

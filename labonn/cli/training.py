@@ -47,7 +47,7 @@ def train_command(
     from labonn.errors import ConfigError
     from labonn.protocol.progress import Screen
     from labonn.training.course import Course
-    from labonn.training.device import make_fabric
+    from labonn.training.device import make_fabric, slow_because
     from labonn.training.lessons import loss_weights
     from labonn.training.model import Order, can_be_built, check_data, teacher_of, train_model
     from labonn.training.student import student_steps
@@ -57,13 +57,16 @@ def train_command(
     weights = loss_weights(order.design.training, order.method)
     if out is not None and out.exists():
         raise ConfigError(f"{out}: exists already, and a model is never overwritten: name another folder with --out")
-    course = Course(make_fabric(device, precision))
+    fabric = make_fabric(device, precision)
+    course = Course(fabric)
     can_be_built(order.design)
     data = load(order.design.task)
     check_data(order.design, data)
     if labelled is not None and labelled > len(data.train):
         raise ConfigError(f"labelled = {labelled}: data set {data.name!r} has {len(data.train)} training images")
     screen = Screen(quiet=not course.first)
+    if slow := slow_because(fabric, precision):
+        screen.line(slow)
     teacher = None
     if only_teacher or weights.teacher:
         with _told(screen, "preparing the teacher", teacher_steps(order.design, len(data.train)), order) as teller:

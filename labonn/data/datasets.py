@@ -33,6 +33,12 @@ class Split:
         """The first images, or all of them."""
         return self if count == "all" else self.take(slice(0, count))
 
+    def spread(self, count: int | Literal["all"]) -> "Split":
+        """So many images from the whole split, evenly chosen, or all of them: neighbours may be of one car."""
+        if count == "all" or count >= len(self):
+            return self
+        return self.take(np.arange(count) * len(self) // count)
+
 
 @dataclass(frozen=True)
 class DataSet:

@@ -122,7 +122,7 @@ def evaluate(
     """Capture test images, if any, and say how each backend does on them: for figures, never for a decision."""
     if not count:
         return {}
-    test = network.data.test.first(count)
+    test = network.data.test.spread(count)
     tiles = network.capture(lab, "test", test.images, calibration, keep_frames=False)
     maps = network.maps_of(tiles)
     percent = {name: answers.percent for name, answers in answer(fitted.backends, maps, test.labels).items()}

@@ -120,7 +120,7 @@ def light_power_mw(lab: "Lab") -> float | None:
 
 
 def _outlook(expectation: Expectation, network: Deployment, backend: nn.Module) -> Outlook:
-    labelled = network.data.validation.first(min(LABELLED_IMAGES, max(1, MOST_VALUES // expectation.then[0].numel())))
+    labelled = network.data.validation.spread(min(LABELLED_IMAGES, max(1, MOST_VALUES // expectation.then[0].numel())))
     return Outlook(
         expectation,
         backend,

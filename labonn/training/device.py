@@ -4,6 +4,7 @@ import os
 import warnings
 from typing import Literal, get_args
 
+import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
@@ -44,3 +45,12 @@ def make_fabric(device: str = "auto", precision: str = "32-true") -> Fabric:
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"device = {device!r}: cannot be used here: {error}") from error
     return fabric
+
+
+def slow_because(fabric: Fabric, precision: str) -> str | None:
+    """What makes a precision a bad choice on this device, in words; None where nothing does."""
+    if fabric.device.type != "cpu" or not precision.startswith("bf16"):
+        return None
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():  # torch has no other name for it
+        return None
+    return "this processor has no bfloat16: --precision bf16-mixed is several times slower here; leave it out"

@@ -60,3 +60,6 @@ def test_taking_keeps_images_and_labels_together():
     taken = split.take(np.array([3, 1]))
     assert (taken.images.ravel().tolist(), taken.labels.tolist()) == ([3.0, 1.0], [3, 1])
     assert (len(split.first(2)), len(split.first("all")), len(split.first(9))) == (2, 5, 5)
+    assert split.spread(2).labels.tolist() == [0, 2]
+    assert split.spread(3).labels.tolist() == [0, 1, 3]
+    assert (len(split.spread("all")), len(split.spread(9)), len(split.spread(0))) == (5, 5, 0)

@@ -9,7 +9,7 @@ from labonn.networks import Student, make_teacher
 from labonn.ntk import empirical_ntk
 from labonn.training import Teaching, train_student
 from labonn.training.course import Course
-from labonn.training.device import make_fabric
+from labonn.training.device import make_fabric, slow_because
 from labonn.training.relations import relational_loss
 from tests.benchmarks.training_settings import METHODS, with_settings
 
@@ -71,3 +71,10 @@ def test_every_method_trains_as_in_single_precision(method):
     )
     assert mixed == pytest.approx(single, rel=0.02)
     assert mixed != single
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_a_processor_without_bfloat16_is_named_before_hours_are_lost_on_it(monkeypatch, has_it):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_it, raising=False)
+    assert (slow_because(make_fabric("cpu", "bf16-mixed"), "bf16-mixed") is None) is has_it
+    assert slow_because(make_fabric("cpu"), "32-true") is None
