@@ -1,0 +1,110 @@
+"""What `labonn recalibrate` takes in colour: ``python -m tests.benchmarks.recalibrations TASK --work DIR``.
+
+TASK is cifar10 or carvana. The student of seed 0 is trained and deployed on the task's bench, unless DIR has it from
+`tests.benchmarks.compensation`; then the bench is recalibrated as an operator does it, in a process of its own and in
+virtual time, the teacher's answers kept since the deployment. Nothing else should run meanwhile. Memory is the largest
+that the process had, the simulated bench and the world behind it included.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from labonn.instruments import read_bench
+from labonn.records import read_run
+from labonn.records.disk import write_atomically
+from tests.benchmarks.compensation_tasks import TASKS, Task, bench_file, trained
+from tests.benchmarks.results import RESULTS, write_section
+
+LIMIT_S, LIMIT_GB = 300, 6.0
+CELLS = RESULTS.parent / "results" / "recalibrations.json"
+IN_COLOUR = [name for name in TASKS if name != "mnist"]
+NAMED = 0.5  # seconds; a shorter step is not
+
+
+def measure(work: Path, task: Task) -> dict[str, Any]:
+    """Recalibrate the task's first bench; gives the command's answer, the seconds it took, its memory."""
+    bench = next(iter(task.designs))
+    lab, _ = trained(work, 0, bench)
+    file = bench_file(work, bench, 0)
+    command = [sys.executable, "-m", "labonn", "recalibrate", str(file), "--lab", str(lab), "--json"]
+    begin_s, began = time.perf_counter(), time.time()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        answer: dict[str, Any] = json.loads(process.stdout.read())
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - begin_s
+    if process.returncode not in (0, 4):
+        raise SystemExit(f"recalibrate ended with {process.returncode}: {answer['error']}")
+    released = lab / "releases" / "current" / read_bench(file).name
+    return {
+        "bench": bench,
+        "measure": task.measure,
+        "before": answer[task.measure]["before"],
+        "after": answer[task.measure]["after"],
+        "validation_captures": answer["validation_captures"],
+        "released": answer["released"],
+        "release_s": released.stat().st_mtime - began if answer["released"] else None,
+        "whole_s": seconds,
+        "memory_gb": used.ru_maxrss / 2**20,
+        "steps": read_run(lab / "runs" / answer["run"]).seconds,
+        "processor": _processor(),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
+
+
+def table(cells: dict[str, dict[str, Any]]) -> str:
+    """Write the section."""
+    lines = [
+        "## Recalibrating in colour",
+        "",
+        "`python -m tests.benchmarks.recalibrations TASK --work DIR`; seed 0, virtual time, 2 cores, which the"
+        " simulated bench shares; the process's start and its report included. Must: 300 s and 6 GB.",
+        "",
+        "| bench | processor | until the release is in use | whole command | peak memory | before, after, on validation"
+        " captures | released |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for cell in cells.values():
+        until = "" if cell["release_s"] is None else f"{cell['release_s']:.0f} s"
+        lines.append(
+            f"| {cell['bench']}, {cell['date']} | {cell['processor']} | {until} | {cell['whole_s']:.0f} s"
+            f" | {cell['memory_gb']:.1f} GB | {cell['measure']} {cell['before']:.1f} %, {cell['after']:.1f} % on"
+            f" {cell['validation_captures']} | {'yes' if cell['released'] else 'no'} |"
+        )
+    for cell in cells.values():
+        steps = sorted(cell["steps"].items(), key=lambda step: -step[1])
+        named = ", ".join(f"{name} {seconds:.0f}" for name, seconds in steps if seconds >= NAMED)
+        lines += ["", f"Seconds by step, `{cell['bench']}`: {named}."]
+    return "\n".join(lines)
+
+
+def _processor() -> str:
+    """Its name, and how wide its registers are, on which all of this depends."""
+    described = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    name = next(line.split(":")[1].strip() for line in described.splitlines() if line.startswith("model name"))
+    return f"{name}, {'AVX-512' if 'avx512f' in described else 'AVX2'}"
+
+
+def main() -> None:
+    """Measure a task's bench, and write the section."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=IN_COLOUR)
+    parser.add_argument("--work", type=Path, required=True, help="folder for what can be made again")
+    arguments = parser.parse_args()
+    cells = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
+    cells[arguments.task] = measure(arguments.work.absolute(), TASKS[arguments.task])
+    print(json.dumps(cells[arguments.task], indent=1))
+    write_atomically(CELLS, (json.dumps(cells, indent=1) + "\n").encode())
+    write_section("recalibrations", table(cells))
+
+
+if __name__ == "__main__":
+    main()
