@@ -140,7 +140,14 @@ def put_together(twin: AnyTwin, parts: Sequence[Twin]) -> AnyTwin:
     return replace(twin, colours=tuple(parts)) if isinstance(twin, ColourTwin) else parts[0]
 
 
-def twin_of(frontend: Frontend, images: Tensor, tiles: Tensor, *, parts: tuple[Part, ...] = ALL_PARTS) -> AnyTwin:
+def twin_of(
+    frontend: Frontend,
+    images: Tensor,
+    tiles: Tensor,
+    *,
+    parts: tuple[Part, ...] = ALL_PARTS,
+    on_colour: Callable[[], None] = lambda: None,
+) -> AnyTwin:
     """Refit a student's frontend to captures, without labels: `fit_twin`, in colour for each of them.
 
     Parameters
@@ -153,6 +160,8 @@ def twin_of(frontend: Frontend, images: Tensor, tiles: Tensor, *, parts: tuple[P
         (N, T, H, W), in colour (N, T, C, H, W) float32, what was captured.
     parts
         As of `fit_twin`.
+    on_colour
+        Called when a colour's twin is fitted.
 
     Raises
     ------
@@ -170,11 +179,14 @@ def twin_of(frontend: Frontend, images: Tensor, tiles: Tensor, *, parts: tuple[P
     if count > 1:
         check_colours(frontend, images, tiles)
     if count == 1:
-        return fit_twin(images, tiles if tiles.ndim == 4 else tiles[:, :, 0], kernels, parts=parts)
+        twin = fit_twin(images, tiles if tiles.ndim == 4 else tiles[:, :, 0], kernels, parts=parts)
+        on_colour()
+        return twin
     twins = []
     for c in range(count):
         try:
             twins.append(fit_twin(own_first(images, c), tiles[:, :, c], kernels[:, c], parts=parts))
         except CalibrationError as error:
             raise CalibrationError(f"colour {c + 1} of {count}: {error}") from error
+        on_colour()
     return ColourTwin(tuple(twins), frontend.summed)

@@ -97,8 +97,8 @@ def compensate(
         If the captures are no captures of these images through these optics.
     """
     indices, frontend = torch.from_numpy(shown), lecture.student.frontend
-    with show("refitting the optical twin", None):
-        twin = twin_of(frontend, lecture.images[indices], tiles)
+    with show("refitting the optical twin", frontend.colours) as step:
+        twin = twin_of(frontend, lecture.images[indices], tiles, on_colour=step.advance)
     explained = float(twin.held_out_r2.median())
     trusted = explained >= TRUSTED_R2
     reliable = CANDIDATES_OF_PIXELS if lecture.of_pixels else CANDIDATES

@@ -77,9 +77,10 @@ def reference_of(lab: "Lab", release: Release, network: Deployment, backend: nn.
         arrays = read_arrays(path)
         outlook = _outlook(Expectation.from_arrays(arrays), network, backend)
         return Reference(outlook, np.asarray(arrays["ladder"]), np.asarray(arrays["still"]).tolist())
-    with lab.step("what the release expects of the bench"):
+    frontend = network.student.frontend
+    with lab.step("what the release expects of the bench", total=frontend.colours) as step:
         shown, tiles = captures_of(lab.folder / "runs" / release.run, release.id)
-        twin = twin_of(network.student.frontend, shown, tiles)
+        twin = twin_of(frontend, shown, tiles, on_colour=step.advance)
         expectation = Expectation.of(twin, shown[:images], tiles[:images])
         outlook = _outlook(expectation, network, backend)
     with lab.step("what changes would cost"):

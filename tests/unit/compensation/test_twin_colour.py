@@ -52,8 +52,10 @@ def world(images: torch.Tensor, noise: float = 0.0) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def twin() -> ColourTwin:
     images = pictures(8)
-    found = twin_of(frontend(), images, world(images, noise=0.01), parts=PLAIN)
+    fitted: list[None] = []
+    found = twin_of(frontend(), images, world(images, noise=0.01), parts=PLAIN, on_colour=lambda: fitted.append(None))
     assert isinstance(found, ColourTwin)
+    assert len(fitted) == 3, "an operator sees how far it is"
     return found
 
 
