@@ -69,8 +69,7 @@ def measure_maps(bench: Bench, before: Before, say: Say) -> Measured:
             registration = Registration(assembled(bench.name, before, blank))
             captured = _capture(bench, registration, pattern.probe_images)
             if captured is not None and not bench.has_slm:
-                say("where the maps lie")
-                blank, captured = _aligned(bench, before, blank, captured, pattern)
+                blank, captured = _aligned(bench, before, blank, captured, pattern, say)
             if captured is not None:
                 return _with_gains(bench, blank, captured, pattern)
             bench.camera.exposure_ms *= _SHORTER
@@ -136,14 +135,15 @@ def _capture(bench: Bench, registration: Registration, images: Floats) -> Floats
 
 
 def _aligned(
-    bench: Bench, before: Before, blank: Measured, captured: Floats, pattern: Pattern
+    bench: Bench, before: Before, blank: Measured, captured: Floats, pattern: Pattern, say: Say
 ) -> tuple[Measured, Floats | None]:
     """Move tiles to where the expected maps are, and capture the probe images there: behind a fixed optic."""
     affine: NDArray[np.float64] = before.affine.copy()
     found: Floats | None = captured
-    for _ in range(_ALIGNED):
+    for look in range(_ALIGNED):
         if found is None:
             break
+        say(f"where the maps lie, look {look + 1} of {_ALIGNED}")
         shift = shifts_taps(found, pattern.predicted_tiles)
         affine[..., 2] += np.einsum("...ij,...j->...i", affine[..., :2], shift)
         blank = replace(blank, arrays={**blank.arrays, "affine": affine.copy()})
