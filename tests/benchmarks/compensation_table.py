@@ -66,7 +66,8 @@ def table(task: Task, cells: Cells) -> str:
         for bench in dict.fromkeys(name.split("/")[0] for name in cells):
             if bench not in task.worlds:
                 lines += _bench(bench, cells)
-        return "\n".join(lines + _worlds(task, [bench for bench in task.worlds if _of(cells, bench)], cells)).rstrip()
+        lines += _worlds(task, [bench for bench in task.worlds if _of(cells, bench)], cells)
+        return "\n".join(lines + _made_again(cells)).rstrip()
     lines = [
         "## Compensation, MNIST, benches `mono` and `hostile`",
         "",
@@ -141,6 +142,18 @@ def _worlds(task: Task, worlds: list[str], cells: Cells) -> list[str]:
         figures = " | ".join("" if isnan(value) else f"{value:.2f}" for value in (*shown, ceiling, *below))
         lines.append(f"| {world} | {on} | {figures} |")
     return [*lines, ""]
+
+
+def _made_again(cells: Cells) -> list[str]:
+    """Say which cells were measured twice, and what both came to."""
+    told = [
+        f"{name} {cell['again']['value']:.2f} (in the table: {_judged(cell):.2f})"
+        for name, cell in cells.items()
+        if "again" in cell
+    ]
+    return (
+        [f"Measured once more, from training and captures on, with `--again`: {'; '.join(told)}.", ""] if told else []
+    )
 
 
 def _optics(task: Task, cells: Cells) -> list[str]:

@@ -132,8 +132,9 @@ def main() -> None:
             break
         made = measure(arguments.work.absolute(), cell, arguments.device)
         if known is not None and fitting:
-            print(f"{cell.name}: {score(made)['simulated']:.2f}, was {score(known)['simulated']:.2f}")
-            continue
+            again = {"value": score(made)["simulated"], "date": made["date"]}
+            print(f"{cell.name}: {again['value']:.2f}, was {score(known)['simulated']:.2f}")
+            made = known | {"again": again}
         cells = read_cells() | {cell.name: made}  # another process may have added some meanwhile
         write_atomically(CELLS, (json.dumps(cells, indent=1) + "\n").encode())
         print(cell.name, score(made), flush=True)

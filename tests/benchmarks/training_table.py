@@ -33,8 +33,10 @@ EXPLAINED = (
     " rectifications and additions of the pooling. Where a student is told some labels only, the teacher, which was"
     " told all, still says what it thinks of every image; without a teacher, as many steps are taken on the labelled"
     " images alone. The teachers of CIFAR-10 and Carvana were trained with `labonn train DESIGN --teacher --precision"
-    " bf16-mixed`, the students in single precision."
+    " bf16-mixed` or without that option, the students in single precision."
 )
+COMPARED = {"none": "without a teacher", "ntkd": "NTKD alone"}
+"""What the best method is compared with."""
 MUST = {"mnist": (98.8, 99.2), "cifar10": (78.0, 80.0), "carvana": (94.0, 95.0)}
 
 
@@ -70,7 +72,7 @@ def table(cells: Mapping[str, Mapping[str, Any]]) -> str:
         for (_, design, method, labels), found in ours.items():
             paper = PAPER.get((task, design, method)) if labels == "all" else None
             lines.append(_row((design, method, labels), found, paper))
-        lines += ["", *_findings(ours), ""]
+        lines += ["", *_findings(ours), "", *_made_again(task, cells)]
     return "\n".join(lines)
 
 
@@ -88,9 +90,8 @@ def _findings(ours: Mapping[tuple[str, str, str, str], list[Mapping[str, Any]]])
         return []
     first = best["trained"]
     said = [f"Best on trained optics: {first[1]} ({first[0]}), {_said(result[first])}."]
-    for method in ("none", "ntkd"):
+    for method, name in COMPARED.items():
         if method != first[1] and (other := result.get((first[0], method))):
-            name = "without a teacher" if method == "none" else "NTKD alone"
             said.append(f"The same {name}: {_said(other)}, {_apart(result[first], other)}.")
     for kind, name in (("lens", "a lens"), ("random", "random kernels")):
         if kind in best:
@@ -99,7 +100,29 @@ def _findings(ours: Mapping[tuple[str, str, str, str], list[Mapping[str, Any]]])
                 f"Best behind {name}: {best[kind][1]} ({best[kind][0]}), {_said(other)}: trained optics are worth"
                 f" {result[first][0] - other[0]:+.2f} points."
             )
-    return [" ".join(said)]
+    return [" ".join(said + _few_labels(first[0], ours))]
+
+
+def _made_again(task: str, cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say which cells were made twice, and what both came to."""
+    told = [
+        f"{name.split('/', 1)[1]} {cell['again']['value']:.2f} (in the table: {score(cell)['simulated']:.2f})"
+        for name, cell in cells.items()
+        if name.startswith(f"{task}/") and "again" in cell
+    ]
+    return [f"Made once more from nothing, with `--again`, its teacher too: {'; '.join(told)}.", ""] if told else []
+
+
+def _few_labels(design: str, ours: Mapping[tuple[str, str, str, str], list[Mapping[str, Any]]]) -> list[str]:
+    """Say what teachers are worth where there are some labels only."""
+    said = []
+    for labels in dict.fromkeys(key[3] for key in ours if key[1] == design and key[3] != "all"):
+        results = {key[2]: _result(found) for key, found in ours.items() if (key[1], key[3]) == (design, labels)}
+        best = max(results, key=lambda method: results[method][0])
+        others = [(name, results[m]) for m, name in COMPARED.items() if m in results and m != best]
+        told = "".join(f"; {name} {_said(other)}" for name, other in others)
+        said.append(f"With {int(labels):,} labels, best: {best}, {_said(results[best])}{told}.")
+    return said
 
 
 def _result(found: list[Mapping[str, Any]]) -> tuple[float, float | None]:

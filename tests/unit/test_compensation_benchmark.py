@@ -41,3 +41,10 @@ def test_where_a_world_takes_nothing_no_part_of_it_is_said_to_have_returned():
     assert "By captures, accuracy (%):" in said
     assert "| twin+kd | 56.70 (1) |" in said
     assert "returned" not in said
+
+
+def test_what_was_measured_twice_stands_beside_what_it_was():
+    cell = {"accuracy": 76.4, "date": "2026-11-28", "again": {"value": 76.3, "date": "2026-11-28"}}
+    assert "with `--again`: poly/0/twin+kd/32 76.30 (in the table: 76.40)." in table(
+        TASKS["cifar10"], {"poly/0/twin+kd/32": cell}
+    )
