@@ -20,8 +20,11 @@ def kernels(signed: NDArray[Any], psfs: NDArray[Any]) -> Figure:
     signed
         (K, h, w), or (K, 3, h, w) in red, green, blue; red is positive and blue negative, or in colour grey is zero.
     psfs
-        (2 K, h, w) or (2 K, 3, h, w), non-negative, positive halves first; (1, ...) of a plain lens.
+        (2 K, h, w) or (2 K, 3, h, w), non-negative, positive halves first; (1, ...) of a plain lens, whose one tap is
+        drawn with the nothing around it.
     """
+    if signed.shape[-1] == 1:
+        signed, psfs = (np.pad(taps, [(0, 0)] * (taps.ndim - 2) + [(1, 1)] * 2) for taps in (signed, psfs))
     count = min(len(signed), LARGEST)
     columns = min(count, COLUMNS)
     bands = -(-count // columns)

@@ -61,6 +61,12 @@ def test_a_dark_psf_and_many_kernels_can_be_drawn():
     assert drawn(figures.psf_pairs(np.zeros((18, 3, 3)), np.zeros((18, 3, 3)), np.zeros(18)))
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 1, 1)])
+def test_the_one_tap_of_a_lens_stands_before_the_nothing_around_it(shape):
+    drawn = [axes.images[0].get_array() for axes in figures.kernels(np.ones(shape), np.ones(shape)).axes]
+    assert [(len(taps), taps[1, 1].min() > taps[0, 0].max()) for taps in drawn] == [(3, True), (3, True)]
+
+
 def test_tiles_are_outlined_where_they_are():
     frame = RANDOM.integers(0, 4096, (90, 120)).astype(np.uint16)
     outlines = np.array([[(10, 20), (10, 50), (40, 50), (40, 20)], [(10, 60), (10, 90), (40, 90), (40, 60)]], float)
