@@ -188,16 +188,17 @@ def _bench(bench: str, cells: Cells) -> list[str]:
         "|---|---|---|",
         f"| student, simulated | {_said(simulated)} | |",
         f"| on the bench, calibrated, not compensated | {_said(none)} | {_drop(bench, simulated, none)} |",
-        f"| ceiling, {most:,} captures | {_said(ceiling)} | {_said(_minus(simulated, ceiling))} points below the"
-        " simulated student |",
-        "",
     ]
+    if ceiling:
+        below = f"{_said(_minus(simulated, ceiling))} points below the simulated student"
+        lines.append(f"| ceiling, {most:,} captures | {_said(ceiling)} | {below} |")
+    lines.append("")
     if any(of == bench for of, _ in MUST):
         lines += ["| points below the ceiling | must | try for | twin+ntkd | twin+kd |", "|---|---|---|---|---|"]
     for (of, count), (must, wish) in MUST.items():
         if of == bench:
-            below = [_said(_minus(ceiling, _column(cells, bench, m, count)), 2) for m in ("twin+ntkd", "twin+kd")]
-            lines.append(f"| {count} captures | <= {must} | {wish} | {' | '.join(below)} |")
+            apart = [_said(_minus(ceiling, _column(cells, bench, m, count)), 2) for m in ("twin+ntkd", "twin+kd")]
+            lines.append(f"| {count} captures | <= {must} | {wish} | {' | '.join(apart)} |")
     if bench in ABSOLUTE:
         reached = [_said(_column(cells, bench, m, 32), 2) for m in ("twin+ntkd", "twin+kd")]
         must, wish = ABSOLUTE[bench]

@@ -31,6 +31,7 @@ def test_the_tables_say_by_how_much_a_world_drops_and_what_an_optic_is_worth():
     assert "a drop of 26.00 +- 0.00 (2), seed by seed 26.0, 26.0; asked for: 25 to 30" in said
     assert "| trained kernels | 79.50 +- 0.71 (2) | 53.50 +- 0.71 (2) | 76.50 +- 0.71 (2) | 76.90 +- 0.71 (2) |" in said
     assert "| a plain lens | 56.00 (1) |  |  |  |" in said
+    assert said.count("| ceiling, ") == 1, "the lens has none"
     assert "| poly-world-1 | none |  |  | 76.50 | 0.50 |  |" in said
 
 
