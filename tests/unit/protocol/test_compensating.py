@@ -133,9 +133,9 @@ def test_each_release_has_validation_images_of_its_own():
 def test_a_twin_that_explains_little_is_not_relied_on_and_more_captures_are_asked_for(monkeypatch):
     module = sys.modules[compensating.__name__]
     asked = []
-    monkeypatch.setattr(module, "twin_of", lambda *_: SimpleNamespace(held_out_r2=torch.tensor([0.3, 0.5, 0.6])))
+    monkeypatch.setattr(module, "twin_of", lambda *_, **__: SimpleNamespace(held_out_r2=torch.tensor([0.3, 0.5, 0.6])))
     monkeypatch.setattr(module, "rematch", lambda backend, method, *_, **__: asked.append(method) or backend)
-    frontend = SimpleNamespace(kernels=lambda: torch.rand(4, 3, 3), maps_of=signed_maps)
+    frontend = SimpleNamespace(kernels=lambda: torch.rand(4, 3, 3), maps_of=signed_maps, colours=1)
     student = SimpleNamespace(frontend=frontend)
     images = torch.rand(20, 1, SIDE, SIDE)
     lecture = SimpleNamespace(images=images, student=student, of_pixels=False, augmented=False)
