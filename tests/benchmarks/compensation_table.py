@@ -152,7 +152,7 @@ def _made_again(cells: Cells) -> list[str]:
         if "again" in cell
     ]
     return (
-        [f"Measured once more, from training and captures on, with `--again`: {'; '.join(told)}.", ""] if told else []
+        [f"Measured once more, with `--again`: {'; '.join(told)}.", ""] if told else []
     )
 
 

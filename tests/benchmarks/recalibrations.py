@@ -3,7 +3,7 @@
 TASK is cifar10 or carvana. The student of seed 0 is trained and deployed on the task's bench, unless DIR has it from
 `tests.benchmarks.compensation`; then the bench is recalibrated as an operator does it, in a process of its own and in
 virtual time, the teacher's answers kept since the deployment. Nothing else should run meanwhile. Memory is the largest
-that the process had, the simulated bench and the world behind it included.
+that the process had; the simulated laboratory is a process of its own, and not in it.
 """
 
 import argparse

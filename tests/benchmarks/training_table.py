@@ -110,7 +110,7 @@ def _made_again(task: str, cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for name, cell in cells.items()
         if name.startswith(f"{task}/") and "again" in cell
     ]
-    return [f"Made once more from nothing, with `--again`, its teacher too: {'; '.join(told)}.", ""] if told else []
+    return [f"Made once more, with `--again`: {'; '.join(told)}.", ""] if told else []
 
 
 def _few_labels(design: str, ours: Mapping[tuple[str, str, str, str], list[Mapping[str, Any]]]) -> list[str]:

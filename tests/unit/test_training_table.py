@@ -52,7 +52,7 @@ def test_of_one_seed_it_says_so_and_without_trained_optics_nothing():
 def test_what_was_made_twice_stands_beside_what_it_was():
     again = {"again": {"value": 98.9, "date": "2026-11-28"}}
     said = table({"mnist/mnist-mono/none/0": cell(99.0) | again, "mnist/mnist-mono/kd/0": cell(99.1)})
-    assert "its teacher too: mnist-mono/none/0 98.90 (in the table: 99.00)." in said
+    assert "with `--again`: mnist-mono/none/0 98.90 (in the table: 99.00)." in said
 
 
 def test_few_labels_have_a_sentence_of_their_own():
