@@ -151,9 +151,7 @@ def _made_again(cells: Cells) -> list[str]:
         for name, cell in cells.items()
         if "again" in cell
     ]
-    return (
-        [f"Measured once more, with `--again`: {'; '.join(told)}.", ""] if told else []
-    )
+    return [f"Measured once more, with `--again`: {'; '.join(told)}.", ""] if told else []
 
 
 def _optics(task: Task, cells: Cells) -> list[str]:
