@@ -31,6 +31,7 @@ from labonn.compensation import twin_of as fitted_twin
 from labonn.compensation.material import LARGEST_BYTES
 from labonn.compensation.methods import RECIPES
 from labonn.protocol.deployment import Deployment, load_deployment
+from labonn.records.disk import write_atomically
 from labonn.training import logits_of, score_percent
 from tests.benchmarks.compensation_table import draw, table
 from tests.benchmarks.compensation_tasks import TASKS, Task, bench_file, run, task_of, trained
@@ -180,6 +181,11 @@ def cells_file(task: Task) -> Path:
     return RESULTS.parent / "results" / f"{section(task)}.json"
 
 
+def read_cells(kept: Path) -> dict[str, dict[str, Any]]:
+    """The cells that are measured."""
+    return json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+
+
 def section(task: Task) -> str:
     """The name of its section."""
     return "compensation" if task.name == "mnist" else f"compensation-{task.name}"
@@ -209,7 +215,7 @@ def main() -> None:
     ceiling = task.ceiling if ceiling is None else ceiling
     tried = arguments.design is not None or arguments.test is not None
     kept = work / cells_file(task).name if tried else cells_file(task)
-    cells: dict[str, dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    cells = read_cells(kept)
 
     def said() -> None:
         if tried:
@@ -234,10 +240,10 @@ def main() -> None:
         if name in cells:
             print(f"{name}: {measured[task.measure]:.2f}, was {cells[name][task.measure]:.2f}", flush=True)
             measured = cells[name] | {"again": {"value": measured[task.measure], "date": measured["date"]}}
-        cells[name] = measured
-        print(name, cells[name], flush=True)
+        cells = read_cells(kept) | {name: measured}  # another process may have added some meanwhile
+        print(name, measured, flush=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
+        write_atomically(kept, (json.dumps(cells, indent=1) + "\n").encode())
         said()
     if cells:
         said()
