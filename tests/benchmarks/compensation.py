@@ -240,6 +240,8 @@ def main() -> None:
         if name in cells:
             print(f"{name}: {measured[task.measure]:.2f}, was {cells[name][task.measure]:.2f}", flush=True)
             measured = cells[name] | {"again": {"value": measured[task.measure], "date": measured["date"]}}
+        elif any("again" in cell for known, cell in cells.items() if known.startswith(f"{bench}/{seed}/")):
+            measured["after_again"] = True
         cells = read_cells(kept) | {name: measured}  # another process may have added some meanwhile
         print(name, measured, flush=True)
         kept.parent.mkdir(parents=True, exist_ok=True)

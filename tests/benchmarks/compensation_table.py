@@ -151,7 +151,11 @@ def _made_again(cells: Cells) -> list[str]:
         for name, cell in cells.items()
         if "again" in cell
     ]
-    return [f"Measured once more, with `--again`: {'; '.join(told)}.", ""] if told else []
+    later = [name for name, cell in cells.items() if cell.get("after_again")]
+    sentences = [f"Measured once more, with `--again`: {'; '.join(told)}."] if told else []
+    if later:
+        sentences.append(f"Measured for the first time after that, on the newer captures: {', '.join(later)}.")
+    return [" ".join(sentences), ""] if sentences else []
 
 
 def _optics(task: Task, cells: Cells) -> list[str]:
