@@ -154,7 +154,7 @@ def _made_again(cells: Cells) -> list[str]:
     later = [name for name, cell in cells.items() if cell.get("after_again")]
     sentences = [f"Measured once more, with `--again`: {'; '.join(told)}."] if told else []
     if later:
-        sentences.append(f"First measured after that, in a folder that may hold the newer captures: {', '.join(later)}.")
+        sentences.append(f"First measured after that, in a folder that may hold newer captures: {', '.join(later)}.")
     return [" ".join(sentences), ""] if sentences else []
 
 

@@ -50,6 +50,6 @@ def test_what_was_measured_twice_stands_beside_what_it_was():
         TASKS["cifar10"], {"poly/0/twin+kd/32": cell}
     )
     later = {"accuracy": 76.5, "date": "2026-11-28", "after_again": True}
-    assert "may hold the newer captures: poly/0/twin+kd/200." in table(
+    assert "may hold newer captures: poly/0/twin+kd/200." in table(
         TASKS["cifar10"], {"poly/0/twin+kd/32": cell, "poly/0/twin+kd/200": later}
     )
