@@ -23,7 +23,7 @@ from labonn.instruments import open_bench
 from .conftest import BENCHES, Simulated, simulated
 
 NAMES = sorted(path.name.removesuffix(".bench.toml") for path in BENCHES.glob("*.bench.toml"))
-PATIENT = ("period_ms = 250\n", "period_ms = 2000\nsilence_ms = 60_000\n")  # this computer may have much else to do
+PATIENT = ("period_ms = 250\n", "period_ms = 2000\n")  # this computer may have much else to do
 TAP_UM, PITCH_UM, SIDE_TAPS = 20.7, 786.6, 121  # of poly: a sub-aperture's light reaches 48 taps, into its neighbours
 
 

@@ -6,7 +6,6 @@ kept in the work folder, and a fault that is finished in docs/results/.
 """
 
 import argparse
-import json
 import shutil
 import tempfile
 from datetime import UTC, datetime
@@ -16,12 +15,12 @@ from typing import Any
 from labonn.cli.demo import shipped_bench
 from labonn.records import current_release
 from tests.benchmarks.protocols.faults import FAULTS
-from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.results import cells_file, keep_cell, read_cells, write_section
 
 BENCH = "attribution"
 COSTLY_POINTS = 0.5
 PROTOCOL = Path(__file__).parent / "protocols" / "faults.py"
-CELLS = RESULTS.parent / "results" / "attribution.json"
+CELLS = cells_file("attribution")
 
 
 def measure(folder: Path, faults: list[str]) -> dict[str, Any]:
@@ -81,13 +80,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "labonn-attribution")
     parser.add_argument("--faults", nargs="+", choices=("none", *FAULTS), default=["none", *FAULTS])
     arguments = parser.parse_args()
-    cells: dict[str, Any] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
+    cells = read_cells(CELLS)
     for missing in [fault for fault in arguments.faults if fault not in cells]:
-        cells |= measure(arguments.work, [missing])
-        cells = {fault: cells[fault] for fault in ("none", *FAULTS) if fault in cells}
-        CELLS.parent.mkdir(parents=True, exist_ok=True)
-        CELLS.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
-    write_section("attribution", table(cells))
+        cells = keep_cell(CELLS, missing, measure(arguments.work, [missing])[missing])
+    write_section("attribution", table({fault: cells[fault] for fault in ("none", *FAULTS) if fault in cells}))
 
 
 if __name__ == "__main__":

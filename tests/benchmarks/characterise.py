@@ -33,9 +33,9 @@ from labonn.cli.demo import shipped_bench
 from labonn.design import lay_out, load_design
 from labonn.errors import CalibrationError
 from labonn.instruments import Bench, open_bench
-from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.results import cells_file, keep_cell, read_cells, write_section
 
-CELLS = RESULTS.parent / "results" / "characterise.json"
+CELLS = cells_file("characterise")
 TAPS = np.array([(y, x, 1.0) for y in np.arange(28) - 13.5 for x in np.arange(28) - 13.5])
 MEASURED = [name for name, kind in KINDS.items() if name not in ("phase-table", "maps") and not kind.in_colour]
 ROWS = {
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=20)
     parser.add_argument("--again", action="store_true", help="measure those that are kept again")
     arguments = parser.parse_args()
-    kept = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() and not arguments.again else {}
+    kept = read_cells(CELLS)
     with tempfile.TemporaryDirectory() as folder:
         file = shutil.copytree(shipped_bench("mono").parent, Path(folder) / "benches") / "mono.bench.toml"
         name = f"characterise-{os.getpid()}"
@@ -194,7 +194,7 @@ def main() -> None:
         with open_bench(file) as bench:
             truth = Truth(name)
             for seed in (str(number) for number in range(arguments.worlds)):
-                if seed in kept:
+                if seed in kept and not arguments.again:
                     continue
                 cell: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}"}
                 try:
@@ -202,9 +202,8 @@ def main() -> None:
                 except CalibrationError as error:
                     cell["refused"] = str(error)
                 print(seed, cell, flush=True)
-                kept = dict(sorted({**kept, seed: cell}.items(), key=lambda item: int(item[0])))
-                CELLS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    write_section("characterise", table(kept))
+                kept = keep_cell(CELLS, seed, cell)
+    write_section("characterise", table(dict(sorted(kept.items(), key=lambda item: int(item[0])))))
 
 
 if __name__ == "__main__":

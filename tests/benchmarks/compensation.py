@@ -12,7 +12,6 @@ One is remade with `--again`, and compared with what is kept; `--ceiling 32` the
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,11 +30,10 @@ from labonn.compensation import twin_of as fitted_twin
 from labonn.compensation.material import LARGEST_BYTES
 from labonn.compensation.methods import RECIPES
 from labonn.protocol.deployment import Deployment, load_deployment
-from labonn.records.disk import write_atomically
 from labonn.training import logits_of, score_percent
 from tests.benchmarks.compensation_table import draw, table
 from tests.benchmarks.compensation_tasks import TASKS, Task, bench_file, run, task_of, trained
-from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.results import RESULTS, cells_file, keep_cell, read_cells, write_section
 
 SCRIPT = Path(__file__).parent / "protocols" / "capture_sets.py"
 CAPTURES = (8, 16, 32, 64, 200, 1000, 5000)
@@ -176,16 +174,6 @@ def cells_in_order(task: Task, ceiling: int) -> Iterator[tuple[str, int, str, in
                 yield from ((bench, seed, method, count) for method in METHODS)
 
 
-def cells_file(task: Task) -> Path:
-    """Where the cells of a task are kept."""
-    return RESULTS.parent / "results" / f"{section(task)}.json"
-
-
-def read_cells(kept: Path) -> dict[str, dict[str, Any]]:
-    """The cells that are measured."""
-    return json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-
-
 def section(task: Task) -> str:
     """The name of its section."""
     return "compensation" if task.name == "mnist" else f"compensation-{task.name}"
@@ -214,7 +202,7 @@ def main() -> None:
     benches, seeds, ceiling = arguments.bench or task.benches, arguments.seeds or task.seeds, arguments.ceiling
     ceiling = task.ceiling if ceiling is None else ceiling
     tried = arguments.design is not None or arguments.test is not None
-    kept = work / cells_file(task).name if tried else cells_file(task)
+    kept = work / f"{section(task)}.json" if tried else cells_file(section(task))
     cells = read_cells(kept)
 
     def said() -> None:
@@ -242,10 +230,8 @@ def main() -> None:
             measured = cells[name] | {"again": {"value": measured[task.measure], "date": measured["date"]}}
         elif any("again" in cell for known, cell in cells.items() if known.startswith(f"{bench}/{seed}/")):
             measured["after_again"] = True
-        cells = read_cells(kept) | {name: measured}  # another process may have added some meanwhile
+        cells = keep_cell(kept, name, measured)
         print(name, measured, flush=True)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(kept, (json.dumps(cells, indent=1) + "\n").encode())
         said()
     if cells:
         said()

@@ -5,7 +5,6 @@
 """
 
 import argparse
-import json
 import shutil
 import statistics
 import tempfile
@@ -14,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from labonn.cli.demo import shipped_bench
-from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.results import cells_file, keep_cell, read_cells, write_section
 
-CELLS = RESULTS.parent / "results"
 CEILING = Path(__file__).parent / "protocols" / "ceiling.py"
 CEILING_CAPTURES = {"digits": "all", "mnist": "2000"}
 ROWS = {
@@ -110,14 +108,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=None)
     arguments = parser.parse_args()
     seeds = arguments.seeds or ([0, 1, 2, 3, 4] if arguments.task == "digits" else [0])
-    file = CELLS / f"loop-{arguments.task}.json"
-    cells: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    file = cells_file(f"loop-{arguments.task}")
+    cells = read_cells(file)
     for seed in seeds:
         if str(seed) not in cells:
             with tempfile.TemporaryDirectory() as folder:
-                cells[str(seed)] = measure(arguments.task, seed, Path(folder))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
+                cells = keep_cell(file, str(seed), measure(arguments.task, seed, Path(folder)))
         write_section(f"loop-{arguments.task}", table(arguments.task, cells))
 
 

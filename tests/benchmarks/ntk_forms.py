@@ -6,7 +6,6 @@ student whose kernel is matched, and the part of the training in which it counts
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -23,9 +22,9 @@ from labonn.compensation.methods import KD_WEIGHT
 from labonn.ntk import empirical_ntk, matching_loss
 from labonn.training import LossWeights, distillation_loss
 from tests.benchmarks import ntk_term
-from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.results import cells_file, keep_cell, read_cells, write_section
 
-CELLS = RESULTS.parent / "results" / "ntk-forms.json"
+CELLS = cells_file("ntk-forms")
 REGIMES = (("trained", 1000, 400), ("untrained", 55_000, 400))
 ALONE, BESIDE = LossWeights(task=1.0, kd=KD_WEIGHT), LossWeights(task=1.0, kd=KD_WEIGHT, ntkd=1.0)
 FORMS: dict[str, LossWeights] = {
@@ -113,16 +112,15 @@ def main() -> None:
     parser.add_argument("--bench", default="mono")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1))
     arguments = parser.parse_args()
-    cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
+    cells = read_cells(CELLS)
     where = arguments.work.absolute(), arguments.bench
     for seed, (start, taught, steps) in [(seed, regime) for seed in arguments.seeds for regime in REGIMES]:
         for called, weights in FORMS.items():
             name = f"{arguments.bench}/{seed}/{start}/{taught}/{steps}/{called}"
             if name not in cells:
                 with form(called, steps), patch.dict(ntk_term.LOSSES, {called: weights}):
-                    cells[name] = ntk_term.measure(*where, seed, start, taught, steps, called)
+                    cells = keep_cell(CELLS, name, ntk_term.measure(*where, seed, start, taught, steps, called))
                 print(name, cells[name], flush=True)
-                CELLS.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
                 write_section("ntk-forms", table(cells))
 
 

@@ -7,7 +7,6 @@ half a tap down and right, with 10 % less light. Uses the captures that the benc
 """
 
 import argparse
-import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +22,9 @@ from labonn.compensation.methods import KD_WEIGHT, RECIPES, Recipe
 from labonn.networks import make_backend
 from labonn.training import LossWeights, Teaching, logits_of
 from tests.benchmarks.compensation import calibration_error, material_of, sets, twin_of
-from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.results import cells_file, keep_cell, read_cells, write_section
 
-CELLS = RESULTS.parent / "results" / "ntk-term.json"
+CELLS = cells_file("ntk-term")
 CAPTURES = 32
 TAUGHT = (1000, 55_000)
 STEPS = (400, 2500)
@@ -117,16 +116,15 @@ def main() -> None:
     parser.add_argument("--bench", default="mono")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     arguments = parser.parse_args()
-    cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
+    cells = read_cells(CELLS)
     for seed in arguments.seeds:
         for start, taught, steps in [(s, t, n) for t in TAUGHT for n in STEPS for s in STARTS]:
             for loss in LOSSES:
                 name = f"{arguments.bench}/{seed}/{start}/{taught}/{steps}/{loss}"
                 if name not in cells:
                     where = (arguments.work.absolute(), arguments.bench, seed)
-                    cells[name] = measure(*where, start, taught, steps, loss)
+                    cells = keep_cell(CELLS, name, measure(*where, start, taught, steps, loss))
                     print(name, cells[name], flush=True)
-                    CELLS.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
                     write_section("ntk-term", table(cells))
 
 

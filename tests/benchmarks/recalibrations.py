@@ -18,12 +18,11 @@ from typing import Any
 
 from labonn.instruments import read_bench
 from labonn.records import read_run
-from labonn.records.disk import write_atomically
 from tests.benchmarks.compensation_tasks import TASKS, Task, bench_file, trained
-from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.results import cells_file, keep_cell, write_section
 
 LIMIT_S, LIMIT_GB = 300, 6.0
-CELLS = RESULTS.parent / "results" / "recalibrations.json"
+CELLS = cells_file("recalibrations")
 IN_COLOUR = [name for name in TASKS if name != "mnist"]
 NAMED = 0.5  # seconds; a shorter step is not
 
@@ -99,10 +98,8 @@ def main() -> None:
     parser.add_argument("task", choices=IN_COLOUR)
     parser.add_argument("--work", type=Path, required=True, help="folder for what can be made again")
     arguments = parser.parse_args()
-    cells = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
-    cells[arguments.task] = measure(arguments.work.absolute(), TASKS[arguments.task])
+    cells = keep_cell(CELLS, arguments.task, measure(arguments.work.absolute(), TASKS[arguments.task]))
     print(json.dumps(cells[arguments.task], indent=1))
-    write_atomically(CELLS, (json.dumps(cells, indent=1) + "\n").encode())
     write_section("recalibrations", table(cells))
 
 

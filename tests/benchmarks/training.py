@@ -11,7 +11,6 @@ cell alone:
 """
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -23,12 +22,11 @@ from typing import Any
 from labonn.cli.answer import Answer
 from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.errors import ConfigError
-from labonn.records.disk import write_atomically
-from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.results import cells_file, keep_cell, read_cells, write_section
 from tests.benchmarks.training_settings import DESIGNS, METHODS, best_settings, methods_of, with_settings
 from tests.benchmarks.training_table import score, table
 
-CELLS = RESULTS.parent / "results" / "training.json"
+CELLS = cells_file("training")
 SEEDS = {"mnist": (0, 1, 2, 3, 4), "cifar10": (0, 1, 2), "carvana": (0, 1, 2)}
 FEW_LABELS = 1000
 FEW_LABELLED = ("mnist-mono", "cifar10-poly", "carvana-poly")
@@ -116,7 +114,7 @@ def main() -> None:
         parser.error(f"--designs {unknown.pop()}: {arguments.task} has {', '.join(DESIGNS[arguments.task])}")
     os.environ.update(WAIT_WITHOUT_SPINNING)
     began_s = time.monotonic()
-    cells = read_cells()
+    cells = read_cells(CELLS)
     for cell in cells_in_order(arguments.task):
         chosen = (
             cell.design in (arguments.designs or DESIGNS[arguments.task])
@@ -135,17 +133,11 @@ def main() -> None:
             again = {"value": score(made)["simulated"], "date": made["date"]}
             print(f"{cell.name}: {again['value']:.2f}, was {score(known)['simulated']:.2f}")
             made = known | {"again": again}
-        cells = read_cells() | {cell.name: made}  # another process may have added some meanwhile
-        write_atomically(CELLS, (json.dumps(cells, indent=1) + "\n").encode())
+        cells = keep_cell(CELLS, cell.name, made)
         print(cell.name, score(made), flush=True)
         write_section("training", table(cells))
     if cells:
         write_section("training", table(cells))
-
-
-def read_cells() -> dict[str, dict[str, Any]]:
-    """The cells that are made."""
-    return json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """Settings that `tests.benchmarks.training_search` found, and how it searches: where they are kept and read."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from labonn.design import Design, load_design
-from labonn.records.disk import write_atomically
-from tests.benchmarks.results import RESULTS
+from tests.benchmarks.results import cells_file, changed_cells, read_cells
 
-TRIALS_FILE = RESULTS.parent / "results" / "training-search.json"
+TRIALS_FILE = cells_file("training-search")
 DESIGNS = {
     "mnist": ("mnist-mono", "mnist-lens", "mnist-lens-whole", "mnist-random", "mnist-random-500", "mnist-random-1000"),
     "cifar10": (
@@ -54,14 +52,13 @@ SEARCHED_ON = {"mnist-lens-whole": "mnist-lens", "cifar10-poly-48": "cifar10-pol
 
 def read_trials() -> dict[str, list[dict[str, Any]]]:
     """The trials that are made, by ``design/method``: settings, value on the validation images, seconds."""
-    return json.loads(TRIALS_FILE.read_text(encoding="utf-8")) if TRIALS_FILE.exists() else {}
+    return read_cells(TRIALS_FILE)
 
 
 def keep_trial(design: str, method: str, trial: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Add a trial to those that are made, and give all of them."""
-    trials = read_trials()  # another process may have added some meanwhile
-    trials.setdefault(f"{design}/{method}", []).append(trial)
-    write_atomically(TRIALS_FILE, (json.dumps(trials, indent=1) + "\n").encode())
+    with changed_cells(TRIALS_FILE) as trials:
+        trials.setdefault(f"{design}/{method}", []).append(trial)
     return trials
 
 

@@ -6,7 +6,6 @@ made.
 """
 
 import argparse
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import log
@@ -21,9 +20,9 @@ from labonn.compensation import Material, rematch
 from labonn.compensation.methods import RECIPES, Method, Recipe
 from labonn.training import accuracy_percent
 from tests.benchmarks.compensation import sets
-from tests.benchmarks.results import RESULTS, write_section
+from tests.benchmarks.results import cells_file, keep_cell, read_cells, write_section
 
-CELLS = RESULTS.parent / "results" / "tuning.json"
+CELLS = cells_file("tuning")
 METHODS = ("e2e", "kd", "ntkd")
 CAPTURES = (8, 32, 200, 1000)
 STEPS = (30, 100, 300, 1000, 3000)
@@ -48,7 +47,7 @@ def tuned(method: str, count: int) -> Recipe:
     What is compared with is not to be tuned on a part of the grid: without all of it this ends.
     """
     found: dict[tuple[int, float], list[float]] = {}
-    cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
+    cells = read_cells(CELLS)
     nearest = min(CAPTURES, key=lambda known: abs(log(known / count)))
     for name, cell in cells.items():
         _, _, which, known, steps, rate = name.split("/")
@@ -90,16 +89,15 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--captures", type=int, nargs="+", default=CAPTURES)
     arguments = parser.parse_args()
-    cells: dict[str, dict[str, Any]] = json.loads(CELLS.read_text(encoding="utf-8")) if CELLS.exists() else {}
+    cells = read_cells(CELLS)
     grid = [(steps, rate) for steps in STEPS for rate in RATES]
     for method, count in [(method, count) for count in arguments.captures for method in arguments.methods]:
         for steps, rate in grid:
             name = f"{arguments.bench}/{arguments.seed}/{method}/{count}/{steps}/{rate:g}"
             if name not in cells:
                 found = measure(arguments.work.absolute(), arguments.bench, arguments.seed, method, count, steps, rate)
-                cells[name] = {"accuracy": found, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+                cells = keep_cell(CELLS, name, {"accuracy": found, "date": f"{datetime.now(UTC):%Y-%m-%d}"})
                 print(name, found, flush=True)
-                CELLS.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
     write_section("tuning", table(cells))
 
 
