@@ -33,8 +33,9 @@ def run(lab: Lab, parameters: Parameters) -> Result:
     compared = unseen.take(pick(unseen, parameters.validation_captures, parameters.seed))
     maps = network.maps_of(network.capture(lab, "validation", compared.images, calibration))
 
-    with lab.step("preparing the teacher's answers"):
-        lecture = network.lecture(cache_of(lab))
+    with lab.step("preparing the teacher's answers") as step:
+        lecture = network.lecture(cache_of(lab), step.say)
+        lecture.teaching.kernel()  # kept since the deployment
     methods = check_methods(parameters.methods)
     fitted = compensate(lab.step, backend, lecture, shown, tiles, methods, seed=parameters.seed, releasing=False)
 

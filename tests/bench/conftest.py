@@ -174,7 +174,7 @@ def patience(file: Path, milliseconds: int) -> None:
 @contextmanager
 def simulated(file: Path) -> Iterator[Simulated]:
     """Start the simulated laboratory of a bench file, for as long as this lasts."""
-    command = [sys.executable, "-m", "sim", str(file), "--idle-s", "300"]
+    command = [sys.executable, "-m", "sim", str(file), "--idle-s", "1800"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
