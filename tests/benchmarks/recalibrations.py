@@ -80,7 +80,7 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
         )
     for cell in cells.values():
         steps = sorted(cell["steps"].items(), key=lambda step: -step[1])
-        named = ", ".join(f"{name} {seconds:.0f}" for name, seconds in steps if seconds >= NAMED)
+        named = ", ".join(f"{name} {seconds:.0f}" for name, seconds in steps if seconds >= NAMED and name != "total")
         lines += ["", f"Seconds by step, `{cell['bench']}`: {named}."]
     return "\n".join(lines)
 
