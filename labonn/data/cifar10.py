@@ -52,7 +52,7 @@ def _split(names: tuple[str, ...]) -> Split:
             " publishers pack it"
         )
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Split((images / np.float32(255)).astype(np.float32), labels.astype(np.int64))
+    return Split(np.divide(images, 255, dtype=np.float32), labels.astype(np.int64))
 
 
 def read_binary(path: Path, count: int = IMAGES) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

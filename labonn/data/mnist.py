@@ -40,7 +40,7 @@ def read() -> DataSet:
 def _split(folder: Path, prefix: str, count: int) -> Split:
     images = read_idx(folder / f"{prefix}-images-idx3-ubyte.gz", (count, 28, 28))
     labels = read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz", (count,))
-    return Split((images[:, None] / np.float32(255)).astype(np.float32), labels.astype(np.int64))
+    return Split(np.divide(images[:, None], 255, dtype=np.float32), labels.astype(np.int64))
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -193,7 +193,7 @@ def _key(
 
     def add_tensor(tensor: Tensor) -> None:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
 
     digest.update(f"{SCHEMA} {type(model).__module__}.{type(model).__qualname__} {model}".encode())
     for name, tensor in model.state_dict().items():

@@ -133,5 +133,5 @@ def optics_hash(*arrays: NDArray[Any]) -> str:
     digest = sha256()
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype};".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -63,5 +63,5 @@ def _key(teacher: nn.Module, images: Tensor) -> str:
     digest = hashlib.sha256(f"{SCHEMA} {type(teacher).__module__}.{type(teacher).__qualname__} {teacher}".encode())
     for name, tensor in [*teacher.state_dict().items(), ("images", images)]:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
     return digest.hexdigest()[:32]

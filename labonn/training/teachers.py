@@ -135,5 +135,5 @@ def data_digest(split: Split) -> str:
     digest = hashlib.sha256()
     for array in (split.images, split.labels):
         digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
