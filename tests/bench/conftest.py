@@ -147,6 +147,10 @@ class Simulated:
         return reply
 
 
+AS_A_REAL_BENCH = ("silence_ms = 60_000", "silence_ms = 1_500")
+"""A change of a shipped bench: its interlocks bear no more silence than a real bench's."""
+
+
 def bench_of(folder: Path, name: str, *changes: tuple[str, str]) -> Path:
     """Write the mono bench, with changes, into a folder of its own."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +201,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
 
         class Worlds(dict[str, Any]):
             def __missing__(self, clock: str) -> Simulated:
-                changes = [] if clock == "virtual" else [('clock = "virtual"', 'clock = "real"')]
+                changes = [] if clock == "virtual" else [('clock = "virtual"', 'clock = "real"'), AS_A_REAL_BENCH]
                 if clock == "window":
                     screens = held.enter_context(two_screens(WINDOW, (WINDOW.height, WINDOW.left + WINDOW.width)))
                     changes.append((DISPLAY, WINDOW_DISPLAY))
