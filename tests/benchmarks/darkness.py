@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench.conftest import Simulated, bench_of, simulated
+from tests.bench.conftest import AS_A_REAL_BENCH, Simulated, bench_of, simulated
 from tests.bench.serial_bench import serial_bench
 from tests.bench.ways_out import (
     Run,
@@ -91,7 +91,7 @@ def main() -> None:
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         name = "darkness-benchmark"
-        file = bench_of(Path(folder, "bench"), name, ('clock = "virtual"', 'clock = "real"'))
+        file = bench_of(Path(folder, "bench"), name, ('clock = "virtual"', 'clock = "real"'), AS_A_REAL_BENCH)
         serial_file = serial_bench(Path(folder, "serial"), name, pty=True)
         with simulated(file) as world:
             serial = Simulated(serial_file, world.pid, world.door, world.doors)

@@ -25,7 +25,7 @@ from labonn.design import lay_out, load_design
 from labonn.errors import LabonnError
 from labonn.instruments import Bench, open_bench
 from tests.bench.calibrating import calibrate
-from tests.bench.conftest import Simulated, bench_of, patience, simulated
+from tests.bench.conftest import AS_A_REAL_BENCH, Simulated, bench_of, patience, simulated
 from tests.bench.counter import BITS, Reader, counter_images
 from tests.benchmarks.results import write_section
 
@@ -156,7 +156,7 @@ def main() -> None:
     tally, began_s = Tally(), time.monotonic()
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
-        file = bench_of(folder, "soak-benchmark")
+        file = bench_of(folder, "soak-benchmark", AS_A_REAL_BENCH)
         patience(file, 1000)  # which a dropped frame costs
         world = held.enter_context(simulated(file))
         injected = soak(world, arguments.faults, arguments.seed, tally)
