@@ -1,5 +1,6 @@
 """What a backend is re-matched on: features of captured maps, and of those that the optical twin predicts."""
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labonn.compensation.methods import RECIPES, Recipe, recipe_of
-from labonn.compensation.ridge_map import can_solve
+from labonn.compensation.ridge_map import can_solve, solve_first_layer
 from labonn.compensation.twin_colour import AnyTwin
 from labonn.networks import Student
 from labonn.training import Teaching
@@ -82,6 +83,7 @@ class Material:
         self._fixed, layers = split_backend(backend)
         self._solvable = lecture.augmented and can_solve(layers)
         self._predicted: Tensor | None = None
+        self._solved: dict[bool, dict[str, Tensor]] = {}
 
     def recipe(self, method: str) -> Recipe:
         """The recipe of a method, for this backend and these images."""
@@ -146,10 +148,19 @@ class Material:
         self._predicted = predicted
         return self._predicted
 
+    def solved(self, *, twin: bool, on_part: Callable[[], None] = lambda: None) -> dict[str, Tensor]:
+        """Weights of the student's first layer, solved for to read the captures, or what the twin predicts.
+
+        Once for all methods. `on_part` is called before each part of the images.
+        """
+        if twin not in self._solved:
+            layers = copy.deepcopy(split_backend(self.lecture.student.backend)[1])
+            solve_first_layer(layers, self._beside_simulated(twin=twin, on_part=on_part))
+            self._solved[twin] = layers[0].state_dict()
+        return self._solved[twin]
+
     @torch.no_grad()
-    def beside_simulated(
-        self, *, twin: bool, on_part: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def _beside_simulated(self, *, twin: bool, on_part: Callable[[], None]) -> Iterator[tuple[Tensor, Tensor]]:
         """Features of the captures, or of what the twin predicts, and those that the student expected of the images.
 
         Both (n, F), in parts; `on_part` is called before each.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from labonn.compensation.material import Material, split_backend
 from labonn.compensation.methods import Recipe
-from labonn.compensation.ridge_map import fit_ridge_map, fold_in, solve_first_layer
+from labonn.compensation.ridge_map import fit_ridge_map, fold_in
 from labonn.ntk import require_trainable_kernel
 from labonn.training import distillation_loss
 from labonn.training.fitting import fit, seeded
@@ -59,7 +59,7 @@ def rematch(
     matched = copy.deepcopy(material.lecture.student.backend if recipe.solved else backend)
     layers = split_backend(matched)[1]
     if recipe.solved:
-        solve_first_layer(layers, material.beside_simulated(twin=recipe.twin, on_part=on_part))
+        layers[0].load_state_dict(material.solved(twin=recipe.twin, on_part=on_part))
     _train(layers, recipe, material, seed, on_step)
     return matched.eval()
 
