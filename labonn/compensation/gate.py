@@ -54,6 +54,10 @@ class Answers:
         """(n,) whether each is answered exactly as labelled."""
         return np.asarray(self.score == 1)
 
+    def followed_by(self, later: "Answers") -> "Answers":
+        """How it did on these captures and on later ones."""
+        return Answers(np.concatenate([self.score, later.score]), np.concatenate([self.loss, later.loss]))
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labonn.protocol.lab import Lab
 
 GROUP = "validation"
-STILL_IMAGES = 32  # of each look, on which is measured whether anything has moved since the fit
+STILL_IMAGES = 32  # of what is captured together, on which is measured whether anything has moved since the fit
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,15 @@ def validate(
     """
     split = network.data.validation
     chosen = np.random.default_rng(seed).permutation(len(split))[:most]
-    maps: list[Tensor] = []
+    answers: dict[str, Answers] = {}
     looks: dict[int, Decision] = {}
     for start, stop in looks_of(first, len(chosen)):
-        fresh = chosen[start:stop]
-        tiles = network.capture(lab, GROUP, split.images[fresh], calibration)
-        require_still(fitted.twin, torch.from_numpy(split.images[fresh[:STILL_IMAGES]]), tiles[:STILL_IMAGES])
-        maps.append(network.maps_of(tiles))
-        answers = answer(fitted.backends, torch.cat(maps), split.labels[chosen[:stop]])
+        for place in range(start, stop, first):  # no more at once than for the first look: in colour 200 take gigabytes
+            fresh = chosen[place : min(place + first, stop)]
+            tiles = network.capture(lab, GROUP, split.images[fresh], calibration)
+            require_still(fitted.twin, torch.from_numpy(split.images[fresh[:STILL_IMAGES]]), tiles[:STILL_IMAGES])
+            for name, said in answer(fitted.backends, network.maps_of(tiles), split.labels[fresh]).items():
+                answers[name] = answers[name].followed_by(said) if name in answers else said
         looks[stop] = decide(answers["none"], {name: answers[name] for name in fitted.candidates}, gate)
         if looks[stop].settled:
             break
