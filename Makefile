@@ -1,4 +1,5 @@
 # `make demo` and `make test` do everything on a machine that has Python >= 3.11; both may be repeated cheaply.
+# `make test TESTS=tests/unit/capture` runs a part of the suite, in one process.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ demo: $(INSTALLED)
 	$(BIN)/labonn demo $(DEMO)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(or $(TESTS),-n 2)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
