@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from labonn.compensation import check_methods
+from labonn.compensation import check_methods, match_kernels
 from labonn.protocol import Lab, Result
 from labonn.protocol.choices import Methods
 from labonn.protocol.compensating import compensate
@@ -24,6 +24,7 @@ class Parameters(BaseModel):
 
 def run(lab: Lab, parameters: Parameters) -> Result:
     """Calibrate, capture for the fits and for the comparison, fit, compare."""
+    methods = check_methods(parameters.methods)
     _, network, backend = in_use(lab)
     calibration = network.calibrate(lab)
 
@@ -35,8 +36,8 @@ def run(lab: Lab, parameters: Parameters) -> Result:
 
     with lab.step("preparing the teacher's answers") as step:
         lecture = network.lecture(cache_of(lab), step.say)
-        lecture.teaching.kernel()  # kept since the deployment
-    methods = check_methods(parameters.methods)
+        if match_kernels(methods):
+            lecture.teaching.kernel()  # kept since the deployment
     fitted = compensate(lab.step, backend, lecture, shown, tiles, methods, seed=parameters.seed, releasing=False)
 
     answers = answer(fitted.backends, maps, compared.labels)

@@ -8,7 +8,7 @@ from labonn.compensation.drift import Drift, Outlook
 from labonn.compensation.expectation import Expectation
 from labonn.compensation.gate import Answers, Decision, Gate, Verdict, decide
 from labonn.compensation.material import Captured, Lecture, Material
-from labonn.compensation.methods import CANDIDATES, CANDIDATES_OF_PIXELS, Method, check_methods
+from labonn.compensation.methods import CANDIDATES, CANDIDATES_OF_PIXELS, Method, check_methods, match_kernels
 from labonn.compensation.movement import require_still
 from labonn.compensation.rematch import rematch
 from labonn.compensation.twin import Twin
@@ -44,6 +44,7 @@ __all__ = [
     "decide",
     "dissect",
     "fit_twin",
+    "match_kernels",
     "rematch",
     "require_still",
     "twin_of",

@@ -1,6 +1,6 @@
 """The methods of compensation: what each trains on, by which losses, for how long."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -79,6 +79,11 @@ def recipe_of(method: str, *, of_pixels: bool = False, solved: bool = False) -> 
     steps = 2 * _STEPS_OF_PIXELS[True] if method == "ceiling" else _STEPS_OF_PIXELS[recipe.twin]
     rate = min(recipe.learning_rate, _RATE_OF_PIXELS)
     return replace(recipe, steps=steps, learning_rate=rate, kernel_every=_KERNEL_EVERY)
+
+
+def match_kernels(methods: Iterable[str]) -> bool:
+    """Whether any of the methods matches the teacher's kernel, which takes long to compute where it is not kept."""
+    return any(RECIPES[method].weights.ntkd for method in methods if method in RECIPES)
 
 
 def check_methods(methods: str) -> tuple[str, ...]:

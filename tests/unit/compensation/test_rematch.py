@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from labonn.compensation import Captured, Lecture, Material, answers_of, check_methods, fit_twin, rematch
+from labonn.compensation import Captured, Lecture, Material, answers_of, check_methods, fit_twin, match_kernels, rematch
 from labonn.compensation.material import split_backend
 from labonn.compensation.methods import RECIPES, recipe_of
 from labonn.compensation.ridge_map import MOST_FEATURES, can_solve, fit_ridge_map, fold_in, solve_first_layer
@@ -285,6 +285,14 @@ def test_methods_are_named_with_commas(text, methods):
 def test_an_unknown_method_is_answered_with_the_known_ones(text):
     with pytest.raises(ConfigError, match=r"none, e2e, kd, ntkd, map, twin\+ce, twin\+kd, twin\+ntkd, or all"):
         check_methods(text)
+
+
+@pytest.mark.parametrize(
+    ("methods", "wanted"),
+    [(METHODS, True), (("kd", "ntkd"), True), (("twin+ntkd",), True), (("none", "map", "kd", "twin+kd"), False)],
+)
+def test_the_teacher_s_kernel_is_asked_for_by_what_matches_it_alone(methods, wanted):
+    assert match_kernels(methods) == wanted
 
 
 def test_images_with_masks_have_shorter_recipes_whose_kernels_are_matched_now_and_then():
