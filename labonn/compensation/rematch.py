@@ -73,11 +73,10 @@ def _train(layers: nn.Sequential, recipe: Recipe, material: Material, seed: int,
         few = features[: min(len(captured.indices), teaching.batch)].float()
         require_trainable_kernel(layers, few, outputs=outputs)
 
-    step, without = count(), replace(weights, ntkd=0.0)
-    with_kernel = replace(weights, ntkd=recipe.kernel_every * weights.ntkd)
+    step = count()
 
     def loss_of(indices: Tensor) -> Tensor:
-        mine = without if next(step) % recipe.kernel_every else with_kernel
+        mine = weights.at(next(step), recipe.kernel_every)
         return distillation_loss(
             layers, features[indices].float(), teaching.lesson(indices, mine), mine, outputs=outputs
         )

@@ -147,6 +147,9 @@ class Training(Frozen):
         description="how many random combinations of the logits have their kernel matched, for teachers whose kernel of"
         " all of them takes too long; all logits if not given, 2 where each pixel has some",
     )
+    kernel_every: PositiveInt = Field(
+        1, description="kernels are matched in every so many steps, and weigh as much more then"
+    )
     weight_decay: NonNegativeFloat = Field(0.0, description="decoupled, of the backend; 0 for plain Adam")
     flips: bool = Field(False, description="mirror half of the images of each batch")
     shift_px: int = Field(0, ge=0, description="move each image by up to so many pixels, both axes")

@@ -88,6 +88,10 @@ class LossWeights:
         """Whether the teacher's hidden features are needed."""
         return any((self.rkd, self.hint))
 
+    def at(self, step: int, kernel_every: int) -> "LossWeights":
+        """Those of one step, where kernels are matched in every so many steps, and weigh as much more then."""
+        return replace(self, ntkd=0.0 if step % kernel_every else kernel_every * self.ntkd)
+
 
 def probabilities(logits: Tensor) -> Tensor:
     """The softmax of logits (n, C, ...), whose kernel depends on the weights of a single layer, too."""

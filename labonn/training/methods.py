@@ -17,7 +17,7 @@ class Distillation(nn.Module):
     weights
         Of the parts of the loss.
     training
-        Of which outputs a kernel is taken.
+        Of which outputs a kernel is taken, and in which steps.
     logits
         Shape of an image's: (C,), or (C, H, W) where each pixel has some; needed where a kernel is matched.
 
@@ -27,6 +27,7 @@ class Distillation(nn.Module):
     def __init__(self, weights: LossWeights, training: Training, logits: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.weights = weights
+        self.kernel_every = training.kernel_every
         self.outputs = kernel_outputs(training, logits)
 
     def check(self, backend: nn.Module, maps: Tensor) -> None:
@@ -40,7 +41,11 @@ class Distillation(nn.Module):
         if self.weights.ntkd:
             require_trainable_kernel(backend, maps, outputs=self.outputs)
 
-    def loss(self, backend: nn.Module, maps: Tensor, lesson: Lesson, progress: float) -> Tensor:
+    def weights_at(self, step: int) -> LossWeights:
+        """Of the parts of the loss in one step, counted from 0."""
+        return self.weights.at(step, self.kernel_every)
+
+    def loss(self, backend: nn.Module, maps: Tensor, lesson: Lesson, weights: LossWeights, progress: float) -> Tensor:
         """The loss of a batch.
 
         Parameters
@@ -50,11 +55,13 @@ class Distillation(nn.Module):
         maps
             The batch.
         lesson
-            What the teacher says of it.
+            What the teacher says of it, as far as the weights need it.
+        weights
+            Of this step.
         progress
             Part of the training that is over, in [0, 1).
         """
-        return distillation_loss(backend, maps, lesson, self.weights, outputs=self.outputs)
+        return distillation_loss(backend, maps, lesson, weights, outputs=self.outputs)
 
 
 class Hints(Distillation):
@@ -80,13 +87,13 @@ class Hints(Distillation):
         self.share = training.hint_share
         self.regressor = nn.Linear(student_features, teacher_features)
 
-    def loss(self, backend: nn.Module, maps: Tensor, lesson: Lesson, progress: float) -> Tensor:
+    def loss(self, backend: nn.Module, maps: Tensor, lesson: Lesson, weights: LossWeights, progress: float) -> Tensor:
         """The loss of a batch; see the class."""
         if progress >= self.share:
-            return super().loss(backend, maps, lesson, progress)
+            return super().loss(backend, maps, lesson, weights, progress)
         if lesson.hidden is None:
             raise ValueError("a hint needs what the teacher's last layer reads")
         hidden, _ = hidden_and_logits(backend, maps)
         guessed = self.regressor(hidden.movedim(1, -1))
         distance = functional.mse_loss(guessed, lesson.hidden.movedim(1, -1), reduction="sum")
-        return distance * (self.weights.hint / (2 * hidden[:, 0].numel()))
+        return distance * (weights.hint / (2 * hidden[:, 0].numel()))

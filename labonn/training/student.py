@@ -55,21 +55,23 @@ class Lessons(nn.Module):
         super().__init__()
         self.student, self.method = student, method
         self._training, self._images, self._teaching, self._share = design.training, images, teaching, share
+        self._steps = student_steps(design, len(images))
 
     def forward(self, indices: Tensor, progress: float) -> Tensor:
         """The loss of a batch (n,), of this process's share of it; its kernel term is of the share alone."""
+        weights = self.method.weights_at(round(progress * self._steps))
         own = indices if self._share is None else indices[self._share]
         training, images = self._training, self._images[own]
         view = drawn_view(len(own), flips=training.flips, shift_px=training.shift_px) if training.augments else None
         if view is not None:
             images = view.of(images)
         if training.live and view is not None:
-            lesson = self._teaching.lesson_of(images, own, self.method.weights).labelled_as(view)
+            lesson = self._teaching.lesson_of(images, own, weights).labelled_as(view)
         else:
-            lesson = self._teaching.lesson(indices, self.method.weights)
+            lesson = self._teaching.lesson(indices, weights)
             lesson = lesson if self._share is None else lesson.take(self._share)
             lesson = lesson if view is None else lesson.seen(view)
-        return self.method.loss(self.student.backend, self.student.frontend(images), lesson, progress)
+        return self.method.loss(self.student.backend, self.student.frontend(images), lesson, weights, progress)
 
 
 def train_student(

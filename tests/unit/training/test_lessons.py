@@ -50,6 +50,13 @@ def test_a_method_s_name_says_which_losses_it_has(method, expected):
     assert loss_weights(training.model_copy(update={"method": method})) == expected
 
 
+def test_kernels_matched_now_and_then_weigh_as_much_more_then():
+    weights = LossWeights(task=1.0, kd=0.3, ntkd=2.0)
+    assert [weights.at(step, 1) for step in range(3)] == [weights] * 3
+    assert [weights.at(step, 4).ntkd for step in range(9)] == [8.0, 0, 0, 0, 8.0, 0, 0, 0, 8.0]
+    assert {(weights.at(step, 4).task, weights.at(step, 4).kd) for step in range(9)} == {(1.0, 0.3)}
+
+
 def test_an_unknown_method_is_answered_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"'nktd': known are none, kd, rkd, fitnet, ntkd, ntkd\+kd"):
         loss_weights(Training(), "nktd")

@@ -155,7 +155,7 @@ def test_a_hint_is_given_for_each_pixel():
     features, teacher = draw(2, 3, 4, 4), draw(2, 5, 4, 4, seed=1)
     weight, bias = (parameter.detach() for parameter in hints.regressor.parameters())
     apart = torch.einsum("nfhw,gf->nghw", features, weight) + bias[:, None, None] - teacher
-    found = hints.loss(network, features, Lesson(MASKS, None, None, teacher), progress=0.0)
+    found = hints.loss(network, features, Lesson(MASKS, None, None, teacher), hints.weights, progress=0.0)
     assert found.item() == pytest.approx(apart.square().sum(dim=1).mean().item() / 2, rel=1e-12)
 
 

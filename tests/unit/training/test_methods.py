@@ -110,7 +110,7 @@ def hints(share=0.25):
 
 def test_a_hint_is_half_the_squared_distance_and_leaves_the_last_layer_alone():
     network, method = backend(), hints()
-    loss = method.loss(network, MAPS, LESSON, progress=0.2)
+    loss = method.loss(network, MAPS, LESSON, method.weights, progress=0.2)
     hidden = hidden_and_logits(network, MAPS)[0].detach().numpy()
     weight, bias = (parameter.detach().numpy() for parameter in method.regressor.parameters())
     apart = hidden @ weight.T + bias - LESSON.hidden.numpy()
@@ -124,7 +124,7 @@ def test_a_hint_is_half_the_squared_distance_and_leaves_the_last_layer_alone():
 def test_after_the_hints_it_is_hinton_s_distillation():
     network, method = backend(), hints()
     expected = distillation_loss(network, MAPS, LESSON, LossWeights(kd=Training().kd_weight))
-    assert method.loss(network, MAPS, LESSON, progress=0.25).item() == expected.item()
+    assert method.loss(network, MAPS, LESSON, method.weights, progress=0.25).item() == expected.item()
 
 
 def test_the_kernel_of_a_single_layer_is_that_of_its_softmax_or_refused():
@@ -138,7 +138,7 @@ def test_the_kernel_of_a_single_layer_is_that_of_its_softmax_or_refused():
     centring = torch.eye(4, dtype=torch.float64) - 0.25
     a, b = centring @ flat @ flat.T @ centring, centring @ target @ centring
     expected = 1 - (a * b).sum() / (a.norm() * b.norm())
-    found = method.loss(network, MAPS, Lesson(LESSON.labels, None, target), progress=0.0)
+    found = method.loss(network, MAPS, Lesson(LESSON.labels, None, target), method.weights, progress=0.0)
     assert found.item() == pytest.approx(expected.item(), rel=1e-9)
     method.check(network, MAPS)
     with pytest.raises(TrainingError, match="take the kernel of the softmax outputs"):

@@ -95,6 +95,15 @@ def test_the_same_seed_gives_the_same_student_whatever_happened_before():
     assert weights_of(train("ntkd+kd", seed=4, design=short).student) != weights_of(first.student)
 
 
+def test_kernels_are_matched_in_every_so_many_steps(monkeypatch):
+    heard = []
+    lesson = Teaching.lesson
+    monkeypatch.setattr(Teaching, "lesson", lambda *told: heard.append(told[2].ntkd) or lesson(*told))
+    changes = {"epochs": 3, "kernel_every": 4, "ntkd_weight": 0.5}
+    train("ntkd", design=DESIGN.model_copy(update={"training": DESIGN.training.model_copy(update=changes)}))
+    assert heard == [2.0, 0, 0, 0, 2.0, 0, 0, 0, 2.0], "three batches of 32 an epoch, four times the weight"
+
+
 def test_training_leaves_the_world_s_randomness_alone():
     before = torch.get_rng_state()
     train()
