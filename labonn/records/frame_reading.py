@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from labonn.errors import RecordError
 from labonn.records.frame_table import RESERVED, ROW, SELDOM, VALID
+from labonn.records.undo import AsBefore
 
 SCHEMA = 2
 """2: some quantities may be kept of some rows only. 1: all of all."""
@@ -167,25 +168,34 @@ class _Reading:
     def __init__(self, path: Path) -> None:
         self._path = path if path.exists() or not partial_name(path).exists() else partial_name(path)
         self._file: Any = None
+        self._before: AsBefore | None = None
 
     def __enter__(self) -> Any:
         if not self._path.is_file():
             raise RecordError(f"{self._path}: there are no frames here")
         try:
-            self._file = h5py.File(self._path, "r", locking=False)  # its writer may still be at work
+            self._before = AsBefore.of(self._path)
+            if self._before is not None:
+                self._file = h5py.File(self._before, "r")
+            else:
+                self._file = h5py.File(self._path, "r", locking=False)  # its writer may still be at work
             schema = int(self._file.attrs["schema"])
         except (OSError, KeyError, RuntimeError) as error:
-            if self._file is not None:
-                self._file.close()
+            self._close()
             raise RecordError(f"{self._path}: is damaged, or not a file of frames: {error}") from error
         if schema > SCHEMA:
-            self._file.close()
+            self._close()
             raise RecordError(f"{self._path}: was written by a newer labonn (schema {schema}; this one reads {SCHEMA})")
         return self._file
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._close()
         if isinstance(error, (OSError, KeyError, RuntimeError)):
             raise RecordError(f"{self._path}: is damaged: {error}") from error
+
+    def _close(self) -> None:
+        for one in (self._file, self._before):
+            if one is not None:
+                one.close()

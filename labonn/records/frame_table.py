@@ -37,6 +37,8 @@ class Table:
     capacity: int = 0
     places: dict[str, list[int]] = field(default_factory=dict)
     """Of large quantities: where each row's bytes are in the file."""
+    chunks: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Of all quantities: the first byte of each chunk of rows, and how many it has."""
 
     @classmethod
     def new(cls, node: Any, rows: Rows) -> "Table":
@@ -76,11 +78,13 @@ class Table:
     def find_places(self) -> None:
         """Ask where the large rows' bytes are; after `grow`, when HDF5 has written down what it allocated."""
         for quantity, dataset in self.datasets.items():
+            known, rows_a_chunk = self.chunks.setdefault(quantity, []), dataset.chunks[0]
+            rest = (0,) * (dataset.ndim - 1)
+            for row in range(rows_a_chunk * len(known), self.capacity, rows_a_chunk):
+                chunk = dataset.id.get_chunk_info_by_coord((row, *rest))
+                known.append((int(chunk.byte_offset), int(chunk.size)))
             if _row_bytes(dataset) >= _LARGE_BYTES:
-                known = self.places.setdefault(quantity, [])
-                rest = (0,) * (dataset.ndim - 1)
-                for row in range(len(known), self.capacity):
-                    known.append(int(dataset.id.get_chunk_info_by_coord((row, *rest)).byte_offset))
+                self.places[quantity] = [start for start, _ in known]
 
     def write(self, rows: Rows, count: int, raw: BinaryIO) -> None:
         """Write rows into their places; they are not trusted before `acknowledge`."""

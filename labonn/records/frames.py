@@ -6,7 +6,8 @@ rows have lies in the group's own group ``seldom``, with ``row`` to say of which
 before ``valid`` is raised; whatever lies beyond it is not read.
 
 HDF5 is least safe while its own tables change. So the place for many rows is allocated at once (twice as many each
-time), and between these moments a row and ``valid`` are bytes in places that exist already.
+time), and between these moments a row and ``valid`` are bytes in places that exist already. While they do change, a
+note beside the file says how they were: `labonn.records.undo`.
 
 The file is called ``frames.h5.partial`` until it is closed.
 """
@@ -24,6 +25,7 @@ from labonn.errors import RecordError
 from labonn.records.disk import legal_name, sync_folder
 from labonn.records.frame_reading import SCHEMA, partial_name
 from labonn.records.frame_table import ROW, SELDOM, Rows, Table, check_kinds
+from labonn.records.undo import Undo, undo_name
 from labonn.records.weights import as_array
 
 _FIRST_ROWS = 8
@@ -41,6 +43,7 @@ class FrameFile:
     def __init__(self, path: Path, *, batch_rows: int = 16) -> None:
         self.path = path
         self._partial = partial_name(path)
+        self._undo = Undo(self._partial)
         self._batch_rows = batch_rows
         self._file: Any = None
         self._raw: BinaryIO | None = None  # a second handle: large rows, and syncing, which Windows needs one for
@@ -137,13 +140,15 @@ class FrameFile:
             return
         try:
             self.flush()
+            self._before_change()
             for table in self._tables.values():
                 table.trim()
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             raise RecordError(f"{self.path}: cannot write frames: {error}") from error
         finally:
             self._let_go()
         try:
+            self._undo.end()
             self._partial.replace(self.path)
             sync_folder(self.path.parent)
         except OSError as error:
@@ -161,9 +166,13 @@ class FrameFile:
             if self.path.exists() or self._partial.exists():
                 raise RecordError(f"{self.path}: exists already, and frames are never overwritten")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = h5py.File(self._partial, "x", locking=False)
+            undo_name(self._partial).unlink(missing_ok=True)  # of a file that somebody has taken away
+            begun = self._partial.with_name(f"{self._partial.name}.new")
+            with h5py.File(begun, "w", locking=False) as file:
+                file.attrs["schema"] = SCHEMA
+            begun.replace(self._partial)
+            self._file = h5py.File(self._partial, "r+", locking=False)
             self._raw = self._partial.open("rb+", buffering=0)
-            self._file.attrs["schema"] = SCHEMA
         return self._file
 
     def _table(self, name: str, rows: Rows) -> Table:
@@ -173,13 +182,16 @@ class FrameFile:
             # a folder, where they are exported; a blank between words is welcome there
             legal_name(name.removesuffix(f"/{SELDOM}").replace(" ", "_"), "a group of frames")
             check_kinds(where, rows)
-            self._tables[name] = Table.new(self._open().create_group(name), rows)
+            file = self._open()
+            self._before_change()
+            self._tables[name] = Table.new(file.create_group(name), rows)
         self._tables[name].check(where, rows)
         return self._tables[name]
 
     def _write(self, table: Table, rows: Rows, count: int) -> None:
         end = table.written + count
         if end > table.capacity:
+            self._before_change()
             grown = max(end, table.capacity + min(max(table.capacity, _FIRST_ROWS), _MOST_NEW_ROWS))
             try:
                 self._make_room(table, grown)
@@ -209,13 +221,24 @@ class FrameFile:
             self._raw.truncate(length)
             raise
 
+    def _before_change(self) -> None:
+        """Write down HDF5's tables as they are; until the next `_sync` a crash leaves them so."""
+        if self._undo.there:
+            return
+        self._sync()
+        assert self._raw is not None
+        chunks = (chunk for table in self._tables.values() for some in table.chunks.values() for chunk in some)
+        self._undo.begin(self._raw, int(self._file.id.get_filesize()), chunks)
+
     def _sync(self) -> None:
         self._file.flush()
         if self._raw is not None:
             os.fsync(self._raw.fileno())
+        self._undo.end()
 
     def _let_go(self) -> None:
         file, self._file = self._file, None
         file.close()
         if self._raw is not None:
+            os.fsync(self._raw.fileno())
             self._raw.close()

@@ -14,6 +14,7 @@ from labonn.records.frames import FrameFile
 from labonn.records.releases import Release, list_releases
 from labonn.records.runs import FRAMES, RECORD, Run, RunRecord, read_run
 from labonn.records.sealed import read_card
+from labonn.records.undo import undo_name
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +128,7 @@ def prune(run: Prunable) -> int:
         else:  # there was nothing but raw frames
             path.unlink(missing_ok=True)
         partial_name(path).unlink(missing_ok=True)
+        undo_name(partial_name(path)).unlink(missing_ok=True)
         sync_folder(run.folder)
         left = path.stat().st_size if path.exists() else 0
     except OSError as error:

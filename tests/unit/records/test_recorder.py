@@ -185,7 +185,7 @@ WRITER = """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills by signal")
-@pytest.mark.parametrize("stop_after", [3, 60, 333])
+@pytest.mark.parametrize("stop_after", [3, 60, 63, 333])
 def test_killed_with_minus_nine_nothing_acknowledged_is_lost(path, stop_after):
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(WRITER), str(path)], stdout=subprocess.PIPE, text=True
