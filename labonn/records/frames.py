@@ -12,6 +12,7 @@ note beside the file says how they were: `labonn.records.undo`.
 The file is called ``frames.h5.partial`` until it is closed.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ from labonn.records.frame_reading import SCHEMA, partial_name
 from labonn.records.frame_table import ROW, SELDOM, Rows, Table, check_kinds
 from labonn.records.undo import Undo, undo_name
 from labonn.records.weights import as_array
+
+logger = logging.getLogger(__name__)
 
 _FIRST_ROWS = 8
 _MOST_NEW_ROWS = 512
@@ -140,9 +143,7 @@ class FrameFile:
             return
         try:
             self.flush()
-            self._before_change()
-            for table in self._tables.values():
-                table.trim()
+            self._give_back()
         except (OSError, RuntimeError) as error:
             raise RecordError(f"{self.path}: cannot write frames: {error}") from error
         finally:
@@ -153,6 +154,16 @@ class FrameFile:
             sync_folder(self.path.parent)
         except OSError as error:
             raise RecordError(f"{self._partial}: cannot be renamed to {self.path.name}: {error}") from error
+
+    def _give_back(self) -> None:
+        """Give back the places that hold nothing; a disk that is too full for the note has them kept."""
+        try:
+            self._before_change()
+        except OSError as error:
+            logger.warning("%s: places that hold nothing are not given back: %s", self.path, error)
+            return
+        for table in self._tables.values():
+            table.trim()
 
     def _length(self, group: str, rows: Rows) -> int:
         lengths = {value.shape[0] if value.ndim else -1 for value in rows.values()}

@@ -62,11 +62,16 @@ class Undo:
         for start, size in ranges:
             raw.seek(start)
             content += raw.read(size).ljust(size, b"\0")
-        with self._path.open("wb") as file:
-            starts, sizes = np.array(ranges, np.int64).reshape(-1, 2).T
-            np.savez(file, length=length, starts=starts, sizes=sizes, content=np.frombuffer(bytes(content), np.uint8))
-            file.flush()
-            os.fsync(file.fileno())
+        starts, sizes = np.array(ranges, np.int64).reshape(-1, 2).T
+        try:
+            with self._path.open("wb") as file:
+                np.savez(file, length=length, starts=starts, sizes=sizes, content=np.frombuffer(content, np.uint8))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                self._path.unlink()
+            raise
         sync_folder(self._path.parent)
         self.there = True
 

@@ -9,7 +9,7 @@ from labonn.errors import RecordError
 from labonn.records.frame_reading import frame_counts, partial_name, read_frames
 from labonn.records.frame_table import Table
 from labonn.records.frames import FrameFile
-from labonn.records.undo import AsBefore, Undo, undo_name
+from labonn.records.undo import AsBefore, undo_name
 
 ROWS = 64  # the place for more is allocated with the next one
 
@@ -105,21 +105,33 @@ def test_a_closed_file_has_nothing_beside_it(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["frames.h5"]
 
 
-def test_a_note_that_cannot_be_written_stops_the_change(tmp_path, monkeypatch):
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
+def full(*arguments, **more):
+    raise OSError(28, "No space left on device")
 
+
+def test_a_note_that_cannot_be_written_stops_the_change(tmp_path, monkeypatch):
     file = FrameFile(tmp_path / "frames.h5")
     for number in range(ROWS):
         file.append("test", **row(number))
     with monkeypatch.context() as patch:
-        patch.setattr(Undo, "begin", full)
+        patch.setattr(np, "savez", full)
         with pytest.raises(RecordError, match="No space left on device"):
             file.append("test", **row(ROWS))
     np.testing.assert_array_equal(read_frames(tmp_path / "frames.h5", "test")["image"], np.arange(ROWS))
     file.append("test", **row(ROWS))
     file.close()
     np.testing.assert_array_equal(read_frames(tmp_path / "frames.h5", "test")["image"], np.arange(ROWS + 1))
+
+
+def test_a_disk_too_full_for_a_note_gives_nothing_back_and_the_file_is_closed(tmp_path, monkeypatch, caplog):
+    file = FrameFile(tmp_path / "frames.h5")
+    for number in range(20):
+        file.append("test", **row(number))
+    monkeypatch.setattr(np, "savez", full)
+    file.close()
+    assert [one.name for one in tmp_path.iterdir()] == ["frames.h5"]
+    assert frame_counts(tmp_path / "frames.h5") == {"test": 20}
+    assert "not given back" in caplog.text
 
 
 def test_a_file_as_before_is_read_piece_by_piece(tmp_path):
