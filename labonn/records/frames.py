@@ -142,14 +142,15 @@ class FrameFile:
         if self._file is None:
             return
         try:
-            self.flush()
-            self._give_back()
+            try:
+                self.flush()
+                self._give_back()
+            finally:
+                self._let_go()
+            self._undo.end()
         except (OSError, RuntimeError) as error:
             raise RecordError(f"{self.path}: cannot write frames: {error}") from error
-        finally:
-            self._let_go()
         try:
-            self._undo.end()
             self._partial.replace(self.path)
             sync_folder(self.path.parent)
         except OSError as error:

@@ -141,3 +141,19 @@ def test_a_file_as_before_is_read_piece_by_piece(tmp_path):
         assert file.read() == b"\0\1ab\4\5\6\7\x08xyz"
         assert [(file.seek(place), file.read(3))[1] for place in (1, 3, 10, 12)] == [b"\1ab", b"b\4\5", b"yz", b""]
         assert file.seek(-2, 2) == 10
+
+
+def test_a_disk_that_fails_at_the_end_is_named_and_the_rows_stay(tmp_path, monkeypatch):
+    file = FrameFile(tmp_path / "frames.h5")
+    for number in range(ROWS):
+        file.append("test", **row(number))
+
+    def failing():
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(file, "_let_go", failing)
+    with pytest.raises(RecordError, match=r"frames\.h5: cannot write frames: .*Input/output error"):
+        file.close()
+    np.testing.assert_array_equal(read_frames(tmp_path / "frames.h5", "test")["image"], np.arange(ROWS))
+    monkeypatch.undo()
+    file._let_go()
