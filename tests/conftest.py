@@ -3,10 +3,9 @@
 import os
 import signal
 
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
+from labonn.cli.processor import prepare_process
 
-for name, value in WAIT_WITHOUT_SPINNING.items():  # before torch is imported by the first test
-    os.environ.setdefault(name, value)
+prepare_process()  # before torch is imported by the first test
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # others compute beside this process
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

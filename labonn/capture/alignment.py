@@ -9,9 +9,12 @@ with p the expected map and m the captured one, both over all images,
 s to a whole tap by the peak of their correlation, then by least squares, linear in a small rest of s.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
+from scipy.interpolate import BSpline
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -20,6 +23,7 @@ MOST_TAPS = 4
 """How far maps are looked for."""
 _ROUNDS = 5
 _STEADY_TAPS = 1e-3
+_CUBIC = BSpline.basis_element(np.arange(-2, 3))
 
 
 def shifts_taps(captured: Floats, expected: Floats) -> Doubles:
@@ -45,11 +49,10 @@ def _shift_taps(captured: Doubles, expected: Doubles) -> Doubles:
     shift = _whole_taps(captured, expected)
     inner = (slice(None), *(slice(MOST_TAPS, -MOST_TAPS) for _ in range(2)))
     splines = ndimage.spline_filter1d(ndimage.spline_filter1d(expected, axis=1), axis=2)  # cubic
+    seen = captured[inner].ravel()
     for _ in range(_ROUNDS):
-        moved = np.stack([ndimage.shift(one, shift, order=3, mode="mirror", prefilter=False) for one in splines])
-        down, right = np.gradient(moved, axis=(1, 2))
-        columns = [part[inner].ravel() for part in (moved, np.ones_like(moved), down, right)]
-        (gain, _, *slopes), *_ = np.linalg.lstsq(np.stack(columns, axis=1), captured[inner].ravel(), rcond=None)
+        columns = np.stack([*(part[inner].ravel() for part in _moved(splines, shift)), np.ones_like(seen)])
+        (gain, *slopes, _), *_ = np.linalg.lstsq(columns @ columns.T, columns @ seen, rcond=None)
         if not gain > 0:
             break  # no copy of it at all: the fit of the gains says so, by name
         step = np.clip(np.array(slopes) / gain, -1, 1)
@@ -57,6 +60,20 @@ def _shift_taps(captured: Doubles, expected: Doubles) -> Doubles:
         if np.abs(step).max() < _STEADY_TAPS:
             break
     return shift
+
+
+def _moved(splines: Doubles, shift: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+    """Cubic splines, (N, h, w) coefficients, moved down and right: their values, and slopes down and right."""
+    (down, sloping_down), (right, sloping_right) = (_taps(by) for by in shift)
+    along = partial(ndimage.correlate1d, mode="mirror")
+    level, steep = along(splines, down, axis=1), along(splines, sloping_down, axis=1)
+    return along(level, right, axis=2), along(steep, right, axis=2), along(level, sloping_right, axis=2)
+
+
+def _taps(by: float) -> tuple[Doubles, Doubles]:
+    """What a cubic spline's coefficients weigh in its values moved by so many taps, and in its slopes."""
+    at = np.clip(np.arange(-MOST_TAPS - 2, MOST_TAPS + 3) + by, -2, 2)  # nothing beyond
+    return _CUBIC(at), -_CUBIC.derivative()(at)
 
 
 def _whole_taps(captured: Doubles, expected: Doubles) -> Doubles:

@@ -1,24 +1,19 @@
 """The process's way in: arguments to a command, its answer or failure to stdout, stderr and the exit code."""
 
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from labonn.cli.answer import Answer, Stdout, failure
+from labonn.cli.processor import prepare_process
 from labonn.errors import Aborted, ConfigError, LabonnError
-
-# Read by OpenMP when torch is loaded. By default its threads spin while they wait for each other, and a training step
-# takes ten times as long as soon as another process (the simulated world, a browser) wants one of few cores.
-WAIT_WITHOUT_SPINNING = {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code, as `docs` and ``labonn --help`` list them."""
-    for name, value in WAIT_WITHOUT_SPINNING.items():
-        os.environ.setdefault(name, value)
+    prepare_process()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     stdout = Stdout(for_programs="--json" in arguments)
     with _warnings_on_stderr():

@@ -12,6 +12,8 @@ from labonn.compensation.twin_colour import AnyTwin
 from labonn.errors import CalibrationError
 
 ROUNDS = 3
+READINGS = 25_000  # of a tile: 32 images of 28 x 28 taps, 4 of 64 x 96; they tell its movement to 0.01 taps
+LEAST_IMAGES = 4  # one may be dark, or have no edges
 PART_VALUES = 4_000_000  # of maps that are moved at once: memory
 TOLERATED_TAPS = 0.25
 
@@ -38,15 +40,17 @@ class Movement:
 
 
 def movement(twin: AnyTwin, images: Tensor, tiles: Tensor) -> Movement:
-    """Measure it on images (N, C, H, W) and what was captured of them, (N, T, [C,] H, W); a few are enough."""
+    """Measure it on the first few of images (N, C, H, W) and what was captured of them, (N, T, [C,] H, W)."""
+    few = max(LEAST_IMAGES, -(-READINGS // images[0, 0].numel()))
+    images, tiles = images[:few], tiles[:few]
     predicted, tiles = (maps.flatten(1, -3) for maps in (twin.tiles(images), tiles))
     moved = torch.zeros(tiles.shape[1], 2)
     images_of_a_part = max(1, PART_VALUES // tiles[0].numel())
     parts = list(zip(*(torch.split(maps, images_of_a_part) for maps in (predicted, tiles)), strict=True))
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         system, wanted = torch.zeros(len(moved), 2, 2), torch.zeros(len(moved), 2)
         for expected, seen in parts:
-            shifted = _shifted(expected, moved)
+            shifted = _shifted(expected, moved) if turn else expected
             slopes = torch.stack(torch.gradient(shifted, dim=(2, 3)))  # (2, N, T, H, W)
             inner, left = slopes[..., 1:-1, 1:-1], (shifted - seen)[..., 1:-1, 1:-1]
             system += torch.einsum("anthw,bnthw->tab", inner, inner)
@@ -76,11 +80,11 @@ def require_still(twin: AnyTwin, images: Tensor, tiles: Tensor) -> Movement:
 
 def _shifted(tiles: Tensor, by_taps: Tensor) -> Tensor:
     """Tiles (N, T, H, W) moved by (T, 2) taps, band-limited; what leaves one edge does not come back at the other."""
-    height, width = tiles.shape[2:]
     pad = 8
     wide = torch.nn.functional.pad(tiles, (pad, pad, pad, pad), mode="replicate")
-    frequency = [torch.fft.fftfreq(length + 2 * pad) for length in (height, width)]
-    phase = by_taps[:, 0, None, None] * frequency[0][:, None] + by_taps[:, 1, None, None] * frequency[1][None, :]
-    turned = torch.fft.ifft2(torch.fft.fft2(wide) * torch.exp(-2j * torch.pi * phase)).real
+    size = wide.shape[2:]
+    down, right = torch.fft.fftfreq(size[0])[:, None], torch.fft.rfftfreq(size[1])[None, :]
+    phase = by_taps[:, 0, None, None] * down + by_taps[:, 1, None, None] * right
+    turned = torch.fft.irfft2(torch.fft.rfft2(wide) * torch.exp(-2j * torch.pi * phase), size)
     inner: Tensor = turned[:, :, pad:-pad, pad:-pad]
     return inner

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.data import DataSet, load
 from labonn.design import Design, load_design
 from labonn.errors import TrainingError
@@ -215,7 +214,6 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="make no cell")
     parser.add_argument("--cells", type=Path, default=CELLS, help="where the cells are; another file writes no section")
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     began_s = time.monotonic()
 
     def late() -> bool:

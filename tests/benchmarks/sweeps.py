@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.report import figures
 from labonn.sweeps import Order, Outcome, read_sweep, run_sweep
 from labonn.sweeps.local import LocalEngine
@@ -163,7 +162,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--try", dest="tried", action="store_true", help="print the section; write nothing")
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     if arguments.what == "ray":
         name, text = "sweeps-ray", measure_ray(arguments.work.absolute())
     else:

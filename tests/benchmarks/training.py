@@ -11,7 +11,6 @@ cell alone:
 """
 
 import argparse
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from labonn.cli.answer import Answer
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.errors import ConfigError
 from tests.benchmarks.results import cells_file, keep_cell, read_cells, write_section
 from tests.benchmarks.training_settings import DESIGNS, METHODS, best_settings, methods_of, with_settings
@@ -112,7 +110,6 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.designs or ()) - set(DESIGNS[arguments.task]):
         parser.error(f"--designs {unknown.pop()}: {arguments.task} has {', '.join(DESIGNS[arguments.task])}")
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     began_s = time.monotonic()
     cells = read_cells(CELLS)
     for cell in cells_in_order(arguments.task):

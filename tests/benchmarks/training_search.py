@@ -9,7 +9,6 @@ settings: a cell that was made with others is made again.
 """
 
 import argparse
-import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,7 +20,6 @@ import optuna
 import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from labonn.cli.entry import WAIT_WITHOUT_SPINNING
 from labonn.data import DataSet, load
 from labonn.design import Design, load_design
 from labonn.errors import TrainingError
@@ -125,7 +123,6 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no trial later than that")
     arguments = parser.parse_args()
-    os.environ.update(WAIT_WITHOUT_SPINNING)
     began_s, work = time.monotonic(), arguments.work.absolute()
     course, data = Course(make_fabric(arguments.device)), load(arguments.task)
     teachers: dict[str, KnownTeacher] = {}
