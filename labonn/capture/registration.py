@@ -1,5 +1,8 @@
 """From a frame to optical maps: dark, flat, the place of every tap, gain and background, as one sparse product."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -11,6 +14,7 @@ from labonn.errors import CalibrationError
 from labonn.instruments import COLOURS
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 
 class Registration:
@@ -82,23 +86,29 @@ def _weights_and_offset(calibration: Calibration) -> tuple[sparse.csr_array, Flo
     """W, (T [C] h w, H W), and o, (T [C] h w)."""
     _check_on_sensor(calibration)
     dark, flat = (plane.ravel().astype(np.float64) for plane in (calibration.dark, calibration.flat))
-    data, indices, counts, offsets = [], [], [], []
-    for tile, gain in enumerate(calibration.gain):  # by tile, whose entries a processor keeps near
-        pixels, shares = _pixel_shares(calibration, tile)
-        used = shares != 0
-        count, places = used.sum(axis=-1), pixels[used]
-        per_unit = (shares / gain[..., None, None])[used] / flat[places]
-        backgrounds = np.broadcast_to((calibration.background[tile] / gain)[..., None], count.shape)
-        begins = np.cumsum(count) - count.ravel()
-        offsets.append(np.add.reduceat(per_unit * dark[places], begins) + backgrounds.ravel())
-        data.append(per_unit.astype(np.float32))
-        indices.append(places.astype(np.int32))
-        counts.append(count.ravel())
+    # By tile, whose entries a processor keeps near; some side by side, since little of it is Python's.
+    with ThreadPoolExecutor() as pool:
+        tiles = list(pool.map(partial(_of_tile, calibration, dark, flat), range(len(calibration.gain))))
+    data, indices, counts, offsets = zip(*tiles, strict=True)
     begins = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
     kind = np.int32 if begins[-1] <= np.iinfo(np.int32).max else np.int64  # scipy wants both kinds alike
     parts = np.concatenate(data), np.concatenate(indices).astype(kind, copy=False), begins.astype(kind)
     weights = sparse.csr_array(parts, shape=(len(begins) - 1, dark.size))
     return weights, np.concatenate(offsets).astype(np.float32)
+
+
+def _of_tile(
+    calibration: Calibration, dark: Doubles, flat: Doubles, tile: int
+) -> tuple[Floats, NDArray[np.int32], NDArray[np.intp], Doubles]:
+    """A tile's rows of W: values, columns, how many in each row; and its part of o."""
+    pixels, shares = _pixel_shares(calibration, tile)
+    gain, used = calibration.gain[tile], shares != 0
+    count, places = used.sum(axis=-1), pixels[used]
+    per_unit = (shares / gain[..., None, None])[used] / flat[places]
+    backgrounds = np.broadcast_to((calibration.background[tile] / gain)[..., None], count.shape)
+    begins = np.cumsum(count) - count.ravel()
+    offset = np.add.reduceat(per_unit * dark[places], begins) + backgrounds.ravel()
+    return per_unit.astype(np.float32), places.astype(np.int32), count.ravel(), offset
 
 
 def _pixel_shares(calibration: Calibration, tile: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

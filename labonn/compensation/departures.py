@@ -12,7 +12,7 @@ these. What it has left, or what has changed since, is what that line says of th
 backgrounds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -280,22 +280,35 @@ def _explain(
 ) -> tuple[Doubles, Doubles]:
     """Gain, shift (2), width, defocus of one kernel, and their covariance; from several starts, the best."""
     waves = series.defocus_waves.double().numpy()
-    focusable = len(waves) > 1
-    low = [1e-3, -LARGEST_SHIFT_TAPS, -LARGEST_SHIFT_TAPS, 0.0, waves[0] - 1e-9]
-    high = [1e3, LARGEST_SHIFT_TAPS, LARGEST_SHIFT_TAPS, LARGEST_WIDTH_TAPS, waves[-1] + 1e-9]
+    count = 5 if len(waves) > 1 else 4  # where focus is not known, it is not looked for
+    low = [1e-3, -LARGEST_SHIFT_TAPS, -LARGEST_SHIFT_TAPS, 0.0, waves[0]]
+    high = [1e3, LARGEST_SHIFT_TAPS, LARGEST_SHIFT_TAPS, LARGEST_WIDTH_TAPS, waves[-1]]
     seen = metric.T @ kernel.ravel()
 
-    def left(values: Doubles) -> Doubles:
-        return np.asarray(values[0] * (metric.T @ _shape(spectra, series, values[1:4], values[4]).ravel()) - seen)
+    def whole(values: Doubles) -> Doubles:
+        return np.append(values, waves[:1])[:5]
 
-    starts = [(0.3, w) for w in ((waves[0] / 2, 0.0, waves[-1] / 2) if focusable else (0.0,))]
+    def left(values: Doubles) -> Doubles:
+        gain, *place, focus = whole(values)
+        return np.asarray(gain * (metric.T @ _shape(spectra, series, place, focus).ravel()) - seen)
+
+    def slope(values: Doubles) -> Doubles:
+        """Of what is left, by the values, (KERNEL_TAPS^2, count)."""
+        gain, *place, focus = whole(values)
+        shape = _shape(spectra, series, place, focus)
+        ways = np.stack([shape, *(gain * _shape_changes(spectra, series, place, focus))])[:count]
+        return np.asarray(metric.T @ ways.reshape(count, -1).T)
+
+    starts = [[1.0, 0.0, 0.0, 0.3, focus] for focus in ((waves[0] / 2, 0.0, waves[-1] / 2) if count == 5 else (0.0,))]
+    scale_of = [1, 0.3, 0.3, 0.3, 0.1]
     trials = [
-        least_squares(left, [1.0, 0.0, 0.0, width, defocus], bounds=(low, high), x_scale=[1, 0.3, 0.3, 0.3, 0.1])
-        for width, defocus in starts
+        least_squares(left, start[:count], slope, bounds=(low[:count], high[:count]), x_scale=scale_of[:count])
+        for start in starts
     ]
     best = min(trials, key=lambda trial: float(trial.cost))
-    information = best.jac.T @ best.jac
-    return np.asarray(best.x), scale**2 * np.linalg.pinv(information, hermitian=True)
+    information, covariance = best.jac.T @ best.jac, np.zeros((5, 5))
+    covariance[:count, :count] = scale**2 * np.linalg.pinv(information, hermitian=True)
+    return whole(best.x), covariance
 
 
 def _spectra(series: FocusSeries, tile: int) -> NDArray[np.complex128]:
@@ -304,16 +317,34 @@ def _spectra(series: FocusSeries, tile: int) -> NDArray[np.complex128]:
     return np.asarray(fft2(wide, (SPECTRUM, SPECTRUM)))
 
 
-def _shape(spectra: NDArray[np.complex128], series: FocusSeries, place: Doubles, waves: float) -> Doubles:
+def _shape(spectra: NDArray[np.complex128], series: FocusSeries, place: Iterable[float], waves: float) -> Doubles:
     """A kernel at one focus, moved and blurred: (KERNEL_TAPS, KERNEL_TAPS)."""
-    known = series.defocus_waves.double().numpy()
-    upper = int(np.clip(np.searchsorted(known, waves), 1, len(known) - 1)) if len(known) > 1 else 0
-    spectrum = spectra[upper]
-    if upper:
-        share = (waves - known[upper - 1]) / (known[upper] - known[upper - 1])
-        spectrum = (1 - share) * spectra[upper - 1] + share * spectra[upper]
+    spectrum, _ = _focused(spectra, series, waves)
+    return _back(spectrum * _turn(*place))
+
+
+def _shape_changes(
+    spectra: NDArray[np.complex128], series: FocusSeries, place: Iterable[float], waves: float
+) -> Doubles:
+    """How it changes with place down and right, width and focus: (4, KERNEL_TAPS, KERNEL_TAPS)."""
+    spectrum, refocused = _focused(spectra, series, waves)
     down, right, width = place
-    return _back(spectrum * _turn(down, right, width))
+    turn, ways = _turn(down, right, width), 2j * np.pi * _FREQUENCY
+    moved = spectrum * turn
+    blurring = width * (np.square(ways)[:, None] + np.square(ways)[None, :])
+    return _back(np.stack([moved * ways[:, None], moved * ways[None, :], moved * blurring, refocused * turn]))
+
+
+def _focused(
+    spectra: NDArray[np.complex128], series: FocusSeries, waves: float
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """A kernel's spectrum at one focus, drawn along a line between those that are known, and its change by a wave."""
+    known = series.defocus_waves.double().numpy()
+    if len(known) == 1:
+        return spectra[0], np.zeros_like(spectra[0])
+    upper = int(np.clip(np.searchsorted(known, waves), 1, len(known) - 1))
+    change = (spectra[upper] - spectra[upper - 1]) / (known[upper] - known[upper - 1])
+    return spectra[upper - 1] + (waves - known[upper - 1]) * change, change
 
 
 def _moved(kernels: Doubles, by_taps: Sequence[float]) -> Doubles:

@@ -11,9 +11,10 @@ that colour's own place and shape: it is a kernel of its own over that colour's 
 Every weight is linear, and every tile of one optic has the same functions: one Gram matrix serves them all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from math import ceil
 from typing import Literal
 
@@ -85,10 +86,13 @@ class Basis:
             [u * u - 1 / 3, u * v, v * v - 1 / 3] if part in ("field2", "bowl") else [torch.ones_like(u)]
         )
 
-    def rows(self, light: Tensor) -> Iterator[Tensor]:
-        """The features of each picture, (F, H W), one picture after the other; light (N, 1 + others, H, W)."""
-        for picture in light:
-            yield torch.cat([self._rows_of(picture[None], part) for part in self.parts if self.size(part)])
+    def rows(self, light: Tensor, places: Iterable[Tensor | None] = repeat(None)) -> Iterator[Tensor]:
+        """The features of each picture, one after the other; light (N, 1 + others, H, W).
+
+        At all its pixels, (F, H W), or at the places (n,) of each picture, as pixels are counted, (F, n).
+        """
+        for picture, at in zip(light, places):  # noqa: B905 (without places there is no end of them)
+            yield torch.cat([self._rows_of(picture[None], part, at) for part in self.parts if self.size(part)])
 
     def predict(self, light: Tensor, weights: Tensor) -> Tensor:
         """The weighted sum: light (N, 1 + others, H, W), weights (F, T) -> (N, T, H, W); own colour first.
@@ -158,16 +162,14 @@ class Basis:
         """How many kernels a part has for a tile."""
         return self.others if part == "mix" else len(self.powers(part))
 
-    def _rows_of(self, picture: Tensor, part: Part) -> Tensor:
-        if part == "mix":
-            return functional.unfold(picture[:, 1:], TAPS[part], padding=TAPS[part] // 2)[0]
-        picture = picture[:, :1]
+    def _rows_of(self, picture: Tensor, part: Part, at: Tensor | None) -> Tensor:
         if part in TAPS:
-            powers = self.powers(part).to(picture)
-            return functional.unfold(picture * powers[None], TAPS[part], padding=TAPS[part] // 2)[0]
-        if part == "far":
-            return self.far(picture)
-        return self.pictures(picture, part).expand(1, -1, -1, -1)[0].flatten(1)
+            own = picture[:, :1]
+            seen = picture[:, 1:] if part == "mix" else own * self.powers(part).to(own)[None]
+            return _around(seen, TAPS[part], at)
+        picture = picture[:, :1]
+        rows = self.far(picture) if part == "far" else self.pictures(picture, part).expand(1, -1, -1, -1)[0].flatten(1)
+        return rows if at is None else rows[:, at]
 
     def far(self, picture: Tensor, step: int = 1) -> Tensor:
         """The features of far light of one picture (1, 1, H, W), (f, H W): means over cells at all distances.
@@ -210,3 +212,14 @@ class Basis:
         sums = functional.pad(light, (side + 1, side, side + 1, side)).double().cumsum(dim=2).cumsum(dim=3)
         down = sums[:, :, taps:] - sums[:, :, :-taps]
         return ((down[..., taps:] - down[..., :-taps]) / taps**2).to(light)
+
+
+def _around(planes: Tensor, taps: int, at: Tensor | None) -> Tensor:
+    """What lies around pixels of planes (1, J, H, W), around all of them or those at (n,): (J taps^2, H W or n)."""
+    margin = taps // 2
+    if at is None:
+        return functional.unfold(planes, taps, padding=margin)[0]
+    width = planes.shape[-1]
+    wide = functional.pad(planes[0], (margin, margin, margin, margin))
+    windows = wide.unfold(1, taps, 1).unfold(2, taps, 1)[:, at // width, at % width]  # (J, n, taps, taps)
+    return windows.permute(0, 2, 3, 1).reshape(-1, len(at))

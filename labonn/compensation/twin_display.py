@@ -81,9 +81,20 @@ def fit_kernels(light: Tensor, tiles: Tensor, designed: Tensor, fold: Tensor) ->
 
 
 def fold_moments(basis: Basis, light: Tensor, tiles: Tensor, fold: Tensor, most_pixels: int = MOST_PIXELS) -> Folds:
-    """The moments of each fold."""
-    parts = [fold == k for k in sorted(set(fold.tolist()))]
-    return Folds(tuple(Moments.of(basis.rows(light[part]), tiles[part], most_pixels) for part in parts))
+    """The moments of each fold; of pictures of more than `most_pixels`, of so many, drawn anew for each capture."""
+    return Folds(
+        tuple(_moments(basis, light[fold == k], tiles[fold == k], most_pixels) for k in sorted(set(fold.tolist())))
+    )
+
+
+def _moments(basis: Basis, light: Tensor, tiles: Tensor, most_pixels: int) -> Moments:
+    readings = tiles.flatten(2)
+    if readings.shape[2] <= most_pixels:
+        return Moments.of(basis.rows(light), readings)
+    generator = torch.Generator().manual_seed(0)
+    places = [torch.randperm(readings.shape[2], generator=generator)[:most_pixels] for _ in readings]
+    seen = torch.stack([reading[:, at] for reading, at in zip(readings, places, strict=True)])
+    return Moments.of(basis.rows(light, places), seen)
 
 
 def fit_display(

@@ -43,27 +43,20 @@ class Moments:
     readings: int
 
     @classmethod
-    def of(cls, rows: Iterable[Tensor], tiles: Tensor, most_pixels: int = MOST_PIXELS) -> "Moments":
-        """Sum over captures: features (F, H W) one capture after the other, tiles (N, T, H, W); streamed.
-
-        Of pictures of more than `most_pixels`, so many are read, drawn anew for each capture.
-        """
+    def of(cls, rows: Iterable[Tensor], tiles: Tensor) -> "Moments":
+        """Sum over captures: features (F, n) one capture after the other, readings (N, T, n); streamed."""
         gram = target = None
         power = torch.zeros(tiles.shape[1], dtype=torch.float64)
-        pixels, generator = tiles[0, 0].numel(), torch.Generator().manual_seed(0)
-        for features, tile in zip(rows, tiles.flatten(2), strict=True):
+        for features, tile in zip(rows, tiles, strict=True):
             if gram is None:
                 gram = torch.zeros(len(features), len(features), dtype=torch.float64)
                 target = torch.zeros(len(features), tiles.shape[1], dtype=torch.float64)
-            if pixels > most_pixels:
-                read = torch.randperm(pixels, generator=generator)[:most_pixels]
-                features, tile = features[:, read], tile[:, read]
             gram += (features @ features.T).double()
             target += (features @ tile.T).double()
             power += tile.double().square().sum(dim=1)
         if gram is None or target is None:
             raise ValueError("moments of no captures")
-        return cls(gram, target, power, len(tiles), len(tiles) * min(pixels, most_pixels))
+        return cls(gram, target, power, len(tiles), len(tiles) * tiles.shape[2])
 
     def __add__(self, other: "Moments") -> "Moments":
         """Both captures together."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,8 @@ def _pairs(folder: Path, cars: int) -> dict[str, list[Pair]]:
 
 
 def _split(pairs: Iterable[Pair]) -> Split:
-    read = [_read(*pair) for pair in pairs]
+    with ThreadPoolExecutor() as pool:  # they are decoded and shrunk outside Python
+        read = list(pool.map(_read, *zip(*pairs, strict=True)))
     images = np.stack([image for image, _ in read]).transpose(0, 3, 1, 2)
     return Split(np.divide(images, 255, dtype=np.float32), np.stack([mask for _, mask in read]).astype(np.int64))
 

@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import gaussian_filter, shift
 from torch import nn
 
-from labonn.compensation import FocusSeries, attribute, dissect, fit_twin
+from labonn.compensation import FocusSeries, attribute, departures, dissect, fit_twin
 from labonn.compensation.attribution import FAULTS, restore
 from labonn.compensation.departures import line_of
 from labonn.optics import signed_maps
@@ -153,3 +153,18 @@ def test_a_focus_series_has_the_units_of_the_design():
     inner = series.kernels[1][:, 2:9, 2:9]
     torch.testing.assert_close(inner.sum(dim=(1, 2)), designed().sum(dim=(1, 2)))
     torch.testing.assert_close(series.kernels[2] / series.kernels[1], shares[2] / shares[1])
+
+
+@pytest.mark.parametrize("defocus_waves", [-0.3, 0.4])
+def test_a_kernel_changes_with_its_place_its_width_and_its_focus_as_it_is_said_to(defocus_waves):
+    generator = torch.Generator().manual_seed(5)
+    series = FocusSeries(torch.tensor([-1.0, 0.0, 1.2]), torch.rand(3, 1, 7, 7, generator=generator))
+    spectra, step = departures._spectra(series, 0), 1e-6
+
+    def kernel(at: np.ndarray) -> np.ndarray:
+        return departures._shape(spectra, series, at[:3], at[3])
+
+    where = np.array([0.3, -0.4, 0.5, defocus_waves])
+    changes = departures._shape_changes(spectra, series, where[:3], where[3])
+    for change, way in zip(changes, step * np.eye(4), strict=True):
+        np.testing.assert_allclose((kernel(where + way) - kernel(where - way)) / (2 * step), change, atol=1e-7)

@@ -27,6 +27,16 @@ def test_the_rows_say_what_is_predicted(part, shape):
     torch.testing.assert_close(basis.predict(pictures, weights), by_rows, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_rows_of_some_pixels_are_those_of_all_at_these(shape):
+    basis = Basis(("core", "tilt", "bowl", *ALL_PARTS), shape, others=2)
+    pictures = light(shape, colours=3)
+    places = [torch.randperm(shape[0] * shape[1])[: 20 + n] for n in range(len(pictures))]
+    places[0] = torch.tensor([0, shape[1] - 1, shape[0] * shape[1] - 1])  # corners, where it is dark beyond
+    for every, some, at in zip(basis.rows(pictures), basis.rows(pictures, places), places, strict=True):
+        assert torch.equal(every[:, at], some)
+
+
 @pytest.mark.parametrize("part", ["core", "kernel"])
 def test_a_kernel_is_a_correlation_in_the_dark(part):
     basis = Basis((part,), (28, 28))

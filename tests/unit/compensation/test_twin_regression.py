@@ -14,13 +14,13 @@ def problem():
     rows = rng.normal(size=(CAPTURES, FEATURES, PIXELS))
     truth = rng.normal(size=(FEATURES, TILES))
     tiles = np.einsum("nfp,ft->ntp", rows, truth) + 0.5 * rng.normal(size=(CAPTURES, TILES, PIXELS))
-    return torch.from_numpy(rows).float(), torch.from_numpy(tiles).float()[:, :, None, :]
+    return torch.from_numpy(rows).float(), torch.from_numpy(tiles).float()
 
 
 def oracle(rows, tiles, precision, prior):
     """Ridge about a mean: on targets from which the mean's prediction is taken, with features scaled."""
     x = rows.double().permute(0, 2, 1).reshape(-1, FEATURES).numpy()
-    y = tiles.double()[:, :, 0].permute(0, 2, 1).reshape(-1, TILES).numpy()
+    y = tiles.double().permute(0, 2, 1).reshape(-1, TILES).numpy()
     scale = np.sqrt(precision)
     fitted = Ridge(alpha=1.0, fit_intercept=False).fit(x / scale, y - x @ prior)
     return fitted.coef_.T / scale[:, None] + prior
@@ -45,7 +45,7 @@ def test_the_error_without_a_look_at_pixels_is_the_residual_of_captures_left_out
     expected = np.zeros(TILES)
     for k in range(4):
         weights = oracle(rows[fold != k], tiles[fold != k], precision, prior)
-        left = tiles[fold == k][:, :, 0].numpy() - np.einsum("nfp,ft->ntp", rows[fold == k], weights)
+        left = tiles[fold == k].numpy() - np.einsum("nfp,ft->ntp", rows[fold == k], weights)
         expected += (left**2).sum(axis=(0, 2))
     np.testing.assert_allclose(folds.error(torch.from_numpy(precision), torch.from_numpy(prior)), expected, rtol=1e-4)
 
