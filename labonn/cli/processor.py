@@ -12,9 +12,10 @@ SETTINGS = {
     "GOMP_SPINCOUNT": "3000",
     "KMP_BLOCKTIME": "0",
     # Read by glibc when a process begins. By default large blocks go back to the system when they are freed, and come
-    # page by page when they are asked for again: a fifth of a training step, more than half of a large one.
-    "MALLOC_MMAP_THRESHOLD_": str(512 * MEGABYTE),
-    "MALLOC_TRIM_THRESHOLD_": str(1024 * MEGABYTE),
+    # page by page when they are asked for again: a fifth of a training step. Blocks that are larger still go back: one
+    # that small ones have settled in would stay for good.
+    "MALLOC_MMAP_THRESHOLD_": str(64 * MEGABYTE),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * MEGABYTE),
 }
 """Environment variables; those that are set already stay as they are."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from labonn.compensation.methods import RECIPES, Recipe, recipe_of
 from labonn.compensation.ridge_map import can_solve, solve_first_layer
 from labonn.compensation.twin_colour import AnyTwin
-from labonn.networks import Student
+from labonn.networks import Student, split_backend
 from labonn.training import Teaching
 
 IMAGES_A_TWIN = 8000  # enough that a twin is worth being made into one matrix
@@ -181,10 +181,3 @@ def _room_for(count: int, features: Tensor) -> Tensor:
     """An empty tensor for features of so many images, (count, F)."""
     small = 4 * count * features[0].numel() <= LARGEST_BYTES
     return torch.empty(count, *features.shape[1:], dtype=torch.float32 if small else torch.float16)
-
-
-def split_backend(backend: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
-    """Split a backend before its first layer with parameters; both parts share its layers."""
-    layers = list(backend) if isinstance(backend, nn.Sequential) else [backend]
-    first = next((place for place, layer in enumerate(layers) if list(layer.parameters())), len(layers))
-    return nn.Sequential(*layers[:first]), nn.Sequential(*layers[first:])

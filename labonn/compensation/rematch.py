@@ -7,9 +7,10 @@ from itertools import count
 
 from torch import Tensor, nn
 
-from labonn.compensation.material import Material, split_backend
+from labonn.compensation.material import Material
 from labonn.compensation.methods import Recipe
 from labonn.compensation.ridge_map import fit_ridge_map, fold_in
+from labonn.networks import split_backend
 from labonn.ntk import require_trainable_kernel
 from labonn.training import distillation_loss
 from labonn.training.fitting import fit, seeded

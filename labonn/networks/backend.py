@@ -37,3 +37,10 @@ def make_backend(backend: Backend, maps_shape: tuple[int, int, int], classes: in
     for inner, outer in pairwise((features, *backend.widths)):
         layers += [nn.Linear(inner, outer), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear((features, *backend.widths)[-1], classes))
+
+
+def split_backend(backend: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """Split a backend before its first layer with parameters; both parts share its layers."""
+    layers = list(backend) if isinstance(backend, nn.Sequential) else [backend]
+    first = next((place for place, layer in enumerate(layers) if list(layer.parameters())), len(layers))
+    return nn.Sequential(*layers[:first]), nn.Sequential(*layers[first:])

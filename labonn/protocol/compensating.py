@@ -22,8 +22,8 @@ from labonn.compensation import (
     rematch,
     twin_of,
 )
-from labonn.compensation.material import split_backend
 from labonn.compensation.ridge_map import can_fold_in
+from labonn.networks import split_backend
 from labonn.protocol.progress import Step
 
 Steps = Callable[[str, int | None], AbstractContextManager[Step]]

@@ -71,7 +71,7 @@ class Lessons(nn.Module):
             lesson = self._teaching.lesson(indices, weights)
             lesson = lesson if self._share is None else lesson.take(self._share)
             lesson = lesson if view is None else lesson.seen(view)
-        return self.method.loss(self.student.backend, self.student.frontend(images), lesson, weights, progress)
+        return self.method.loss(*self.student.taught(images), lesson, weights, progress)
 
 
 def train_student(
@@ -159,12 +159,12 @@ def _method(
     if not weights.hint:
         method = Distillation(weights, design.training, logits)
         if weights.ntkd:
-            method.check(student.backend, student.frontend(images))
+            method.check(*student.taught(images))
         return method
     lesson = teaching.lesson_of(images, torch.arange(len(images)), weights)
     if lesson.hidden is None:
         raise ValueError("a hint needs a teacher")
-    student_features = hidden_and_logits(student.backend, student.frontend(images))[0].shape[1]
+    student_features = hidden_and_logits(*student.taught(images))[0].shape[1]
     return Hints(weights, design.training, student_features, lesson.hidden.shape[1])
 
 

@@ -16,7 +16,7 @@ if {prepared}:
 import torch
 def faults():
     for _ in range(5):
-        (torch.ones(100_000_000 // 4) + 1).sqrt()
+        (torch.ones(40_000_000 // 4) + 1).sqrt()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 before = faults()
 print(faults() - before)

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from labonn.compensation import Captured, Lecture, Material, answers_of, check_methods, fit_twin, match_kernels, rematch
-from labonn.compensation.material import split_backend
 from labonn.compensation.methods import RECIPES, recipe_of
 from labonn.compensation.ridge_map import MOST_FEATURES, can_solve, fit_ridge_map, fold_in, solve_first_layer
 from labonn.errors import ConfigError, TrainingError
+from labonn.networks import split_backend
 from labonn.ntk import Readouts
 from labonn.optics import signed_maps
 from labonn.training import Teaching, accuracy_percent

@@ -161,3 +161,24 @@ def test_the_student_s_optics_feel_its_answers_and_only_they_are_noisy():
     torch.testing.assert_close(logits, student.backend(student.frontend(images)))
     logits.square().sum().backward()
     assert student.frontend.free_taps.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("values", [1, 10**9])
+def test_of_fixed_optics_the_layers_that_learn_read_what_the_others_made(values, monkeypatch):
+    monkeypatch.setattr("labonn.networks.student.MOST_VALUES", values)  # one image at a time, all at once
+    design, images = load_design("mnist-random"), torch.rand(3, 1, 28, 28)
+    student = Student(design, (1, 28, 28), 10).eval()
+    layers, read = student.taught(images)
+    assert read.shape == (3, design.optic.maps * (28 // design.backend.pool) ** 2)
+    torch.testing.assert_close(layers(read), student(images), rtol=1e-4, atol=1e-5)
+    layers(read).sum().backward()
+    assert not read.requires_grad
+    assert all(parameter.grad is not None for parameter in student.backend.parameters())
+
+
+def test_of_optics_that_learn_everything_does():
+    student = Student(load_design("mnist-mono"), (1, 28, 28), 10)
+    layers, read = student.taught(torch.rand(2, 1, 28, 28))
+    assert layers is student.backend
+    read.sum().backward()
+    assert student.frontend.free_taps.grad is not None
