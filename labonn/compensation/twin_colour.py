@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from labonn.compensation.colour_checks import check_colours
-from labonn.compensation.threads import each_on_one_thread
 from labonn.compensation.twin import CHUNK_IMAGES, Twin, with_noise
 from labonn.compensation.twin_basis import ALL_PARTS, Basis, Part
 from labonn.compensation.twin_fit import fit_twin
@@ -184,15 +183,10 @@ def twin_of(
         on_colour()
         return twin
     twins = []
-    with each_on_one_thread("fitting") as pool:  # a fit is many small operations, which threads cannot share
-        fits = [
-            pool.submit(fit_twin, own_first(images, c), tiles[:, :, c], kernels[:, c], parts=parts)
-            for c in range(count)
-        ]
-        for c, fit in enumerate(fits):
-            try:
-                twins.append(fit.result())
-            except CalibrationError as error:
-                raise CalibrationError(f"colour {c + 1} of {count}: {error}") from error
-            on_colour()
+    for c in range(count):
+        try:
+            twins.append(fit_twin(own_first(images, c), tiles[:, :, c], kernels[:, c], parts=parts))
+        except CalibrationError as error:
+            raise CalibrationError(f"colour {c + 1} of {count}: {error}") from error
+        on_colour()
     return ColourTwin(tuple(twins), frontend.summed)

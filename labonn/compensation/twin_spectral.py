@@ -8,13 +8,14 @@ second place.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional
 
-from labonn.compensation.threads import each_on_one_thread
 from labonn.compensation.twin_basis import KERNEL_TAPS, Basis, Part
 
 IMAGES = 8  # at once: more do not fit into a processor's memory
@@ -45,8 +46,9 @@ class SpectralPredictor:
     def __call__(self, lights: Sequence[Tensor]) -> Tensor:
         """Read light, (N, 1 + others, H, W) for each colour, its own first: (N, T, H, W)."""
         # Of threads that share each operation, one that has to wait for its core holds up all: pictures are shared out.
+        count, single = torch.get_num_threads(), partial(torch.set_num_threads, 1)
         parts = list(zip(*(torch.split(one, IMAGES) for one in lights), strict=True))
-        with each_on_one_thread("predicting") as pool:
+        with ThreadPoolExecutor(count, thread_name_prefix="predicting", initializer=single) as pool:
             return torch.cat(list(pool.map(self._read, parts)))
 
     @torch.no_grad()
