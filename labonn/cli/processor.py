@@ -35,7 +35,7 @@ def prepare_process() -> None:
 
 
 def _bytes(name: str) -> int:
-    """A number from the environment, as far as it is one and fits: what glibc does, too."""
+    """A number from the environment, as large as mallopt takes; ours where it is none."""
     try:
         return max(0, min(int(os.environ[name]), 2**31 - 1))
     except ValueError:

@@ -12,7 +12,7 @@ from labonn.compensation.twin_colour import AnyTwin
 from labonn.errors import CalibrationError
 
 ROUNDS = 3
-READINGS = 25_000  # of a tile: 32 images of 28 x 28 taps, 4 of 64 x 96; they tell its movement to 0.01 taps
+READINGS = 25_000  # of a tile: 32 images of 28 x 28 taps, 5 of 64 x 96; they tell its movement to 0.01 taps
 LEAST_IMAGES = 4  # one may be dark, or have no edges
 PART_VALUES = 4_000_000  # of maps that are moved at once: memory
 TOLERATED_TAPS = 0.25
