@@ -40,9 +40,12 @@ class Movement:
 
 
 def movement(twin: AnyTwin, images: Tensor, tiles: Tensor) -> Movement:
-    """Measure it on the first few of images (N, C, H, W) and what was captured of them, (N, T, [C,] H, W)."""
+    """Measure it on the last few of images (N, C, H, W) and what was captured of them, (N, T, [C,] H, W).
+
+    What was bumped stays where it went: the last captures tell of every bump before them.
+    """
     few = max(LEAST_IMAGES, -(-READINGS // images[0, 0].numel()))
-    images, tiles = images[:few], tiles[:few]
+    images, tiles = images[-few:], tiles[-few:]
     predicted, tiles = (maps.flatten(1, -3) for maps in (twin.tiles(images), tiles))
     moved = torch.zeros(tiles.shape[1], 2)
     images_of_a_part = max(1, PART_VALUES // tiles[0].numel())

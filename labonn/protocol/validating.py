@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from labonn.protocol.lab import Lab
 
 GROUP = "validation"
-STILL_IMAGES = 32  # of what is captured together, on which is measured whether anything has moved since the fit
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def validate(
         for place in range(start, stop, first):  # no more at once than for the first look: in colour 200 take gigabytes
             fresh = chosen[place : min(place + first, stop)]
             tiles = network.capture(lab, GROUP, split.images[fresh], calibration)
-            require_still(fitted.twin, torch.from_numpy(split.images[fresh[:STILL_IMAGES]]), tiles[:STILL_IMAGES])
+            require_still(fitted.twin, torch.from_numpy(split.images[fresh]), tiles)
             for name, said in answer(fitted.backends, network.maps_of(tiles), split.labels[fresh]).items():
                 answers[name] = answers[name].followed_by(said) if name in answers else said
         looks[stop] = decide(answers["none"], {name: answers[name] for name in fitted.candidates}, gate)

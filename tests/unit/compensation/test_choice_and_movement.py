@@ -109,6 +109,14 @@ def test_a_bumped_camera_is_refused_with_its_movement(twin):
         require_still(twin, images, captured(images, 0.7, -0.5))
 
 
+@pytest.mark.parametrize("still", [1, 35])
+def test_a_bump_between_two_captures_is_seen_in_those_after_it(twin, still):
+    images = pictures(71, seed=40)
+    tiles = torch.cat((captured(images[:still]), captured(images[still:], 0.7, -0.5)))
+    with pytest.raises(CalibrationError, match="bumped"):
+        require_still(twin, images, tiles)
+
+
 def test_a_camera_that_stands_still_passes(twin):
     images = pictures(4, seed=40)
     assert require_still(twin, images, captured(images, 0.03, -0.02)).distance_taps < 0.1
