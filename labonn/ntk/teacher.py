@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,8 @@ def teacher_kernel(
         N^2.
     directory
         Where kernels are kept, float32 in HDF5, one file for each choice of weights, images, batches, parameters and
-        outputs (known by the SHA-256 of all of them). Without it, the kernel is in memory only.
+        outputs (known by the SHA-256 of all of them). Batches that were done when a computation was stopped, or
+        killed, are not computed again. Without it, the kernel is in memory only.
     memory_bytes
         For the computation, and for what is kept in memory afterwards; a larger kernel is read from disk batch by
         batch.
@@ -117,7 +119,7 @@ def teacher_kernel(
                 f"a kernel of {shape} values in float32 is larger than {memory_bytes:,} bytes; "
                 "give a directory to keep it in, or the fixed batches that will be used"
             )
-        kernel = np.empty(shape, np.float32)
+        kernel = np.full(shape, np.nan, np.float32)
         _fill(kernel, blocks, images, batches, on_block)
         return TeacherKernel(torch.from_numpy(kernel), batches)
     path = directory / f"ntk-{_key(model, images, batches, parameters, outputs)}.h5"
@@ -126,9 +128,8 @@ def teacher_kernel(
         with FileLock(path.with_suffix(".lock")):  # another training may be at it: its kernel is waited for
             if not path.exists():
                 partial_path = path.with_suffix(".partial")
-                with h5py.File(partial_path, "w") as file:
-                    file.attrs["schema"] = SCHEMA
-                    _fill(file.create_dataset("kernel", shape, np.float32), blocks, images, batches, on_block)
+                with _begun(partial_path, shape) if batches else _new(partial_path, shape) as file:
+                    _fill(file["kernel"], blocks, images, batches, on_block)
                 with partial_path.open("rb+") as written:
                     os.fsync(written.fileno())
                 partial_path.replace(path)
@@ -142,11 +143,14 @@ def teacher_kernel(
 def _fill(
     target: Any, blocks: Blocks, images: Tensor, batches: Sequence[Tensor] | None, on_block: OnBlock | None
 ) -> None:
-    """Write a kernel, or each batch's, into an array or a data set of a file, block by block."""
+    """Write a kernel, or that of each batch which has none, into an array or a data set of a file, block by block."""
     sets = [images] if batches is None else (images[batch.sort().values] for batch in batches)
     total, done = math.prod(target.shape), 0
     for place, samples in enumerate(sets):
         first = () if batches is None else (place,)
+        if batches is not None and not np.isnan(target[place]).any():
+            done += target[place].size
+            continue
         for rows, columns, block in blocks(samples):
             values = block.float().cpu().numpy()
             target[(*first, rows, columns)] = values
@@ -156,6 +160,29 @@ def _fill(
                 done += values.size
             if on_block is not None:
                 on_block(done, total)
+        if isinstance(target, h5py.Dataset):
+            target.flush()
+
+
+def _new(path: Path, shape: tuple[int, ...]) -> h5py.File:
+    """Make a file for a kernel of this shape: all of it NaN, which says that it has not been computed."""
+    file = h5py.File(path, "w")
+    file.create_dataset("kernel", shape, np.float32, fillvalue=np.nan)
+    file["kernel"][(0,) * len(shape)] = np.nan  # now it has its place on disk: what follows changes numbers in it alone
+    file.flush()
+    file.attrs["schema"] = SCHEMA  # last: a file without it was not made to its end
+    file.flush()
+    return file
+
+
+def _begun(path: Path, shape: tuple[int, ...]) -> h5py.File:
+    """Open the file of a computation that was stopped, by a kill too, or make it."""
+    with suppress(OSError):
+        file = h5py.File(path, "r+")
+        if file.attrs.get("schema") == SCHEMA and file["kernel"].shape == shape:
+            return file
+        file.close()
+    return _new(path, shape)
 
 
 def _check_batches(batches: Sequence[Tensor]) -> None:

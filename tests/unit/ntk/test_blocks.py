@@ -1,8 +1,10 @@
 """Large kernels in blocks, a teacher's kernel on disk, and regression with kernels."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 
 import h5py
 import numpy as np
@@ -95,6 +97,42 @@ def test_two_that_need_it_at_once_compute_it_once(teacher, images, tmp_path):
         go_on.set()
     torch.testing.assert_close(first.result().of(torch.arange(9)), second.result().of(torch.arange(9)))
     assert set(computed) == {"first"}
+
+
+BATCHES = [torch.arange(30)[place::3] for place in range(3)]
+
+
+def killed_when_two_batches_are_done(teacher, images, directory):
+    def on_block(done, total):
+        if done > total / 2:
+            os._exit(9)  # nothing is closed or written any more, as after `kill -9`
+
+    teacher_kernel(teacher, images, batches=BATCHES, directory=directory, on_block=on_block)
+
+
+def test_a_computation_that_was_killed_goes_on_at_the_batch_where_it_was(teacher, images, tmp_path):
+    process = get_context("spawn").Process(target=killed_when_two_batches_are_done, args=(teacher, images, tmp_path))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 9
+    told = []
+    kernel = teacher_kernel(
+        teacher, images, batches=BATCHES, directory=tmp_path, on_block=lambda done, total: told.append(done / total)
+    )
+    assert told == [pytest.approx(2 / 3), 1], "the first was in the file, the second on its way to it"
+    for batch in BATCHES:
+        whole = empirical_ntk(teacher, images[batch], method="exact")
+        torch.testing.assert_close(kernel.of(batch), whole)
+
+
+@pytest.mark.parametrize("cut", [0, 100, 1000])
+def test_a_file_that_was_not_made_to_its_end_is_made_anew(teacher, images, tmp_path, cut):
+    teacher_kernel(teacher, images, batches=BATCHES, directory=tmp_path)
+    (path,) = tmp_path.glob("*.h5")
+    path.with_suffix(".partial").write_bytes(path.read_bytes()[:cut])
+    path.unlink()
+    kernel = teacher_kernel(teacher, images, batches=BATCHES, directory=tmp_path)
+    torch.testing.assert_close(kernel.of(BATCHES[1]), empirical_ntk(teacher, images[BATCHES[1]], method="exact"))
 
 
 def test_each_choice_has_a_file_of_its_own(teacher, images, tmp_path):
