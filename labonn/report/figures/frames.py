@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from labonn.report.figures.canvas import NEGATIVE_SIGN, NORMAL, POSITIVE_SIGN, SMALL, sheet, tidy
 from labonn.report.style import SKY, YELLOW
 
+DRAWN_PX = 1000  # about as many along a frame's shorter side
+
 
 def frame_with_tiles(frame: NDArray[Any], tile_outlines: NDArray[Any]) -> Figure:
     """Draw a frame and where its tiles are.
@@ -26,8 +28,9 @@ def frame_with_tiles(frame: NDArray[Any], tile_outlines: NDArray[Any]) -> Figure
     figure = sheet(7.0, 0.3 + 6.0 * height / width)
     axes = figure.subplots()
     tidy(axes)
-    brightest = float(np.percentile(frame, 99.9))
-    image = axes.imshow(frame, cmap="gray", vmin=float(frame.min()), vmax=max(brightest, float(frame.min()) + 1))
+    darkest, brightest = float(frame.min()), float(np.percentile(frame, 99.9))
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    image = axes.imshow(_fewer(frame), extent=extent, cmap="gray", vmin=darkest, vmax=max(brightest, darkest + 1))
     for index, corners in enumerate(np.asarray(tile_outlines, dtype=float)):
         colour, sign = (SKY, POSITIVE_SIGN) if index % 2 == 0 else (YELLOW, NEGATIVE_SIGN)
         axes.add_patch(Polygon(corners[:, ::-1], fill=False, ec=colour, lw=1.0))
@@ -42,3 +45,12 @@ def frame_with_tiles(frame: NDArray[Any], tile_outlines: NDArray[Any]) -> Figure
     bar.ax.tick_params(labelsize=SMALL)
     bar.set_label("counts", size=NORMAL)
     return figure
+
+
+def _fewer(frame: NDArray[Any]) -> NDArray[Any]:
+    """Means over whole squares of pixels, of frames of many more than are drawn: drawing all takes seconds."""
+    side = max(1, min(frame.shape) // DRAWN_PX)
+    rows, columns = (length // side for length in frame.shape)
+    squares = frame[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    mean: NDArray[Any] = squares.mean(axis=(1, 3))
+    return mean

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from labonn.report.figures.canvas import INK, SMALL, bare, sheet
+from labonn.report.figures.canvas import NEGATIVE_SIGN, POSITIVE_SIGN
+from labonn.report.figures.grid import Grid
 
 LARGEST = 64  # kernels drawn; of more, the first
 COLUMNS = 8
@@ -29,25 +30,19 @@ def kernels(signed: NDArray[Any], psfs: NDArray[Any]) -> Figure:
     columns = min(count, COLUMNS)
     bands = -(-count // columns)
     halves = 1 if len(psfs) == 1 else 2
-    figure = sheet(0.6 + 1.0 * columns, (0.4 + 1.0 * (1 + halves)) * bands)
-    grid: NDArray[Any] = figure.subplots((1 + halves) * bands, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
+    rows = 1 + halves
+    grid = Grid(signed.shape[-2:], columns, width_in=0.9, above=[row % rows == 0 for row in range(rows * bands)])
     for index in range(count):
         band, column = divmod(index, columns)
-        rows = grid[(1 + halves) * band : (1 + halves) * (band + 1), column]
-        for axes in rows:
-            axes.set_axis_on()
-            bare(axes)
-        reach = max(float(np.abs(signed[index]).max()), 1e-12)
-        if signed.ndim == 4:
-            rows[0].imshow(np.moveaxis(0.5 + signed[index] / (2 * reach), 0, -1), interpolation="nearest")
-        else:
-            rows[0].imshow(signed[index], cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
-        rows[0].set_title(f"kernel {index}", size=SMALL, color=INK, pad=2)
+        share = signed[index] / max(float(np.abs(signed[index]).max()), 1e-12)
+        shown = np.moveaxis(0.5 + share / 2, 0, -1) if signed.ndim == 4 else share
+        grid.draw(rows * band, column, shown, above=f"kernel {index}", cmap="RdBu_r", vmin=-1, vmax=1)
         for half in range(halves):
             psf = psfs[2 * index + half] if halves == 2 else psfs[index]
-            brightest = max(float(psf.max()), 1e-12)
-            shown = np.moveaxis(psf / brightest, 0, -1) if psf.ndim == 3 else psf
-            rows[1 + half].imshow(shown, cmap="viridis", vmin=0, interpolation="nearest")
-    return figure
+            shown = np.moveaxis(psf / max(float(psf.max()), 1e-12), 0, -1) if psf.ndim == 3 else psf
+            grid.draw(rows * band + 1 + half, column, shown, cmap="viridis", vmin=0)
+    for band in range(bands):
+        grid.name_row(rows * band, "signed")
+        for half, sign in zip(range(halves), (POSITIVE_SIGN, NEGATIVE_SIGN), strict=False):
+            grid.name_row(rows * band + 1 + half, f"PSF {sign}" if halves == 2 else "PSF")
+    return grid.figure

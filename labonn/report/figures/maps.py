@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from labonn.report.figures.canvas import INK, NEGATIVE_SIGN, NORMAL, SMALL, bare, sheet
+from labonn.report.figures.canvas import INK, NEGATIVE_SIGN, SMALL
+from labonn.report.figures.grid import Grid
 
 _MEASURED = "captured"
 LARGEST = 16  # maps that are drawn
@@ -32,28 +33,22 @@ def feature_maps(rows: Mapping[str, NDArray[Any]]) -> Figure:
     spread = [max(float(np.abs(maps[k]).max()) for maps in shown.values()) or 1.0 for k in range(len(base))]
     columns = len(base)
     lines = [*shown.items(), *differences.items()]
-    figure = sheet(1.1 + 1.15 * columns, 0.5 + 1.28 * len(lines))
-    grid: NDArray[Any] = figure.subplots(len(lines), columns, squeeze=False)
+    differ = [name in differences for name, _ in lines]
+    grid = Grid(base.shape[1:], columns, width_in=1.1, above=[line == 0 for line in range(len(lines))], below=differ)
     image = None
     for line, (name, maps) in enumerate(lines):
-        for k, axes in enumerate(grid[line]):
-            bare(axes)
-            image = axes.imshow(maps[k] / spread[k], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
-            if line == 0:
-                axes.set_title(f"kernel {k}", size=NORMAL, color=INK)
-            if name in differences:
-                axes.set_xlabel(f"{_relative_percent(maps[k], base[k]):.0f} %", size=SMALL, color=INK)
-        grid[line, 0].set_ylabel(name, size=NORMAL, color=INK)
-    figure.supxlabel(
-        f"each {base.shape[1]} x {base.shape[2]} taps; below a difference: its rms in per cent of the {measured} map's",
-        size=SMALL,
-        color=INK,
+        grid.name_row(line, name)
+        for k in range(columns):
+            above = "" if line else f"kernel {k}"
+            below = f"{_relative_percent(maps[k], base[k]):.0f} %" if differ[line] else ""
+            image = grid.draw(line, k, maps[k] / spread[k], above=above, below=below, cmap="RdBu_r", vmin=-1, vmax=1)
+    caption = (
+        f"each {base.shape[1]} x {base.shape[2]} taps; below a difference: its rms in per cent of the {measured} map's"
     )
+    grid.figure.supxlabel(caption, size=SMALL, color=INK)
     if image is not None:
-        bar = figure.colorbar(image, ax=grid, location="right", aspect=40, pad=0.015, ticks=[-1, 0, 1])
-        bar.ax.tick_params(labelsize=SMALL)
-        bar.set_label("feature, in units of the kernel's largest", size=NORMAL)
-    return figure
+        grid.add_bar(image, "feature, in units of the kernel's largest", ticks=[-1, 0, 1])
+    return grid.figure
 
 
 def _relative_percent(difference: NDArray[Any], base: NDArray[Any]) -> float:

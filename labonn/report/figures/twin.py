@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from labonn.report.figures.canvas import INK, NEGATIVE_SIGN, NORMAL, POSITIVE_SIGN, SMALL, bare, sheet, tidy
+from labonn.report.figures.canvas import INK, NEGATIVE_SIGN, NORMAL, POSITIVE_SIGN, SMALL, sheet, tidy
+from labonn.report.figures.grid import Grid
 from labonn.report.style import BLUE, GREY
 
 _COLUMNS = 8
@@ -32,25 +33,20 @@ def twin_residuals(residual: NDArray[Any], held_out_r2: Sequence[float], *, colo
     pictures = pictures[chosen]
     columns = min(_COLUMNS, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure = sheet(1.0 + 1.1 * columns, 0.5 + 1.35 * rows)
-    grid: NDArray[Any] = figure.subplots(rows, columns, squeeze=False)
+    grid = Grid(pictures.shape[1:], columns, width_in=1.1, above=[True] * rows, beside_in=0.7)
     top = float(np.percentile(pictures, 99.5)) or 1.0
     image = None
-    for tile, axes in enumerate(grid.flat):
-        bare(axes)
-        if tile >= len(pictures):
-            axes.set_visible(False)
-            continue
-        image = axes.imshow(pictures[tile], cmap="magma", vmin=0, vmax=top, interpolation="nearest")
-        number, colour = divmod(int(chosen[tile]), colours)
+    for place, (tile, picture) in enumerate(zip(chosen, pictures, strict=True)):
+        number, colour = divmod(int(tile), colours)
         name = f"{number // 2}{NEGATIVE_SIGN if number % 2 else POSITIVE_SIGN}{_COLOURS[colour] if colours > 1 else ''}"
-        axes.set_title(f"{name}  {100 * (1 - held_out_r2[chosen[tile]]):.2g} %", size=SMALL, color=INK)
-    figure.supxlabel("above each: part of the left-out captures' variance that is not predicted", size=SMALL, color=INK)
+        left_percent = 100 * (1 - held_out_r2[tile])
+        text = f"{name}  {left_percent:{'.2g' if left_percent < 99 else '.0f'}} %"
+        image = grid.draw(*divmod(place, columns), picture, above=text, cmap="magma", vmin=0, vmax=top)
     if image is not None:
-        bar = figure.colorbar(image, ax=grid, location="right", aspect=30, pad=0.015)
-        bar.ax.tick_params(labelsize=SMALL)
-        bar.set_label("rms error, student's units", size=NORMAL)
-    return figure
+        grid.add_bar(image, "rms error, student's units")
+    caption = "above each: part of the left-out captures' variance that is not predicted"
+    grid.figure.supxlabel(caption, size=SMALL, color=INK)
+    return grid.figure
 
 
 def attribution_bars(costs: Mapping[str, tuple[float, float]], as_it_is: float, as_designed: float) -> Figure:

@@ -63,7 +63,7 @@ def test_a_dark_psf_and_many_kernels_can_be_drawn():
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 1, 1)])
 def test_the_one_tap_of_a_lens_stands_before_the_nothing_around_it(shape):
-    drawn = [axes.images[0].get_array() for axes in figures.kernels(np.ones(shape), np.ones(shape)).axes]
+    drawn = [image.get_array() for image in figures.kernels(np.ones(shape), np.ones(shape)).axes[0].images]
     assert [(len(taps), taps[1, 1].min() > taps[0, 0].max()) for taps in drawn] == [(3, True), (3, True)]
 
 
@@ -78,6 +78,15 @@ def test_tiles_are_outlined_where_they_are():
     assert drawn(figure)
 
 
+def test_a_large_frame_is_drawn_by_means_of_squares_in_its_own_pixels():
+    frame = np.zeros((2400, 3000), np.uint16)
+    frame[::2, ::2] = 4
+    image = figures.frame_with_tiles(frame, np.zeros((0, 4, 2))).axes[0].images[0]
+    assert image.get_array().shape == (1200, 1500)
+    assert (image.get_array() == 1).all()
+    assert image.get_extent() == [-0.5, 2999.5, 2399.5, -0.5]
+
+
 def test_a_black_frame_can_be_drawn():
     assert drawn(figures.frame_with_tiles(np.zeros((9, 9), np.uint16), np.zeros((0, 4, 2))))
 
@@ -85,12 +94,13 @@ def test_a_black_frame_can_be_drawn():
 def test_maps_of_a_kernel_share_a_scale_and_differences_are_measured():
     simulated = RANDOM.normal(size=(3, 8, 8))
     figure = figures.feature_maps({"simulated": simulated, "captured": 2.0 * simulated, "twin": 2.0 * simulated})
-    images = [axes.images[0] for axes in figure.axes if axes.images]
+    axes = figure.axes[0]
+    images = axes.images
     assert len(images) == 5 * 3
     assert {image.get_clim() for image in images} == {(-1, 1)}
     np.testing.assert_allclose(images[3].get_array(), 2.0 * images[0].get_array())
-    labels = [axes.get_xlabel() for axes in figure.axes if axes.images]
-    assert labels[9:] == ["50 %"] * 3 + ["0 %"] * 3
+    percent = [text for text in texts(axes) if "%" in text]
+    assert percent == ["50 %"] * 3 + ["0 %"] * 3
     assert drawn(figure)
 
 
@@ -129,13 +139,20 @@ def test_pyplot_is_not_touched():
 def test_residuals_of_all_tiles_share_a_scale_and_say_what_is_predicted():
     residual = RANDOM.random((6, 9, 9))
     figure = figures.twin_residuals(residual, [0.999, 0.5, 0.98, 0.97, 0.96, 0.95])
-    pictures = [axes for axes in figure.axes if axes.images]
-    assert len(pictures) == 6
-    assert len({axes.images[0].get_clim() for axes in pictures}) == 1
-    np.testing.assert_array_equal(pictures[1].images[0].get_array(), residual[1])
-    assert pictures[0].get_title() == "0+  0.1 %"
-    assert pictures[1].get_title() == "0\u2212  50 %"
+    axes = figure.axes[0]
+    assert len(axes.images) == 6
+    assert len({image.get_clim() for image in axes.images}) == 1
+    np.testing.assert_array_equal(axes.images[1].get_array(), residual[1])
+    assert [text for text in texts(axes) if text][:2] == ["0+  0.1 %", "0\u2212  50 %"]
     assert drawn(figure)
+
+
+def test_pictures_of_a_grid_have_their_shape_and_do_not_touch():
+    axes = figures.twin_residuals(np.ones((11, 4, 6)), [0.9] * 11).axes[0]
+    left, right, bottom, top = np.array([image.get_extent() for image in axes.images]).T
+    np.testing.assert_allclose((bottom - top) / (right - left), 4 / 6)
+    assert (left[1:8] > right[:7]).all()
+    assert top[8] > bottom[0]
 
 
 def test_a_twin_without_residual_can_be_drawn():
