@@ -9,6 +9,7 @@ with p the expected map and m the captured one, both over all images,
 s to a whole tap by the peak of their correlation, then by least squares, linear in a small rest of s.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -40,16 +41,18 @@ def shifts_taps(captured: Floats, expected: Floats) -> Doubles:
     """
     places = captured.shape[1:-2]
     pairs = (maps.reshape(len(maps), -1, *maps.shape[-2:]).swapaxes(0, 1) for maps in (captured, expected))
-    found = [_shift_taps(m.astype(np.float64), p.astype(np.float64)) for m, p in zip(*pairs, strict=True)]
+    with ThreadPoolExecutor() as pool:  # little of it is Python's
+        found = list(pool.map(_shift_taps, *pairs))
     return np.array(found).reshape(*places, 2)
 
 
-def _shift_taps(captured: Doubles, expected: Doubles) -> Doubles:
+def _shift_taps(captured: Floats, expected: Floats) -> Doubles:
     """Of one map of all images, (N, h, w) each."""
-    shift = _whole_taps(captured, expected)
+    m, p = captured.astype(np.float64), expected.astype(np.float64)
+    shift = _whole_taps(m, p)
     inner = (slice(None), *(slice(MOST_TAPS, -MOST_TAPS) for _ in range(2)))
-    splines = ndimage.spline_filter1d(ndimage.spline_filter1d(expected, axis=1), axis=2)  # cubic
-    seen = captured[inner].ravel()
+    splines = ndimage.spline_filter1d(ndimage.spline_filter1d(p, axis=1), axis=2)  # cubic
+    seen = m[inner].ravel()
     for _ in range(_ROUNDS):
         columns = np.stack([*(part[inner].ravel() for part in _moved(splines, shift)), np.ones_like(seen)])
         (gain, *slopes, _), *_ = np.linalg.lstsq(columns @ columns.T, columns @ seen, rcond=None)

@@ -66,7 +66,7 @@ class Mosaic:
 
     def pixel_shares(
         self, affine: Doubles, image_shape: tuple[int, int], frame_shape: tuple[int, ...], unmixing: Doubles
-    ) -> tuple[NDArray[np.intp], Doubles]:
+    ) -> tuple[NDArray[np.int32], Doubles]:
         """Which pixels have a share in each tap of each colour, unmixed; otherwise as `tap_cells.pixel_shares`.
 
         A pixel stands for the 2 x 2 about it, so that a cell's middle is where it should be, however its edges lie.
@@ -81,11 +81,9 @@ class Mosaic:
             How much of the mean of each filter's pixels makes a colour, (C, F).
         """
         pixels, shares = [], []
-        for (down, right), colour in zip(PLACES, self.filters, strict=True):
-            shape = self._grid((down, right), frame_shape)
-            found, share = pixel_shares(on_grid(affine, (down, right)), image_shape, shape)
-            at_row, at_column = np.divmod(found, shape[1])
-            pixels.append((2 * at_row + down) * frame_shape[1] + 2 * at_column + right)
+        for place, colour in zip(PLACES, self.filters, strict=True):
+            found, share = pixel_shares(on_grid(affine, place), image_shape, frame_shape, first=place, every=2)
+            pixels.append(found)
             of_filter = unmixing[:, COLOURS.index(colour)] / self.filters.count(colour)
             shares.append(share * of_filter[:, None, None])
         return np.concatenate(pixels, axis=-1), np.concatenate(shares, axis=-1)

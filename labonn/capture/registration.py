@@ -108,10 +108,10 @@ def _of_tile(
     backgrounds = np.broadcast_to((calibration.background[tile] / gain)[..., None], count.shape)
     begins = np.cumsum(count) - count.ravel()
     offset = np.add.reduceat(per_unit * dark[places], begins) + backgrounds.ravel()
-    return per_unit.astype(np.float32), places.astype(np.int32), count.ravel(), offset
+    return per_unit.astype(np.float32), places, count.ravel(), offset
 
 
-def _pixel_shares(calibration: Calibration, tile: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _pixel_shares(calibration: Calibration, tile: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Which pixels make each cell of a tile, and how much of each: ([C or 1,] h w, K)."""
     places, image_shape, frame_shape = calibration.affine[tile], calibration.image_shape, calibration.dark.shape
     if calibration.filters:

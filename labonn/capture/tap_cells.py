@@ -1,5 +1,7 @@
 """Which pixels of the sensor make each tap of a tile, and how much of each."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,13 @@ Doubles = NDArray[np.float64]
 
 
 def pixel_shares(
-    affine: Doubles, image_shape: tuple[int, int], frame_shape: tuple[int, ...]
-) -> tuple[NDArray[np.intp], Doubles]:
+    affine: Doubles,
+    image_shape: tuple[int, int],
+    frame_shape: tuple[int, ...],
+    *,
+    first: tuple[int, int] = (0, 0),
+    every: int = 1,
+) -> tuple[NDArray[np.int32], Doubles]:
     """Which pixels have a share in the mean over each tap's cell, and how much.
 
     Parameters
@@ -21,6 +28,8 @@ def pixel_shares(
         Taps of one tile, (h, w).
     frame_shape
         (H, W). Cells must lie on it; see `check_on_sensor`.
+    first, every
+        Where only every so manieth pixel from a first one on, (down, right), has a part; `affine` counts these alone.
 
     Returns
     -------
@@ -28,14 +37,16 @@ def pixel_shares(
     of a cell sum to 1, and some are 0.
     """
     centres, extents = _cells(affine, image_shape)
-    first_y, share_y = _overlaps(centres[:, 0], extents[:, :1])
-    first_x, share_x = _overlaps(centres[:, 1], extents[:, 1:])
-    shares = share_y[..., :, None] * share_x[..., None, :]  # (T, cells, reach, reach)
-    pixel_y = first_y[..., None, None] + np.arange(share_y.shape[-1])[:, None]
-    pixel_x = first_x[..., None, None] + np.arange(share_x.shape[-1])[None, :]
-    # those just beyond the frame have no share: which they are does not matter
-    pixels = np.clip(pixel_y, 0, frame_shape[0] - 1) * frame_shape[1] + np.clip(pixel_x, 0, frame_shape[1] - 1)
-    return pixels.reshape(*shares.shape[:2], -1), shares.reshape(*shares.shape[:2], -1)
+    at, shares = [], []
+    for axis in range(2):
+        touched, share = _overlaps(centres[:, axis], extents[:, axis : axis + 1])
+        last = (frame_shape[axis] - 1 - first[axis]) // every
+        # those just beyond the frame have no share: which they are does not matter
+        at.append(np.clip(touched, 0, last) * np.int32(every) + np.int32(first[axis]))
+        shares.append(share)
+    pixels = at[0][:, None] * np.int32(frame_shape[1]) + at[1]  # (reach, reach, T, cells): long axes last are faster
+    of_pixels = shares[0][:, None] * shares[1]
+    return _one_axis_last(pixels), _one_axis_last(of_pixels)
 
 
 def check_on_sensor(affine: Doubles, image_shape: tuple[int, int], frame_shape: tuple[int, ...]) -> None:
@@ -56,11 +67,16 @@ def _cells(affine: Doubles, image_shape: tuple[int, int]) -> tuple[Doubles, Doub
     return affine @ taps, np.stack([np.abs(affine[:, 0, 0]), np.abs(affine[:, 1, 1])], axis=1)
 
 
-def _overlaps(centres: Doubles, extent: Doubles) -> tuple[NDArray[np.intp], Doubles]:
-    """Give the first pixel that each interval touches, and its shares on that pixel and the next ones."""
+def _overlaps(centres: Doubles, extent: Doubles) -> tuple[NDArray[np.int32], Doubles]:
+    """Give the pixels that each interval touches, and its shares on them, both (reach, T, cells)."""
     low, high = centres - extent / 2, centres + extent / 2
-    first = np.floor(low + 0.5).astype(np.intp)
     reach = int(np.ceil(extent.max())) + 1
-    edges = first[..., None] + np.arange(reach) - 0.5
-    covered = np.minimum(high[..., None], edges + 1) - np.maximum(low[..., None], edges)
-    return first, np.clip(covered, 0, None) / extent[..., None]
+    touched = np.floor(low + 0.5).astype(np.int32) + np.arange(reach, dtype=np.int32)[:, None, None]
+    edges = touched - 0.5
+    covered: Doubles = np.minimum(high, edges + 1) - np.maximum(low, edges)
+    return touched, np.clip(covered, 0, None) / extent
+
+
+def _one_axis_last(values: NDArray[Any]) -> NDArray[Any]:
+    """(reach, reach, T, cells) as (T, cells, reach^2), without a copy."""
+    return np.moveaxis(values.reshape(-1, *values.shape[2:]), 0, -1)

@@ -1,7 +1,8 @@
 """Carvana's photographs of cars with their masks, found under the folder that ``LABONN_DATA`` names."""
 
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from labonn.data.datasets import DataSet, Split
-from labonn.data.folder import data_folder
+from labonn.data.decoded import Arrays, decoded_once
+from labonn.data.folder import cache_folder, data_folder
 from labonn.errors import DataError
 
 CLASSES = ("background", "car")
@@ -18,6 +20,7 @@ SHAPE = (64, 96)  # height and width to which images and masks are shrunk, which
 CARS, VIEWS = 318, 16
 HELD_BACK = 32  # cars each for validation and for the test
 SPLIT_SEED = 0
+SCHEMA = 1  # of what is kept of them
 _NAME = re.compile(r"(?P<car>[0-9a-f]{12})_(?P<view>[0-9]{2})")
 
 Pair = tuple[Path, Path]
@@ -35,10 +38,10 @@ def read() -> DataSet:
     DataError
         If a file is missing, damaged, or not what it should be.
     """
-    return read_folder(data_folder() / "carvana")
+    return read_folder(data_folder() / "carvana", cache=cache_folder())
 
 
-def read_folder(folder: Path, *, cars: int = CARS, held_back: int = HELD_BACK) -> DataSet:
+def read_folder(folder: Path, *, cars: int = CARS, held_back: int = HELD_BACK, cache: Path | None = None) -> DataSet:
     """Read ``train/<car>_<view>.jpg`` and ``train_masks/<car>_<view>_mask.gif`` (or ``.png``), split by car.
 
     Parameters
@@ -49,6 +52,8 @@ def read_folder(folder: Path, *, cars: int = CARS, held_back: int = HELD_BACK) -
         How many there have to be.
     held_back
         Cars each for validation and for the test.
+    cache
+        A folder to keep the shrunk pictures in, for the next time.
 
     Raises
     ------
@@ -57,12 +62,11 @@ def read_folder(folder: Path, *, cars: int = CARS, held_back: int = HELD_BACK) -
     """
     views = _pairs(folder, cars)
     names = sorted(views)
-    order = [names[place] for place in np.random.default_rng(SPLIT_SEED).permutation(len(names))]
+    pairs = [pair for name in names for pair in views[name]]
+    decoded = _decoded(pairs) if cache is None else _decoded_once(folder, pairs, cache)
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(names))
     first, second = len(order) - 2 * held_back, len(order) - held_back
-    train, validation, test = (
-        _split(pair for car in sorted(part) for pair in views[car])
-        for part in (order[:first], order[first:second], order[second:])
-    )
+    train, validation, test = (_split(decoded, np.sort(part)) for part in np.split(order, [first, second]))
     return DataSet("carvana", CLASSES, train, validation, test)
 
 
@@ -97,11 +101,22 @@ def _pairs(folder: Path, cars: int) -> dict[str, list[Pair]]:
     return {car: list(views.values()) for car, views in found.items()}
 
 
-def _split(pairs: Iterable[Pair]) -> Split:
+def _decoded_once(folder: Path, pairs: Sequence[Pair], cache: Path) -> Arrays:
+    kept = cache / f"carvana-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}.npz"
+    return decoded_once(kept, (file for pair in pairs for file in pair), f"{SCHEMA} {SHAPE}", lambda: _decoded(pairs))
+
+
+def _decoded(pairs: Sequence[Pair]) -> Arrays:
+    """Images (N, 3, H, W) uint8 and masks (N, H, W) bool."""
     with ThreadPoolExecutor() as pool:  # they are decoded and shrunk outside Python
-        read = list(pool.map(_read, *zip(*pairs, strict=True)))
-    images = np.stack([image for image, _ in read]).transpose(0, 3, 1, 2)
-    return Split(np.divide(images, 255, dtype=np.float32), np.stack([mask for _, mask in read]).astype(np.int64))
+        images, masks = zip(*pool.map(_read, *zip(*pairs, strict=True)), strict=True)
+    return {"images": np.stack(images).transpose(0, 3, 1, 2).copy(), "masks": np.stack(masks)}
+
+
+def _split(decoded: Arrays, cars: NDArray[np.int64]) -> Split:
+    chosen = (cars[:, None] * VIEWS + np.arange(VIEWS)).ravel()
+    images = np.divide(decoded["images"][chosen], 255, dtype=np.float32)
+    return Split(images, decoded["masks"][chosen].astype(np.int64))
 
 
 def _read(image_path: Path, mask_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

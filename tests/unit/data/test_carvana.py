@@ -1,10 +1,12 @@
 """Images keep their masks, no car is in two splits, and what is damaged or missing is named."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from labonn.data import load
+from labonn.data import carvana, load
 from labonn.data.carvana import SHAPE, VIEWS, read_folder
 from labonn.errors import DataError
 
@@ -55,6 +57,37 @@ def test_images_are_shrunk_with_their_masks_and_split_by_car(whole):
     assert sum(map(len, cars)) == 5
     again = read_folder(whole, cars=5, held_back=1)
     np.testing.assert_array_equal(again.test.images, data.test.images)
+
+
+def read_and_kept(folder, cache):
+    data = read_folder(folder, cars=5, held_back=1, cache=cache)
+    (kept,) = cache.glob("*.npz")
+    return data, kept
+
+
+def test_pictures_are_decoded_once_and_again_when_one_has_changed(whole, tmp_path, monkeypatch):
+    folder, cache = tmp_path / "carvana", tmp_path / "cache"
+    shutil.copytree(whole, folder)
+    first, kept = read_and_kept(folder, cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(carvana, "_read", lambda image, mask: pytest.fail("decoded"))
+        again, _ = read_and_kept(folder, cache)
+    for split in ("train", "validation", "test"):
+        for part in ("images", "labels"):
+            np.testing.assert_array_equal(getattr(getattr(again, split), part), getattr(getattr(first, split), part))
+    draw(folder, CARS[0], 1, "gif")
+    damage(folder / "train_masks" / f"{CARS[1]}_01_mask.gif", b"no picture")
+    with pytest.raises(DataError, match="cannot be read as a picture"):
+        read_and_kept(folder, cache)
+    draw(folder, CARS[1], 1, "gif")
+    damage(kept, kept.read_bytes()[:5000])
+    whole_again, _ = read_and_kept(folder, cache)
+    np.testing.assert_array_equal(whole_again.test.images, first.test.images)
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(whole, tmp_path):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    assert len(read_folder(whole, cars=5, held_back=1, cache=tmp_path / "cache").test) == VIEWS
 
 
 def damage(path, content):
