@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from labonn.compensation.departures import Anatomy, FocusSeries, Place, dissect, line_of, slopes
+from labonn.compensation.departures import Anatomy, FocusSeries, Lines, Place, dissect, slopes
 from labonn.compensation.twin import Twin
 from labonn.compensation.twin_basis import TAPS, Part
 from labonn.compensation.twin_colour import AnyTwin, own_first, parts_of, put_together
@@ -40,6 +40,7 @@ ADVICE: dict[Fault, str] = {
     "colour balance": "colours are not as bright as they were: look at the source's colours, then calibrate colour",
     "colour mixing": "a colour is seen in another: calibrate colour again, then look at filters and the source's lines",
 }
+OF_THE_KERNELS = {"misalignment", "defocus", "kernel error", "chromatic shift", "chromatic focus"}
 OF_THE_LINE: tuple[Fault, ...] = ("vignetting", "background", "light level", "colour balance")
 IMAGES = 400  # the score is that of so many at most; in colour, of half
 IMAGES_OF_PIXELS = 32  # where each pixel has a class: an image says more, and takes longer
@@ -143,19 +144,23 @@ def attribute(
     colours = [(part, kernels[c], own_first(few, c)) for c, part in enumerate(parts_of(twin))]
     anatomies = [dissect(part, mine, seen, series) for part, mine, seen in colours]
     common, known = common_of(anatomies), (*FAULTS, *(CHROMATIC if len(colours) > 1 else ()))
+    restoring = [
+        Restoring(part, anatomy, mine, seen, common)
+        for (part, mine, seen), anatomy in zip(colours, anatomies, strict=True)
+    ]
+    read = Reading(backend, images, labels)
 
     def score(*restored: Fault, calibrated: bool = True) -> float:
-        mended = [
-            restore(part, anatomy, restored, mine, seen, common, calibrated=calibrated)
-            for (part, mine, seen), anatomy in zip(colours, anatomies, strict=True)
-        ]
-        found = _score(put_together(twin, mended), backend, images, labels)
+        found = read.score(put_together(twin, [one.without(restored, calibrated=calibrated) for one in restoring]))
         on_score()
         return found
 
     as_it_is, as_designed = score(), score(*known)
     costs = []
     for fault in known:
+        if not any(one.has(fault) for one in restoring):
+            costs.append(Cost(fault, 0.0, 0.0, ADVICE[fault]))
+            continue
         restored = score(fault)
         if fault not in OF_THE_LINE:
             restored = max(restored, score(fault, calibrated=False))
@@ -180,49 +185,79 @@ def common_of(anatomies: Sequence[Anatomy]) -> Common:
     return Common(Place.mean([anatomy.place for anatomy in anatomies]), level)
 
 
-def restore(
-    twin: Twin,
-    anatomy: Anatomy,
-    faults: Iterable[Fault],
-    designed: Tensor,
-    images: Tensor,
-    common: Common | None = None,
-    *,
-    calibrated: bool = True,
-) -> Twin:
-    """The twin with some of its departures as designed; `common` is what other colours suffer alike.
+class Restoring:
+    """A colour's twin, whose departures from the design can be restored.
 
-    What a calibration's line through the tiles has mended stays mended: the tiles of the restored twin are scaled and
-    moved until their lines over the design are what they were, but for the faults of the lines themselves. Not so where
-    the fault came after the calibration (`calibrated` is false): then the line goes with it.
+    Parameters
+    ----------
+    twin, anatomy
+        The twin, and what `dissect` says of it.
+    designed
+        (T, taps, taps), the student's kernels.
+    images
+        Some that lines are drawn over, as of `dissect`.
+    common
+        What other colours suffer alike; of one colour alone, all of it.
     """
-    mended = set(faults)
-    basis = twin.basis
-    common = common or common_of([anatomy])
-    place = _place(anatomy.place, common.place, mended)
-    kernels = anatomy.kernels(place, wrong="kernel error" not in mended)
-    weights = twin.weights.clone()
-    weights[basis.places["kernel"]] = kernels.flatten(1).T
-    for part, changes in anatomy.fields.items():
-        field = torch.einsum("tja,tayx->tjyx", place.stretch_taps[part], slopes(kernels, TAPS[part]))
-        if "vignetting" not in mended:
-            field = field + changes.share[..., None, None] * centre(kernels, TAPS[part])[:, None]
-        if "kernel error" not in mended:
-            field = field + changes.rest * anatomy.scale[:, None, None, None]
-        weights[basis.places[part]] = field.flatten(1).T
-    gone: list[Part] = [
-        *(("background",) if "background" in mended else ()),
-        *(("halo", "far") if "crosstalk" in mended else ()),
-        *(("mix",) if "colour mixing" in mended else ()),
-    ]
-    restored = replace(twin, weights=basis.without(weights, *gone))
-    if "nonlinearity" in mended:
-        restored = replace(restored, display_gamma=1.0, sensor=straight(len(designed)))
-    if "light level" in mended:
-        restored = replace(restored, level_rms=0.0)
-    if not calibrated:
-        return restored
-    return _on_line(restored, _line(anatomy.line, common.level, mended), line_of(restored, designed, images))
+
+    def __init__(
+        self, twin: Twin, anatomy: Anatomy, designed: Tensor, images: Tensor, common: Common | None = None
+    ) -> None:
+        self._twin, self._anatomy = twin, anatomy
+        self._common = common or common_of([anatomy])
+        self._lines = Lines(designed, images)
+        self._standing: dict[frozenset[str], tuple[Place, Tensor, dict[Part, Tensor]]] = {}
+
+    def has(self, fault: Fault) -> bool:
+        """Whether there is anything of a fault, which a twin need not have a part for."""
+        parts = self._twin.basis.parts
+        if fault == "nonlinearity":
+            return self._twin.display_gamma != 1 or not self._twin.sensor.straight
+        if fault == "crosstalk":
+            return "halo" in parts or "far" in parts
+        return fault != "colour mixing" or "mix" in parts
+
+    def without(self, faults: Iterable[Fault], *, calibrated: bool = True) -> Twin:
+        """The twin with some of its departures as designed.
+
+        What a calibration's line through the tiles has mended stays mended: the tiles of the restored twin are scaled
+        and moved until their lines over the design are what they were, but for the faults of the lines themselves. Not
+        so where the fault came after the calibration (`calibrated` is false): then the line goes with it.
+        """
+        mended, twin, anatomy = set(faults), self._twin, self._anatomy
+        basis, weights = twin.basis, twin.weights.clone()
+        place, kernels, ways = self._stand(mended)
+        weights[basis.places["kernel"]] = kernels.flatten(1).T
+        for part, changes in anatomy.fields.items():
+            field = torch.einsum("tja,tayx->tjyx", place.stretch_taps[part], ways[part])
+            if "vignetting" not in mended:
+                field = field + changes.share[..., None, None] * centre(kernels, TAPS[part])[:, None]
+            if "kernel error" not in mended:
+                field = field + changes.rest * anatomy.scale[:, None, None, None]
+            weights[basis.places[part]] = field.flatten(1).T
+        gone: list[Part] = [
+            *(("background",) if "background" in mended else ()),
+            *(("halo", "far") if "crosstalk" in mended else ()),
+            *(("mix",) if "colour mixing" in mended else ()),
+        ]
+        restored = replace(twin, weights=basis.without(weights, *gone))
+        if "nonlinearity" in mended:
+            restored = replace(restored, display_gamma=1.0, sensor=straight(weights.shape[1]))
+        if "light level" in mended:
+            restored = replace(restored, level_rms=0.0)
+        if not calibrated:
+            return restored
+        return _on_line(restored, _line(anatomy.line, self._common.level, mended), self._lines.of(restored))
+
+    def _stand(self, mended: set[Fault]) -> tuple[Place, Tensor, dict[Part, Tensor]]:
+        """Where the kernels stand, the kernels, and their slopes for each part that changes over the field."""
+        key = frozenset(mended & OF_THE_KERNELS)
+        if key not in self._standing:
+            place = _place(self._anatomy.place, self._common.place, mended)
+            kernels = self._anatomy.kernels(place, wrong="kernel error" not in mended)
+            ways = {part: slopes(kernels, TAPS[part]) for part in self._anatomy.fields}
+            self._standing[key] = place, kernels, ways
+        return self._standing[key]
 
 
 def _place(own: Place, common: Place, mended: set[Fault]) -> Place:
@@ -261,9 +296,28 @@ def _on_line(twin: Twin, wanted: Tensor, found: Tensor) -> Twin:
     return replace(twin, weights=weights)
 
 
-@torch.no_grad()
-def _score(twin: AnyTwin, backend: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """What a backend reaches on the twin's maps, with the twin's noise, per cent."""
-    generator = torch.Generator().manual_seed(SEED)
-    maps = twin.noisy(twin.maps(images), images, generator)
-    return score_percent(backend, maps, labels.numpy())
+class Reading:
+    """What a backend reaches on twins' maps of the same images, with each twin's noise: drawn once, the same for all.
+
+    Parameters
+    ----------
+    backend, images, labels
+        As of `attribute`.
+    """
+
+    def __init__(self, backend: nn.Module, images: Tensor, labels: Tensor) -> None:
+        self._backend, self._images, self._labels = backend, images, labels.numpy()
+        self._generator = torch.Generator().manual_seed(SEED)
+        self._normals: Tensor | None = None
+        self._drawn = self._generator.get_state()
+
+    @torch.no_grad()
+    def score(self, twin: AnyTwin) -> float:
+        """Accuracy, or mean IoU, per cent."""
+        maps = twin.maps(self._images)
+        if self._normals is None:
+            self._normals = torch.randn(maps.shape, generator=self._generator)
+            self._drawn = self._generator.get_state()
+        self._generator.set_state(self._drawn)
+        maps = twin.noisy(maps, self._images, self._generator, normals=self._normals)
+        return score_percent(self._backend, maps, self._labels)

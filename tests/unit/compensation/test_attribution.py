@@ -7,8 +7,8 @@ from scipy.ndimage import gaussian_filter, shift
 from torch import nn
 
 from labonn.compensation import FocusSeries, attribute, departures, dissect, fit_twin
-from labonn.compensation.attribution import FAULTS, restore
-from labonn.compensation.departures import line_of
+from labonn.compensation.attribution import FAULTS, Restoring
+from labonn.compensation.departures import Lines
 from labonn.optics import signed_maps
 
 TILES, SIDE, WIDE = 4, 20, 15
@@ -85,7 +85,7 @@ def test_a_defocus_is_told_from_an_error_where_its_kernels_are_known():
 def test_gains_and_backgrounds_are_what_a_line_through_the_tiles_says():
     gain, offset = torch.tensor([0.5, 1.0, 1.5, 1.0]), torch.tensor([0.3, -0.2, 0.0, 0.1])
     twin = twin_of(lambda images: tiles_of(images, wide(designed())) * gain[:, None, None] + offset[:, None, None])
-    line = line_of(twin, designed(), pictures(8))
+    line = Lines(designed(), pictures(8)).of(twin)
     np.testing.assert_allclose(line[0], gain, atol=0.02)
     np.testing.assert_allclose(line[1], offset, atol=0.03)
     found = dissect(twin, designed(), pictures(8)).departures
@@ -97,9 +97,10 @@ def test_gains_and_backgrounds_are_what_a_line_through_the_tiles_says():
 def test_a_twin_with_nothing_restored_is_the_twin_and_with_all_the_design(shifted):
     images, unseen = pictures(8), pictures(5, seed=60)
     anatomy = dissect(shifted, designed(), images)
-    as_it_is = restore(shifted, anatomy, (), designed(), images)
+    restoring = Restoring(shifted, anatomy, designed(), images)
+    as_it_is = restoring.without(())
     torch.testing.assert_close(as_it_is.tiles(unseen), shifted.tiles(unseen), atol=2e-3, rtol=1e-3)
-    ideal = restore(shifted, anatomy, FAULTS, designed(), images)
+    ideal = restoring.without(FAULTS)
     torch.testing.assert_close(ideal.tiles(unseen), tiles_of(unseen, designed()), atol=2e-3, rtol=1e-3)
 
 

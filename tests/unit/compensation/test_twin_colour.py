@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from labonn.compensation import ColourTwin, Twin, attribute, twin_of
 from labonn.compensation import twin as twin_module
-from labonn.compensation.attribution import CHROMATIC, FAULTS, Fault, common_of, restore
+from labonn.compensation.attribution import CHROMATIC, FAULTS, Fault, Restoring, common_of
 from labonn.compensation.colour_checks import check_colours
 from labonn.compensation.departures import dissect
 from labonn.compensation.movement import movement
@@ -193,7 +193,7 @@ def test_colours_of_another_size_are_shifted_and_their_kernels_are_right() -> No
 
     def stretch(*mended: Fault) -> torch.Tensor:
         """Of each colour, down and right for a picture's lower and right edge: (C, 2, 2), taps."""
-        left = [restore(part, anatomy, mended, mine, shown, common) for anatomy, (part, mine, shown)
+        left = [Restoring(part, anatomy, mine, shown, common).without(mended) for anatomy, (part, mine, shown)
                 in zip(anatomies, seen, strict=True)]  # fmt: skip
         found = [dissect(part, mine, shown).place.stretch_taps for part, (_, mine, shown)
                  in zip(left, seen, strict=True)]  # fmt: skip
