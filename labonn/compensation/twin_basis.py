@@ -112,7 +112,7 @@ class Basis:
                 total += functional.conv2d(own * self.powers(part).to(light), kernels, padding=TAPS[part] // 2)
             elif part == "far":
                 for at, picture in enumerate(own):  # many times as fast as a convolution of dilated kernels
-                    torch.addmm(total[at].flatten(1), mine.T, self.far(picture[None]), out=total[at].flatten(1))
+                    torch.addmm(total[at].flatten(1), mine.T, self.far(picture[None])[0], out=total[at].flatten(1))
             else:
                 total += torch.einsum("ft,nfhw->nthw", mine, self.pictures(own, part))
         return total
@@ -138,7 +138,7 @@ class Basis:
             down, right = (self._waves(length).to(light) for length in self.image_shape)
             return torch.einsum("ah,bw->abhw", down, right).flatten(0, 1)[None, 1:]
         mean = light.mean(dim=(2, 3), keepdim=True).expand(len(light), 1, *self.image_shape)
-        return torch.cat([*(self._spread(light, width) for width in HALO_TAPS), mean], dim=1)
+        return torch.cat([*(down.to(light) @ light @ right.to(light) for down, right in self._blurs), mean], dim=1)
 
     def without(self, weights: Tensor, *parts: Part) -> Tensor:
         """The weights with some parts set to nothing."""
@@ -168,26 +168,31 @@ class Basis:
             seen = picture[:, 1:] if part == "mix" else own * self.powers(part).to(own)[None]
             return _around(seen, TAPS[part], at)
         picture = picture[:, :1]
-        rows = self.far(picture) if part == "far" else self.pictures(picture, part).expand(1, -1, -1, -1)[0].flatten(1)
+        rows = self.far(picture)[0] if part == "far" else self.pictures(picture, part)[0].flatten(1)
         return rows if at is None else rows[:, at]
 
-    def far(self, picture: Tensor, step: int = 1) -> Tensor:
-        """The features of far light of one picture (1, 1, H, W), (f, H W): means over cells at all distances.
+    def far(self, light: Tensor, step: int = 1) -> Tensor:
+        """The features of far light of pictures (N, 1, H, W), (N, f, H W): means over cells at all distances.
 
         With a step, at every so manieth place down and right, from the first until there is none before the edge.
         """
         height, width = (1 + step * -(-(length - 1) // step) for length in self.image_shape)
-        cells = self._cells(picture)[0, 0]
-        shifted = cells.unfold(0, height, self._cell_taps).unfold(1, width, self._cell_taps)[:CELLS, :CELLS]
-        return shifted[..., ::step, ::step][self._far_cells].flatten(1)
+        cells = self._cells(light)[:, 0]
+        shifted = cells.unfold(1, height, self._cell_taps).unfold(2, width, self._cell_taps)[:, :CELLS, :CELLS]
+        return shifted[..., ::step, ::step][:, self._far_cells].flatten(2)
 
-    def _spread(self, light: Tensor, width_taps: float) -> Tensor:
-        """The picture blurred by a Gaussian."""
-        across = []
-        for length in self.image_shape:
-            at = torch.arange(length).to(light)
-            across.append(torch.exp(-0.5 * ((at[:, None] - at[None, :]) / width_taps) ** 2))
-        return across[0] @ light @ across[1].T / (2 * torch.pi * width_taps**2)
+    @cached_property
+    def _blurs(self) -> list[tuple[Tensor, Tensor]]:
+        """What blurs a picture by the halo's Gaussians: a matrix before it, (H, H), and one behind it, (W, W)."""
+        found = []
+        for width_taps in HALO_TAPS:
+            across = []
+            for length in self.image_shape:
+                at = torch.arange(length).float()
+                gaussian = torch.exp(-0.5 * ((at[:, None] - at[None, :]) / width_taps) ** 2)
+                across.append(gaussian / ((2 * torch.pi) ** 0.5 * width_taps))
+            found.append((across[0], across[1]))
+        return found
 
     @staticmethod
     def _waves(length: int) -> Tensor:

@@ -60,23 +60,23 @@ class SpectralPredictor:
         seen = torch.bmm(spectra.permute(2, 3, 0, 1).flatten(0, 1), self._transfers)  # (frequencies, N, T)
         back = seen.permute(1, 2, 0).reshape(len(pictures), -1, *across)
         total: Tensor = torch.fft.irfft2(back, self._period)[..., :height, :width] + self._dark
-        for at, read in enumerate(total):
-            own = [(basis, light[at : at + 1, :1]) for basis, light in zip(self._bases, lights, strict=True)]
-            if self._halo is not None:
-                halos = torch.cat([basis.pictures(light, "halo")[0] for basis, light in own if "halo" in basis.parts])
-                read.view(len(read), -1).addmm_(self._halo, halos.flatten(1))
-            if self._far is not None:
-                far = torch.cat([basis.far(light, _FAR_STEP) for basis, light in own if "far" in basis.parts])
-                read += self._between(self._far @ far)
+        flat = total.flatten(2)  # the same memory
+        own = [(basis, light[:, :1]) for basis, light in zip(self._bases, lights, strict=True)]
+        if self._halo is not None:
+            halos = torch.cat([basis.pictures(light, "halo") for basis, light in own if "halo" in basis.parts], dim=1)
+            flat.baddbmm_(self._halo.expand(len(flat), -1, -1), halos.flatten(2))
+        if self._far is not None:
+            far = torch.cat([basis.far(light, _FAR_STEP) for basis, light in own if "far" in basis.parts], dim=1)
+            total += self._between(self._far @ far)
         return total
 
     def _between(self, seen: Tensor) -> Tensor:
-        """What is known at every so manieth place, (T, h w), drawn along lines to all, (T, H, W)."""
+        """What is known at every so manieth place, (N, T, h w), drawn along lines to all, (N, T, H, W)."""
         height, width = self._shape
         places = tuple(1 + -(-(length - 1) // _FAR_STEP) for length in self._shape)
         whole = tuple(_FAR_STEP * (count - 1) + 1 for count in places)
-        finer = functional.interpolate(seen.reshape(1, -1, *places), size=whole, mode="bilinear", align_corners=True)
-        return finer[0, :, :height, :width]
+        coarse = seen.reshape(*seen.shape[:2], *places)
+        return functional.interpolate(coarse, size=whole, mode="bilinear", align_corners=True)[..., :height, :width]
 
 
 def _weights_of(part: Part, twins: Sequence[tuple[Basis, Tensor]]) -> Tensor | None:
