@@ -6,7 +6,8 @@ from torch import Tensor
 from labonn.errors import CalibrationError
 from labonn.optics import Frontend
 
-_LOOKED_AT = 16  # captures whose colours are compared with the images'
+# Captures whose colours are compared with the images': as many as give so many readings of a tile.
+_MOST_LOOKED_AT, _LEAST_LOOKED_AT, _READINGS = 16, 4, 25_000
 _SURELY = 0.05  # of the correlation
 
 
@@ -27,7 +28,8 @@ def check_colours(frontend: Frontend, images: Tensor, tiles: Tensor) -> None:
     """
     if images.shape[2:] != tiles.shape[3:] or tiles.shape[1] != frontend.tiles:
         return  # of another size or design: `check_captures` says so
-    images, tiles = images[:_LOOKED_AT], tiles[:_LOOKED_AT]
+    few = min(_MOST_LOOKED_AT, max(_LEAST_LOOKED_AT, -(-_READINGS // images[0, 0].numel())))
+    images, tiles = images[:few], tiles[:few]
     count = images.shape[1]
     with torch.no_grad():
         grey = frontend.ideal_tiles(images.mean(dim=1, keepdim=True).expand_as(images))
