@@ -138,7 +138,7 @@ class Basis:
             down, right = (self._waves(length).to(light) for length in self.image_shape)
             return torch.einsum("ah,bw->abhw", down, right).flatten(0, 1)[None, 1:]
         mean = light.mean(dim=(2, 3), keepdim=True).expand(len(light), 1, *self.image_shape)
-        return torch.cat([*(down.to(light) @ light @ right.to(light) for down, right in self._blurs), mean], dim=1)
+        return torch.cat([*(self._spread(light, width) for width in HALO_TAPS), mean], dim=1)
 
     def without(self, weights: Tensor, *parts: Part) -> Tensor:
         """The weights with some parts set to nothing."""
@@ -181,18 +181,19 @@ class Basis:
         shifted = cells.unfold(1, height, self._cell_taps).unfold(2, width, self._cell_taps)[:, :CELLS, :CELLS]
         return shifted[..., ::step, ::step][:, self._far_cells].flatten(2)
 
+    def _spread(self, light: Tensor, width_taps: float) -> Tensor:
+        """The pictures blurred by a Gaussian."""
+        down, right = (across.to(light) for across in self._gaussians[width_taps])
+        return down @ light @ right / (2 * torch.pi * width_taps**2)
+
     @cached_property
-    def _blurs(self) -> list[tuple[Tensor, Tensor]]:
-        """What blurs a picture by the halo's Gaussians: a matrix before it, (H, H), and one behind it, (W, W)."""
-        found = []
-        for width_taps in HALO_TAPS:
-            across = []
-            for length in self.image_shape:
-                at = torch.arange(length).float()
-                gaussian = torch.exp(-0.5 * ((at[:, None] - at[None, :]) / width_taps) ** 2)
-                across.append(gaussian / ((2 * torch.pi) ** 0.5 * width_taps))
-            found.append((across[0], across[1]))
-        return found
+    def _gaussians(self) -> dict[float, list[Tensor]]:
+        """What blurs a picture, for each width of the halo: a matrix before it, (H, H), and one behind it, (W, W)."""
+        at = [torch.arange(length).float() for length in self.image_shape]
+        return {
+            width: [torch.exp(-0.5 * ((along[:, None] - along[None, :]) / width) ** 2) for along in at]
+            for width in HALO_TAPS
+        }
 
     @staticmethod
     def _waves(length: int) -> Tensor:
