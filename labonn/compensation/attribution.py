@@ -11,7 +11,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from labonn.compensation.departures import Anatomy, FocusSeries, Lines, Place, dissect, slopes
+from labonn.compensation.departures import Anatomy, FocusSeries, Place, dissect, slopes
+from labonn.compensation.lines import Lines
 from labonn.compensation.twin import Twin
 from labonn.compensation.twin_basis import TAPS, Part
 from labonn.compensation.twin_colour import AnyTwin, own_first, parts_of, put_together

@@ -25,6 +25,7 @@ from labonn.ntk.probes import Readouts
 from labonn.ntk.validate import Parameters, chosen_parameters, listed
 
 SCHEMA = 1
+_NOT_COMPUTED = "not computed"
 OnBlock = Callable[[int, int], None]
 Blocks = Callable[[Tensor], Iterator[tuple[slice, slice, Tensor]]]
 
@@ -169,8 +170,9 @@ def _new(path: Path, shape: tuple[int, ...]) -> h5py.File:
     file = h5py.File(path, "w")
     file.create_dataset("kernel", shape, np.float32, fillvalue=np.nan)
     file["kernel"][(0,) * len(shape)] = np.nan  # now it has its place on disk: what follows changes numbers in it alone
+    file.attrs["schema"] = SCHEMA
     file.flush()
-    file.attrs["schema"] = SCHEMA  # last: a file without it was not made to its end
+    file.attrs[_NOT_COMPUTED] = np.nan  # last: a file without it was not made to its end, or by an earlier version
     file.flush()
     return file
 
@@ -179,7 +181,7 @@ def _begun(path: Path, shape: tuple[int, ...]) -> h5py.File:
     """Open the file of a computation that was stopped, by a kill too, or make it."""
     with suppress(OSError):
         file = h5py.File(path, "r+")
-        if file.attrs.get("schema") == SCHEMA and file["kernel"].shape == shape:
+        if _NOT_COMPUTED in file.attrs and file.attrs["schema"] == SCHEMA and file["kernel"].shape == shape:
             return file
         file.close()
     return _new(path, shape)

@@ -1,9 +1,9 @@
 """Writers of frames, killed while HDF5 changes its tables: ``python -m tests.benchmarks.kills_of_files``.
 
-About a second a writer. A writer appends numbered rows to a file of frames, of two kinds, every tenth with a raw frame,
+Half a second a writer. A writer appends numbered rows to a file of frames, of two kinds, every tenth with a raw frame,
 and says which are acknowledged. It is killed with ``kill -9`` at a random moment, up to 12 ms after a row at which the
 tables change: where they double, where the second kind of capture begins, where the file is closed. Then every row that
-was acknowledged must be in the file, and be the one with its number.
+was acknowledged must be in the file, and be the one with its number; the raw frames are written, and not looked at.
 """
 
 import argparse

@@ -8,7 +8,7 @@ from torch import nn
 
 from labonn.compensation import FocusSeries, attribute, departures, dissect, fit_twin
 from labonn.compensation.attribution import FAULTS, Restoring
-from labonn.compensation.departures import Lines
+from labonn.compensation.lines import Lines
 from labonn.optics import signed_maps
 
 TILES, SIDE, WIDE = 4, 20, 15

@@ -85,6 +85,19 @@ def test_pictures_are_decoded_once_and_again_when_one_has_changed(whole, tmp_pat
     np.testing.assert_array_equal(whole_again.test.images, first.test.images)
 
 
+def test_a_picture_that_goes_nowhere_is_named(whole, tmp_path):
+    folder = tmp_path / "carvana"
+    shutil.copytree(whole, folder)
+    picture = folder / "train" / f"{CARS[0]}_01.jpg"
+    picture.unlink()
+    try:
+        picture.symlink_to(tmp_path / "nowhere.jpg")
+    except OSError:
+        pytest.skip("links need a permission here")
+    with pytest.raises(DataError, match=rf"{CARS[0]}_01\.jpg: cannot be read as a picture"):
+        read_folder(folder, cars=5, held_back=1, cache=tmp_path / "cache")
+
+
 def test_a_cache_that_cannot_be_written_is_done_without(whole, tmp_path):
     (tmp_path / "cache").write_text("a file where a folder should be")
     assert len(read_folder(whole, cars=5, held_back=1, cache=tmp_path / "cache").test) == VIEWS

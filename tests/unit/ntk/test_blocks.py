@@ -135,6 +135,17 @@ def test_a_file_that_was_not_made_to_its_end_is_made_anew(teacher, images, tmp_p
     torch.testing.assert_close(kernel.of(BATCHES[1]), empirical_ntk(teacher, images[BATCHES[1]], method="exact"))
 
 
+def test_what_an_earlier_version_left_is_not_taken_for_computed(teacher, images, tmp_path):
+    teacher_kernel(teacher, images, batches=BATCHES, directory=tmp_path)
+    (path,) = tmp_path.glob("*.h5")
+    path.unlink()
+    with h5py.File(path.with_suffix(".partial"), "w") as file:  # zeros stood for what was missing
+        file.attrs["schema"] = 1
+        file.create_dataset("kernel", (3, 10, 10), np.float32)
+    kernel = teacher_kernel(teacher, images, batches=BATCHES, directory=tmp_path)
+    torch.testing.assert_close(kernel.of(BATCHES[1]), empirical_ntk(teacher, images[BATCHES[1]], method="exact"))
+
+
 def test_each_choice_has_a_file_of_its_own(teacher, images, tmp_path):
     def count():
         return len(list(tmp_path.glob("*.h5")))
