@@ -45,8 +45,9 @@ def world(images, noise=0.0, seed=20):
 
 @pytest.fixture(scope="module")
 def plenty():
+    """A twin with all its parts: the faint noise is what they are chosen by, not the last bits of the arithmetic."""
     images = pictures(24)
-    return images, fit_any(images, world(images), designed())
+    return images, fit_any(images, world(images, noise=0.001), designed())
 
 
 def test_it_recovers_kernels_beyond_the_designed_taps(plenty):
