@@ -3,7 +3,7 @@
 Half a second a writer. A writer appends numbered rows to a file of frames, of two kinds, every tenth with a raw frame,
 and says which are acknowledged. It is killed with ``kill -9`` at a random moment, up to 12 ms after a row at which the
 tables change: where they double, where the second kind of capture begins, where the file is closed. Then every row that
-was acknowledged must be in the file, and be the one with its number; the raw frames are written, and not looked at.
+was acknowledged must be in the file, and be the one with its number, with its raw frame if one was kept.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from labonn.errors import RecordError
-from labonn.records import read_frames
+from labonn.records import read_frames, read_kept
 from labonn.records.frames import FrameFile
 from tests.benchmarks.results import write_section
 
@@ -41,6 +41,10 @@ class Group:
     readable: int
     wrong: int
     """Of the readable, those that are not the row with their number."""
+    frames: int
+    """Raw frames that were kept of acknowledged rows."""
+    frames_missing: int
+    """Of these, what is not in the file, or another row's."""
 
 
 def write(file: Path, said: Connection) -> None:
@@ -83,13 +87,16 @@ def _received(heard: Connection) -> tuple[str, int] | None:
 
 def left(file: Path, group: str, acknowledged: int) -> Group:
     """Read what is there of a kind of capture."""
+    wanted = set(range(0, acknowledged, SELDOM_ROWS))
     try:
         rows = read_frames(file, group)
+        numbers = np.arange(len(rows["image"]))
+        good = (rows["image"] == numbers) & (rows["tiles"] == numbers[:, None, None]).all((1, 2))
+        of, frames = read_kept(file, group) if wanted else (np.empty(0, np.int64), np.empty((0, *FRAME)))
     except RecordError:
-        return Group(acknowledged, 0, 0)
-    numbers = np.arange(len(rows["image"]))
-    good = (rows["image"] == numbers) & (rows["tiles"] == numbers[:, None, None]).all((1, 2))
-    return Group(acknowledged, len(numbers), int((~good).sum()))
+        return Group(acknowledged, 0, 0, len(wanted), len(wanted))
+    whole = set(of[(frames == of[:, None, None]).all((1, 2))].tolist())
+    return Group(acknowledged, len(numbers), int((~good).sum()), len(wanted), len(wanted - whole))
 
 
 def measure(writers: int, seed: int) -> Iterable[Group]:
@@ -109,6 +116,8 @@ def table(groups: Counter[Group], writers: int, seed: int) -> str:
     lost = sum(count for group, count in groups.items() if group.readable < group.acknowledged)
     missing = sum(max(0, group.acknowledged - group.readable) * count for group, count in groups.items())
     wrong = sum(group.wrong * count for group, count in groups.items())
+    frames = sum(group.frames * count for group, count in groups.items())
+    frames_missing = sum(group.frames_missing * count for group, count in groups.items())
     return "\n".join(
         [
             "## Files of frames whose writers are killed while tables change",
@@ -122,6 +131,7 @@ def table(groups: Counter[Group], writers: int, seed: int) -> str:
             f" acknowledged rows that cannot be read: **{lost}**",
             f"* rows that were acknowledged: {acknowledged}, of which missing: **{missing}**; readable rows that are"
             f" not the one with their number: **{wrong}**",
+            f"* raw frames of acknowledged rows: {frames}, of which missing, or another row's: **{frames_missing}**",
         ]
     )
 
