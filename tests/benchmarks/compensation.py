@@ -31,7 +31,8 @@ from labonn.compensation.material import LARGEST_BYTES
 from labonn.compensation.methods import RECIPES
 from labonn.protocol.deployment import Deployment, load_deployment
 from labonn.training import logits_of, score_percent
-from tests.benchmarks.compensation_table import draw, table
+from tests.benchmarks.compensation_pictures import draw_captures, draw_optics
+from tests.benchmarks.compensation_table import table
 from tests.benchmarks.compensation_tasks import TASKS, Task, bench_file, run, task_of, trained
 from tests.benchmarks.results import RESULTS, cells_file, keep_cell, read_cells, write_section
 
@@ -235,8 +236,19 @@ def main() -> None:
         said()
     if cells:
         said()
-    if cells and not tried and task.name == "mnist":
-        draw(cells, "mono", RESULTS.parent / "pictures" / "captures.png")
+    if cells and not tried:
+        _draw(task, cells)
+
+
+def _draw(task: Task, cells: dict[str, Any]) -> None:
+    """Draw the picture that shows this task: MNIST's own, or that of both tasks in colour."""
+    pictures = RESULTS.parent / "pictures"
+    if task.name == "mnist":
+        draw_captures(cells, "mono", pictures / "captures.png")
+    else:
+        both = {name: (other, read_cells(cells_file(section(other)))) for name, other in TASKS.items()}
+        both.pop("mnist")
+        draw_optics(both, pictures / "optics.png")
 
 
 def _when(begin_s: float) -> dict[str, Any]:

@@ -1,14 +1,10 @@
-"""The tables of the compensation benchmark, and its picture, from its cells."""
+"""The tables of the compensation benchmark, from its cells."""
 
 import statistics
 from collections.abc import Mapping
 from math import isnan
-from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from labonn.report.style import BLUE, GREEN, GREY, ORANGE, VERMILLION
 from tests.benchmarks.compensation_tasks import Task
 from tests.benchmarks.random_worlds import switched_on
 
@@ -35,13 +31,6 @@ HAS_NOT = {"mnist": "what the mono bench has not"} | dict.fromkeys(("cifar10", "
 TOLD = {
     "accuracy": "Accuracy, per cent.",
     "miou": "mIoU: mean over images of the overlap of the car, per cent; of 64 x 96 pixels, and of our own split.",
-}
-DRAWN = {  # method -> colour, and how it is called beside its line
-    "twin+ntkd": (BLUE, "twin+ntkd, no labels"),
-    "kd": (VERMILLION, "kd"),
-    "ntkd": (ORANGE, "ntkd, as published"),
-    "map": (GREEN, "map, no labels"),
-    "e2e": (GREY, "e2e"),
 }
 Cells = Mapping[str, Mapping[str, Any]]
 
@@ -85,32 +74,6 @@ def table(task: Task, cells: Cells) -> str:
             lines += _bench(bench, cells)
     lines += _worlds(task, [bench for bench in benches if bench.startswith("random")], cells)
     return "\n".join(lines).rstrip()
-
-
-def draw(cells: Cells, bench: str, path: Path) -> None:
-    """Draw accuracy against the number of captures, means over seeds with their spread."""
-    figure = Figure(figsize=(8, 4.2), layout="constrained", facecolor="white")
-    axes = figure.subplots()
-    counts = sorted({int(n.split("/")[3]) for n in cells if n.split("/")[0] == bench and n.split("/")[2] in DRAWN})
-    for method, (colour, called) in DRAWN.items():
-        columns = {count: list(_column(cells, bench, method, count).values()) for count in counts}
-        columns = {count: column for count, column in columns.items() if column}
-        means = [statistics.mean(column) for column in columns.values()]
-        spread = [statistics.stdev(column) if len(column) > 1 else 0.0 for column in columns.values()]
-        axes.errorbar(list(columns), means, spread, fmt="o-", color=colour, capsize=2, lw=1.6, ms=4, label=called)
-    most = max((int(n.split("/")[3]) for n in cells if n.startswith(f"{bench}/") and "/ceiling/" in n), default=0)
-    for method, said, style in (("ceiling", f"ceiling: {most:,} labelled captures", "--"), ("none", "none", ":")):
-        if found := list(_column(cells, bench, method).values()):
-            axes.axhline(statistics.mean(found), color="black", lw=0.9, ls=style, label=said)
-    axes.set_xscale("log")
-    axes.set_xticks(counts, [f"{count:,}" for count in counts])
-    axes.minorticks_off()
-    axes.set_xlabel("images captured for the fit")
-    axes.set_ylabel("accuracy on 10,000 test images (%)")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e3e6ea", lw=0.6)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
-    figure.savefig(path, dpi=110)
 
 
 def _of(cells: Cells, bench: str) -> dict[str, float]:
@@ -172,17 +135,17 @@ def _optics(task: Task, cells: Cells) -> list[str]:
         named = f"{bench}{ending}"
         if not _of(cells, named):
             continue
-        columns = [_column(cells, named, which) for which in ("simulated", "none", "ceiling")]
-        shown = [_said(column) for column in (*columns, _column(cells, named, method, 32))]
+        columns = [by_seed(cells, named, which) for which in ("simulated", "none", "ceiling")]
+        shown = [_said(column) for column in (*columns, by_seed(cells, named, method, 32))]
         lines.append(f"| {optic} | {' | '.join(shown)} |")
     return [*lines, ""]
 
 
 def _bench(bench: str, cells: Cells) -> list[str]:
     said = "accuracy" if any("accuracy" in cell for cell in cells.values()) else "mIoU"
-    simulated, none = (_column(cells, bench, method) for method in ("simulated", "none"))
+    simulated, none = (by_seed(cells, bench, method) for method in ("simulated", "none"))
     most = max((int(n.split("/")[3]) for n in cells if n.startswith(f"{bench}/") and "/ceiling/" in n), default=0)
-    ceiling = _column(cells, bench, "ceiling", most)
+    ceiling = by_seed(cells, bench, "ceiling", most)
     lines = [
         f"### `{bench}`",
         "",
@@ -199,10 +162,10 @@ def _bench(bench: str, cells: Cells) -> list[str]:
         lines += ["| points below the ceiling | must | try for | twin+ntkd | twin+kd |", "|---|---|---|---|---|"]
     for (of, count), (must, wish) in MUST.items():
         if of == bench:
-            apart = [_said(_minus(ceiling, _column(cells, bench, m, count)), 2) for m in ("twin+ntkd", "twin+kd")]
+            apart = [_said(_minus(ceiling, by_seed(cells, bench, m, count)), 2) for m in ("twin+ntkd", "twin+kd")]
             lines.append(f"| {count} captures | <= {must} | {wish} | {' | '.join(apart)} |")
     if bench in ABSOLUTE:
-        reached = [_said(_column(cells, bench, m, 32), 2) for m in ("twin+ntkd", "twin+kd")]
+        reached = [_said(by_seed(cells, bench, m, 32), 2) for m in ("twin+ntkd", "twin+kd")]
         must, wish = ABSOLUTE[bench]
         lines.append(f"| 32 captures, absolute | >= {must:g} | {wish:g} | {' | '.join(reached)} |")
     counts = sorted({int(n.split("/")[3]) for n in cells if n.split("/")[0] == bench and n.split("/")[2] in NAMES})
@@ -216,7 +179,7 @@ def _bench(bench: str, cells: Cells) -> list[str]:
         "|---" * (len(counts) + 1) + "|",
     ]
     for method, name in NAMES.items():
-        columns = [_column(cells, bench, method, count) for count in counts]
+        columns = [by_seed(cells, bench, method, count) for count in counts]
         if not any(columns):
             continue
         lines.append(f"| {name} | {' | '.join(_said(column) for column in columns)} |")
@@ -234,8 +197,8 @@ def _drop(bench: str, simulated: Mapping[int, float], none: Mapping[int, float])
     return f"a drop of {_said(drops)}, seed by seed {each}; asked for: {DROPS[bench]}"
 
 
-def _column(cells: Cells, bench: str, method: str, count: int | None = None) -> dict[int, float]:
-    """Accuracy by seed."""
+def by_seed(cells: Cells, bench: str, method: str, count: int | None = None) -> dict[int, float]:
+    """What cells are judged by, by seed: per cent."""
     found = {}
     for name, cell in cells.items():
         of, seed, which, captures = name.split("/")
