@@ -50,6 +50,33 @@ def test_relations_are_those_of_the_paper():
     assert relational_loss(student, teacher).item() == pytest.approx(by_the_book(student.numpy(), teacher.numpy()))
 
 
+def test_relations_of_a_large_batch_are_those_of_the_paper():
+    student, teacher = draw(50, 3), draw(50, 5, seed=1)
+    assert relational_loss(student, teacher).item() == pytest.approx(by_the_book(student.numpy(), teacher.numpy()))
+
+
+def test_images_at_one_place_have_a_distance_of_zero_and_no_direction():
+    """Far from the origin and in single precision, where a distance is not much more than its rounding."""
+    places = draw(7, 4) + 30
+    student = torch.stack([*places, places[2], places[2]]).float().requires_grad_()
+    teacher = draw(9, 5, seed=1).float()
+    teacher[4] = teacher[0]
+    loss = relational_loss(student, teacher)
+    loss.backward()
+    expected = by_the_book(student.detach().double().numpy(), teacher.double().numpy())
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+    assert student.grad.isfinite().all()
+    assert student.grad.abs().max() < 1
+
+
+def test_a_single_image_has_no_relations():
+    student = draw(1, 3).requires_grad_()
+    loss = relational_loss(student, draw(1, 5))
+    loss.backward()
+    assert loss.item() == 0
+    assert not student.grad.any()
+
+
 def test_similar_figures_are_related_alike():
     """Turned, mirrored, moved, scaled, and put into a space of more dimensions."""
     teacher = draw(7, 3)
