@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 ANGLES = 2.0  # weight of the angles where the distances weigh one
@@ -96,6 +97,7 @@ class _AngleLoss(torch.autograd.Function):
         return loss / n**3
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, None, None]:
         by_dots, by_reciprocals = ctx.saved_tensors
         return gradients[0] * by_dots, gradients[0] * by_reciprocals, None, None

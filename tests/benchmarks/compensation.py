@@ -246,9 +246,8 @@ def _draw(task: Task, cells: dict[str, Any]) -> None:
     if task.name == "mnist":
         draw_captures(cells, "mono", pictures / "captures.png")
     else:
-        both = {name: (other, read_cells(cells_file(section(other)))) for name, other in TASKS.items()}
-        both.pop("mnist")
-        draw_optics(both, pictures / "optics.png")
+        in_colour = [other for other in TASKS.values() if other.name != "mnist"]
+        draw_optics([(other, read_cells(cells_file(section(other)))) for other in in_colour], pictures / "optics.png")
 
 
 def _when(begin_s: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The pictures of the compensation benchmark, from its cells."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -47,10 +47,10 @@ def draw_captures(cells: Cells, bench: str, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def draw_optics(measured: Mapping[str, tuple[Task, Cells]], path: Path) -> None:
+def draw_optics(measured: Sequence[tuple[Task, Cells]], path: Path) -> None:
     """Draw for each task and optic what the bench makes of it, and what 32 captures bring back."""
     figure = Figure(figsize=(9, 2.6), layout="constrained", facecolor="white")
-    for axes, (task, cells) in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured.values(), strict=True):
+    for axes, (task, cells) in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured, strict=True):
         _draw_optics_of(axes, task, cells)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)

@@ -5,6 +5,7 @@ import pytest
 from labonn.instruments import read_bench
 from sim.world_file import read_bench as read_simulated
 from tests.benchmarks import lens_benches
+from tests.benchmarks.compensation_pictures import draw_optics
 from tests.benchmarks.compensation_table import table
 from tests.benchmarks.compensation_tasks import TASKS
 from tests.unit.sim.worlds import BENCHES
@@ -53,3 +54,16 @@ def test_what_was_measured_twice_stands_beside_what_it_was():
     assert "may hold newer captures: poly/0/twin+kd/200." in table(
         TASKS["cifar10"], {"poly/0/twin+kd/32": cell, "poly/0/twin+kd/200": later}
     )
+
+
+def test_optics_are_drawn_that_were_measured_and_no_others(tmp_path):
+    found = {"none/0": 53.0, "twin+kd/32": 76.4, "simulated/0": 79.0}
+    cells = {f"poly/{seed}/{name}": {"accuracy": value + seed} for seed in (0, 1) for name, value in found.items()}
+    files = [tmp_path / name for name in ("one.png", "two.png", "same.png")]
+    more = cells | {f"poly-lens/0/{name}": {"accuracy": value} for name, value in found.items()}
+    unfinished = cells | {"poly-lens/0/none/0": {"accuracy": 53.0}}
+    for file, measured in zip(files, (cells, more, unfinished), strict=True):
+        draw_optics([(TASKS["cifar10"], measured), (TASKS["carvana"], {})], file)
+    one, two, same = (file.read_bytes() for file in files)
+    assert one == same
+    assert one != two
