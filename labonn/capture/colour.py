@@ -84,7 +84,22 @@ def in_turn(bench: Bench) -> bool:
 
 
 def responses(picture: Floats, boxes: list[tuple[slice, slice]]) -> Doubles:
-    """Mean of each place of the filters within boxes of a picture (H, W): (T, 4), counts."""
+    """Mean of each place of the filters within boxes of a picture (H, W): (T, 4), counts.
+
+    Raises
+    ------
+    CalibrationError
+        If a box reaches beyond the picture, as tiles of other scenes do.
+    """
+    height, width = picture.shape
+    for tile, (rows, columns) in enumerate(boxes):
+        if min(rows.start, columns.start) < 0 or rows.stop > height or columns.stop > width:
+            raise CalibrationError(
+                f"colour matrix: tile {tile} of {len(boxes)} lies outside the sensor of {height} x {width} px (its"
+                f" middle rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}): scenes of"
+                " another size, or another design, than this bench is laid out for (`labonn design check DESIGN"
+                " --bench BENCH` says which fit); else check tile_pitch_um, tap_um and camera_pixel_um"
+            )
     return np.array([[_mean_at(picture, box, place) for place in PLACES] for box in boxes])
 
 

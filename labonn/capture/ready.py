@@ -96,4 +96,5 @@ def _what_changed(calibrator: Calibrator) -> dict[str, str]:
             if change.farthest_px > limit_px
             else f"a tile's picture is no longer what it was (likeness {change.likeness.min():.2f})"
         )
+        found["colour"] = found["geometry"]  # filters that begin at another pixel, or a colour that died, look so too
     return found

@@ -4,6 +4,7 @@ In colour, what all colours suffer together is geometry: the optic or the camera
 the others is chromatic, and no alignment mends it.
 """
 
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -181,9 +182,9 @@ class Common:
 
 
 def common_of(anatomies: Sequence[Anatomy]) -> Common:
-    """The mean over colours; of one colour, its own."""
-    level = sum(anatomy.level for anatomy in anatomies) / len(anatomies)
-    return Common(Place.mean([anatomy.place for anatomy in anatomies]), level)
+    """What the colours have in common, so that one of them that departs by itself does not; of one colour, its own."""
+    level = statistics.median(anatomy.level for anatomy in anatomies)
+    return Common(Place.common([anatomy.place for anatomy in anatomies]), level)
 
 
 class Restoring:
@@ -268,9 +269,10 @@ def _place(own: Place, common: Place, mended: set[Fault]) -> Place:
         of_all = torch.zeros_like(mine) if geometric in mended else all_colours
         return of_all + (torch.zeros_like(mine) if chromatic in mended else mine - all_colours)
 
+    squared = left(own.width_taps.square(), common.width_taps.square(), "defocus", "chromatic focus")
     return Place(
         left(own.shift_taps, common.shift_taps, "misalignment", "chromatic shift"),
-        left(own.width_taps, common.width_taps, "defocus", "chromatic focus").clamp_min(0),
+        squared.clamp_min(0).sqrt(),  # of two blurs after one another, the squares add up
         left(own.defocus_waves, common.defocus_waves, "defocus", "chromatic focus"),
         {
             part: left(mine, common.stretch_taps[part], "misalignment", "chromatic shift")

@@ -9,6 +9,8 @@ from labonn.optics import Frontend
 # Captures whose colours are compared with the images': as many as give so many readings of a tile.
 _MOST_LOOKED_AT, _LEAST_LOOKED_AT, _READINGS = 16, 4, 25_000
 _SURELY = 0.05  # of the correlation
+# Of the contrast that the images should have, over the liveliest colour's: a dead one shows its noise, and little else.
+_DEAD = 0.1
 
 
 def check_colours(frontend: Frontend, images: Tensor, tiles: Tensor) -> None:
@@ -36,10 +38,13 @@ def check_colours(frontend: Frontend, images: Tensor, tiles: Tensor) -> None:
         each = [frontend.ideal_tiles(images[:, [shown] * count]) for shown in range(count)]
     likeness = torch.stack([_likeness(tiles, tried, grey) for tried in each])  # (shown, seen)
     best = likeness.argmax(dim=0)
-    if dead := [c for c in range(count) if not tiles[:, :, c].std() > 1e-6 * tiles.std()]:
+    alive = torch.stack([_contrast(tiles[:, :, c]) / _contrast(each[c][:, :, c]) for c in range(count)])
+    if dead := [c for c in range(count) if not alive[c] > _DEAD * alive.max()]:
+        shares = ", ".join(f"{100 * float(one):.1f}" for one in alive)
         raise CalibrationError(
             f"colour {', '.join(str(c + 1) for c in dead)} of {count} is dead: no tile shows anything in it, and the"
-            " others do; check that colour's lamp, cable and plane, calibrate colour again, and capture again"
+            f" others do (of the contrast expected, colours 1 to {count} have {shares} %); check that colour's lamp,"
+            " cable and plane, calibrate colour again, and capture again"
         )
     sure = likeness.gather(0, best[None])[0] - likeness.diagonal() > _SURELY
     if len(set(best.tolist())) == count and bool(sure.any()) and bool((sure | (best == torch.arange(count))).all()):
@@ -49,6 +54,11 @@ def check_colours(frontend: Frontend, images: Tensor, tiles: Tensor) -> None:
             " is in BGR); check planes in the display's table, filters in the camera's, and the order of the data set's"
             " colours, then calibrate colour and capture again"
         )
+
+
+def _contrast(tiles: Tensor) -> Tensor:
+    """Standard deviation of tiles (N, T, H, W) about each tile's mean, in the mean of the tiles."""
+    return tiles.transpose(0, 1).flatten(1).std(dim=1).mean().clamp_min(1e-12)
 
 
 def _likeness(tiles: Tensor, expected: Tensor, grey: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ Doubles = NDArray[np.float64]
 SPECTRUM = 32  # side of the transform in which kernels are moved and blurred
 LARGEST_SHIFT_TAPS, LARGEST_WIDTH_TAPS = 4.0, 3.0
 FIELD_PARTS: tuple[Part, ...] = ("field", "field2")
+ALIKE, ALIKE_TAPS = 1.25, 0.1  # colours that are blurred by no more than the sharpest's, so many times and taps
 STEP_TAPS = 0.05  # over which kernels' slopes are taken
 _FREQUENCY = np.fft.fftfreq(SPECTRUM)
 
@@ -202,16 +203,25 @@ class Place:
     stretch_taps: Mapping[Part, Tensor]
 
     @classmethod
-    def mean(cls, places: Sequence["Place"]) -> "Place":
-        """What several colours have in common."""
+    def common(cls, places: Sequence["Place"]) -> "Place":
+        """What several colours have in common: the middle one's, and of blurs, which only add, the sharpest one's.
+
+        Not the mean, of which one colour that departs by itself would give every other a share.
+        """
+
+        def middle(each: Sequence[Tensor]) -> Tensor:
+            return torch.quantile(torch.stack(list(each)), 0.5, dim=0)
+
+        widths = torch.stack([place.width_taps for place in places])
+        blur = widths.square().mean(dim=1).sqrt()
+        parts = dict.fromkeys(part for place in places for part in place.stretch_taps)
+        unstretched = {part: next(0 * p.stretch_taps[part] for p in places if part in p.stretch_taps) for part in parts}
         return cls(
-            torch.stack([place.shift_taps for place in places]).mean(dim=0),
-            torch.stack([place.width_taps for place in places]).mean(dim=0),
-            torch.stack([place.defocus_waves for place in places]).mean(dim=0),
+            middle([place.shift_taps for place in places]),
+            widths[blur <= ALIKE * blur.min() + ALIKE_TAPS].mean(dim=0),
+            middle([place.defocus_waves for place in places]),
             {  # a colour whose twin has no such part is not stretched
-                part: torch.stack([place.stretch_taps[part] for place in places if part in place.stretch_taps]).sum(0)
-                / len(places)
-                for part in dict.fromkeys(part for place in places for part in place.stretch_taps)
+                part: middle([place.stretch_taps.get(part, unstretched[part]) for place in places]) for part in parts
             },
         )
 

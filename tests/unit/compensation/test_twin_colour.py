@@ -151,6 +151,13 @@ def moved(tiles: torch.Tensor, down: tuple[float, float, float]) -> torch.Tensor
     return torch.stack(turned, dim=2)
 
 
+def blurred(tiles: torch.Tensor, widths: tuple[float, float, float]) -> torch.Tensor:
+    """Tiles (N, T, C, H, W), each colour behind a Gaussian blur of so many taps."""
+    squared = torch.fft.fftfreq(SIDE).square()
+    passed = [torch.exp(-2 * torch.pi**2 * width**2 * (squared[:, None] + squared)) for width in widths]
+    return torch.stack([torch.fft.ifft2(torch.fft.fft2(tiles[:, :, c]) * one).real for c, one in enumerate(passed)], 2)
+
+
 def stretched(tiles: torch.Tensor, by: tuple[float, float, float]) -> torch.Tensor:
     """Tiles (N, T, C, H, W), each colour's picture made larger about its middle by a fraction."""
     grids = [torch.nn.functional.affine_grid(torch.eye(2, 3)[None] / (1 + one), [1, 1, SIDE, SIDE], align_corners=True)
@@ -163,16 +170,21 @@ def stretched(tiles: torch.Tensor, by: tuple[float, float, float]) -> torch.Tens
 WRONG = {
     "misalignment": lambda tiles: moved(tiles, (0.8, 0.8, 0.8)),
     "chromatic shift": lambda tiles: moved(tiles, (0.9, 0.0, -0.9)),
+    "chromatic shift of one colour": lambda tiles: moved(tiles, (0.0, 0.0, 1.0)),
+    "defocus": lambda tiles: blurred(tiles, (1.2, 1.2, 1.2)),
+    "chromatic focus": lambda tiles: blurred(tiles, (1.2, 0.0, 1.2)),
+    "chromatic focus of one colour": lambda tiles: blurred(tiles, (0.0, 0.0, 1.5)),
     "colour mixing": lambda tiles: tiles + 0.9 * tiles.roll(1, dims=2),
 }
 
 
-@pytest.mark.parametrize("fault", WRONG)
-def test_what_colours_suffer_apart_is_told_from_what_they_suffer_together(fault: str) -> None:
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_colours_suffer_apart_is_told_from_what_they_suffer_together(wrong: str) -> None:
+    fault = wrong.removesuffix(" of one colour")
     images, base = pictures(12), pictures(1, seed=5)
     known = (base + 0.2 * pictures(25, seed=7) * (base > 0)).clamp_max(1.0)  # alike, so that maps must be right
     ideal = frontend().ideal_tiles(images).detach()
-    tiles = WRONG[fault](ideal) + 0.005 * torch.randn(ideal.shape, generator=torch.Generator().manual_seed(3))
+    tiles = WRONG[wrong](ideal) + 0.005 * torch.randn(ideal.shape, generator=torch.Generator().manual_seed(3))
     parts = (*PLAIN, "mix") if fault == "colour mixing" else PLAIN
     twin = replace(twin_of(frontend(), images, tiles, parts=parts), summed=False)
     blame = attribute(twin, frontend().kernels().detach(), Nearest(known), known, torch.arange(25))
@@ -202,8 +214,8 @@ def test_colours_of_another_size_are_shifted_and_their_kernels_are_right() -> No
     as_it_is = stretch()
     expected = torch.tensor([0.55, 0.275, 0.0])[:, None, None] * torch.eye(2)
     assert (as_it_is - expected).abs().max() < 0.1
-    assert (stretch("chromatic shift")[:2] - as_it_is.mean(dim=0)).abs().max() < 0.1
-    assert (stretch("misalignment")[:2] - (as_it_is - as_it_is.mean(dim=0))[:2]).abs().max() < 0.1
+    assert (stretch("chromatic shift")[:2] - as_it_is[1]).abs().max() < 0.1
+    assert (stretch("misalignment")[:2] - (as_it_is - as_it_is[1])[:2]).abs().max() < 0.1
     assert stretch("misalignment", "chromatic shift").abs().max() < 0.05
 
 
@@ -232,12 +244,13 @@ def test_captures_of_another_design_are_named_with_their_colour() -> None:
         twin_of(frontend(), images, tiles[..., :8, :8], parts=PLAIN)
 
 
-def test_a_dead_colour_and_swapped_colours_are_named() -> None:
-    """As a lamp that died after calibration, and a data set that comes as B, G, R; photographs are grey at large."""
+@pytest.mark.parametrize("noise", [0.0, 1e-5, 0.01])
+def test_a_dead_colour_and_swapped_colours_are_named(noise: float) -> None:
+    """As a lamp that died after calibration, and a display that shows B, G, R; photographs are grey at large."""
     grey = 0.8 * pictures(8, seed=1, colours=1) + 0.2 * pictures(8)
     tiles = world(grey, noise=0.01)
     dead = tiles.clone()
-    dead[:, :, 2] = 0.0
+    dead[:, :, 2] = noise * torch.randn(dead[:, :, 2].shape, generator=torch.Generator().manual_seed(5))
     with pytest.raises(CalibrationError, match=r"^colour 3 of 3 is dead: no tile shows anything in it"):
         twin_of(frontend(), grey, dead, parts=PLAIN)
     with pytest.raises(CalibrationError, match=r"follow colours 3, 2, 1 of the images: their order is swapped"):
