@@ -102,3 +102,10 @@ def test_filters_before_a_grey_display_are_refused() -> None:
     bench: Any = SimpleNamespace(path=Path("x.bench.toml"), display=display, camera=camera)
     with pytest.raises(ConfigError, match=r"x\.bench\.toml: .*camera\] has filters, and .*display\] has no planes"):
         mosaic_of(bench)
+
+
+def test_a_tile_off_the_sensor_is_named_where_it_would_have_no_brightness() -> None:
+    """As of scenes that are wider than the bench is laid out for."""
+    picture = np.ones((20, 30), np.float32)
+    with pytest.raises(CalibrationError, match=r"tile 1 of 2 lies outside the sensor of 20 x 30 px .* another size"):
+        responses(picture, [(slice(2, 8), slice(2, 8)), (slice(-4, 3), slice(2, 8))])
