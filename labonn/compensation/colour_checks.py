@@ -38,8 +38,10 @@ def check_colours(frontend: Frontend, images: Tensor, tiles: Tensor) -> None:
         each = [frontend.ideal_tiles(images[:, [shown] * count]) for shown in range(count)]
     likeness = torch.stack([_likeness(tiles, tried, grey) for tried in each])  # (shown, seen)
     best = likeness.argmax(dim=0)
-    alive = torch.stack([_contrast(tiles[:, :, c]) / _contrast(each[c][:, :, c]) for c in range(count)])
-    if dead := [c for c in range(count) if not alive[c] > _DEAD * alive.max()]:
+    expected = torch.stack([_contrast(each[c][:, :, c]) for c in range(count)])
+    alive = torch.stack([_contrast(tiles[:, :, c]) for c in range(count)]) / expected
+    shown = expected > _DEAD * expected.max()  # of a colour that the images hardly have, nothing can be said
+    if dead := [c for c in range(count) if shown[c] and not alive[c] > _DEAD * alive[shown].max()]:
         shares = ", ".join(f"{100 * float(one):.1f}" for one in alive)
         raise CalibrationError(
             f"colour {', '.join(str(c + 1) for c in dead)} of {count} is dead: no tile shows anything in it, and the"

@@ -32,7 +32,8 @@ Doubles = NDArray[np.float64]
 SPECTRUM = 32  # side of the transform in which kernels are moved and blurred
 LARGEST_SHIFT_TAPS, LARGEST_WIDTH_TAPS = 4.0, 3.0
 FIELD_PARTS: tuple[Part, ...] = ("field", "field2")
-ALIKE, ALIKE_TAPS = 1.25, 0.1  # colours that are blurred by no more than the sharpest's, so many times and taps
+# A colour is as sharp as the sharpest if its blur is at most so many times that one's, and so many taps more.
+ALIKE, ALIKE_TAPS = 1.25, 0.1
 STEP_TAPS = 0.05  # over which kernels' slopes are taken
 _FREQUENCY = np.fft.fftfreq(SPECTRUM)
 

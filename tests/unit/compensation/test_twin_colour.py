@@ -258,6 +258,11 @@ def test_a_dead_colour_and_swapped_colours_are_named(noise: float) -> None:
     check_colours(frontend(), grey, tiles)
 
 
+def test_no_colour_is_called_dead_where_pictures_have_little_of_one() -> None:
+    without_blue = pictures(8) * torch.tensor([1.0, 1.0, 0.0])[:, None, None]
+    check_colours(frontend(), without_blue, world(without_blue, noise=0.01))
+
+
 def test_a_plain_lens_has_a_twin_and_other_optics_are_not_taken_for_one() -> None:
     optic = Optic(
         kind="lens",
