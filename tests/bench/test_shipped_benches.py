@@ -18,6 +18,7 @@ from scipy.signal import fftconvolve
 from labonn.capture import Calibrator, Pattern, Registration, capture, ready_for_captures
 from labonn.capture.light import light
 from labonn.design import lay_out, load_design
+from labonn.errors import CalibrationError
 from labonn.instruments import open_bench
 
 from .conftest import BENCHES, Simulated, simulated
@@ -137,6 +138,11 @@ def test_poly_is_captured_in_colour(quarter: Simulated, tmp_path: Path, monkeypa
         matrix = np.array(calibrator.current["colour"].values["matrix"])
         np.testing.assert_allclose(matrix, filters / np.diag(filters), atol=0.015)
         tiles = np.stack([shot.tiles for shot in capture(bench, images, Registration(calibration))])
+        checked = bench.camera._checked
+        monkeypatch.setattr(bench.camera, "_checked", lambda raw: np.roll(checked(raw), 1, axis=1))
+        with pytest.raises(CalibrationError, match=r"the filters begin at another pixel; say filters = 'GRBG'"):
+            ready_for_captures(calibrator, lambda _: None)  # all that is kept would hold for another month
+    assert quarter.truth()["dark"] is True
     expected = through(psfs, centres, images)
     likeness = np.array(
         [
